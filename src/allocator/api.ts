@@ -1,0 +1,115 @@
+import type { OnMiss } from '../domain/pool-spec.ts';
+import type { SandboxRecord, SandboxState } from '../domain/sandbox.ts';
+import type { GuestProcess, OutputSink } from '../guest-link/guest.ts';
+import type { ListPage, PoolSnapshot, SizeChange, StoreEvent } from '../store/pool-store.ts';
+
+/**
+ * The use cases, as the edges see them. An edge (gRPC, later the HTTP dialects and the data plane) authenticates,
+ * parses its wire into these shapes, and maps WarmpoolError to its own errors; everything else happens behind this.
+ *
+ * Every method throws WarmpoolError only. Values are checked here again (an edge only parses shapes), so that each
+ * edge answers the same bad value the same way; violations name the fields in snake_case (`request_id`, `env.FOO`).
+ */
+export interface AllocatorApi {
+  createSandbox(principal: Principal, request: CreateRequest, signal: AbortSignal): Promise<Created>;
+  getSandbox(principal: Principal, id: string): Promise<SandboxRecord>;
+  listSandboxes(principal: Principal, request: ListRequest): Promise<ListPage>;
+  /** Settles when the sandbox is gone (or the signal aborts: it still goes). Deleting one on its way out is fine. */
+  deleteSandbox(principal: Principal, id: string, signal: AbortSignal): Promise<void>;
+  /** `ttlMs` null: the lease's own ttl. Never shortens. */
+  keepAlive(principal: Principal, id: string, ttlMs: number | null): Promise<SandboxRecord>;
+  /** The sandbox ends `timeoutMs` from now unless kept alive; may shorten. */
+  setTimeout(principal: Principal, id: string, timeoutMs: number): Promise<SandboxRecord>;
+  /** Lifecycle events of the tenant's sandboxes after `afterEventId` (null: from now). */
+  watchSandboxes(
+    principal: Principal,
+    filter: { readonly id?: string; readonly afterEventId: string | null },
+    signal: AbortSignal,
+  ): AsyncIterable<StoreEvent>;
+
+  /** Starts a process with the sandbox's customisation applied. On abort the process group is killed. */
+  spawn(
+    principal: Principal,
+    request: SpawnRequest,
+    output: OutputSink,
+    signal: AbortSignal,
+  ): Promise<GuestProcess>;
+  /** Runs to its end and collects output up to `outputLimitBytes` for each stream, reading on and dropping the rest. */
+  exec(principal: Principal, request: ExecRequest, signal: AbortSignal): Promise<ExecResult>;
+
+  listPools(principal: Principal): Promise<readonly PoolView[]>;
+  getPool(principal: Principal, name: string): Promise<PoolView>;
+  scalePool(principal: Principal, name: string, change: SizeChange): Promise<PoolView>;
+}
+
+/** Who calls: from the API key. */
+export interface Principal {
+  readonly tenant: string;
+  readonly scopes: ReadonlySet<Scope>;
+}
+
+export const scopes = ['claim', 'exec', 'files', 'ports', 'admin'] as const;
+export type Scope = (typeof scopes)[number];
+
+export interface CreateRequest {
+  readonly template: string;
+  /** Absent: the pool's. */
+  readonly timeoutMs?: number;
+  readonly env: Readonly<Record<string, string>>;
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly user?: string;
+  readonly cwd?: string;
+  /** Absent: made up, so every create is idempotent inside. */
+  readonly requestId?: string;
+  /** Absent: the pool's. */
+  readonly onMiss?: OnMiss;
+  /** How long `onMiss: wait` waits. */
+  readonly waitMs?: number;
+}
+
+export interface Created {
+  readonly record: SandboxRecord;
+  /** True when the request id was seen before and this is the sandbox of that time. */
+  readonly repeated: boolean;
+}
+
+export interface ListRequest {
+  readonly template?: string;
+  readonly states?: readonly SandboxState[];
+  readonly metadata?: Readonly<Record<string, string>>;
+  readonly pageSize?: number;
+  readonly pageToken?: string;
+}
+
+export interface SpawnRequest {
+  readonly sandboxId: string;
+  readonly argv: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  readonly cwd?: string;
+  readonly user?: string;
+  readonly stdin: boolean;
+  readonly timeoutMs?: number;
+}
+
+export interface ExecRequest extends Omit<SpawnRequest, 'stdin'> {
+  /** Given to the process, then end of file. */
+  readonly stdin: Uint8Array;
+  readonly outputLimitBytes?: number;
+}
+
+export interface ExecResult {
+  readonly exitCode: number | null;
+  readonly signal: number | null;
+  readonly timedOut: boolean;
+  readonly durationUs: number;
+  readonly stdout: Buffer;
+  readonly stderr: Buffer;
+  readonly stdoutTruncated: boolean;
+  readonly stderrTruncated: boolean;
+}
+
+export interface PoolView extends PoolSnapshot {
+  readonly runtime: string;
+  /** Why the pool is not at its target, when it is not: the last failed boot, back-off, a limit. Empty otherwise. */
+  readonly note: string;
+}

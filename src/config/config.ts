@@ -1,0 +1,33 @@
+import type { PoolSpec } from '../domain/pool-spec.ts';
+
+/** Everything the service is told from outside, read once, frozen. Made by `loadConfig` (load-config.ts). */
+export interface Config {
+  readonly grpcListen: ListenAddress;
+  readonly httpListen: ListenAddress;
+  readonly dataListen: ListenAddress;
+  /** null: the embedded memory store. */
+  readonly redisUrl: string | null;
+  readonly runtime: 'auto' | 'docker' | 'bubblewrap';
+  readonly poolsFolder: string;
+  readonly pools: readonly PoolSpec[];
+  readonly apiKeys: readonly ApiKeyEntry[];
+  readonly stateFolder: string;
+  readonly nodeId: string;
+  /** As dockerode understands it; null: the default socket. */
+  readonly dockerHost: string | null;
+  readonly logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent';
+  /** How long SIGTERM lets calls finish. */
+  readonly drainTimeoutMs: number;
+}
+
+export interface ListenAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** A key is known only by its SHA-256 (hex); the key itself is never stored. */
+export interface ApiKeyEntry {
+  readonly tenant: string;
+  readonly sha256: string;
+  readonly scopes: readonly string[];
+}

@@ -1,0 +1,25 @@
+/** Time as a value passed in. Leases never use it (they live on the store's clock); timeouts and timers do. */
+export interface Clock {
+  /** Milliseconds since some fixed point; never goes back. */
+  monotonicMs(): number;
+  /** Unix time in milliseconds, for the memory store and for logs only. */
+  wallMs(): number;
+  /** Calls back once; the returned function cancels. Does not keep the process alive. */
+  after(delayMs: number, callback: () => void): () => void;
+}
+
+export class SystemClock implements Clock {
+  monotonicMs(): number {
+    return performance.now();
+  }
+
+  wallMs(): number {
+    return Date.now();
+  }
+
+  after(delayMs: number, callback: () => void): () => void {
+    const timer = setTimeout(callback, delayMs);
+    timer.unref();
+    return () => clearTimeout(timer);
+  }
+}

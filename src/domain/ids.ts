@@ -1,0 +1,48 @@
+import { createHash, randomBytes } from 'node:crypto';
+
+/**
+ * Ids are 20 characters of [a-z0-9]: safe as a DNS label, a cgroup name and a container name. The first two name the
+ * shard, so that an id alone says where its record is; the other 18 carry 93 random bits.
+ */
+export const shardCount = 16;
+
+const alphabet = 'abcdefghijklmnopqrstuvwxyz0123456789';
+const idPattern = /^(0[0-9]|1[0-5])[a-z0-9]{18}$/;
+
+/** Shards are numbered 0 … 15 and written as two digits; `{s07}` is the Redis hash tag of shard 7. */
+export function shardTag(shard: number): string {
+  return `{s${shard.toString().padStart(2, '0')}}`;
+}
+
+/** A pool lives wholly in one shard, given by its name. */
+export function shardOfPool(pool: string): number {
+  return createHash('sha256').update(pool).digest().readUInt32BE(0) % shardCount;
+}
+
+export function shardOfSandbox(sandboxId: string): number {
+  return Number(sandboxId.slice(0, 2));
+}
+
+export function isSandboxId(text: string): boolean {
+  return idPattern.test(text);
+}
+
+export function newSandboxId(shard: number): string {
+  return shard.toString().padStart(2, '0') + randomName(18);
+}
+
+/** A claim id tells two claims of one sandbox apart even when a failover repeats the incarnation number. */
+export function newClaimId(): string {
+  return randomName(20);
+}
+
+/** Rejection sampling: 252 is the largest multiple of 36 in a byte, so every character is equally likely. */
+function randomName(length: number): string {
+  let name = '';
+  while (name.length < length) {
+    for (const byte of randomBytes(length * 2)) {
+      if (byte < 252 && name.length < length) name += alphabet[byte % 36];
+    }
+  }
+  return name;
+}

@@ -1,0 +1,54 @@
+/** What to boot, how many of it, and how long a claim lasts: one pool file, defaults filled in, frozen. */
+export interface PoolSpec {
+  readonly name: string;
+  readonly template: TemplateSpec;
+  readonly size: PoolSize;
+  readonly lease: LeaseSpec;
+}
+
+export type RuntimeName = 'docker' | 'bubblewrap';
+export type OnMiss = 'cold' | 'wait' | 'fail';
+export type OnExpiry = 'kill';
+
+export interface TemplateSpec {
+  /** Image for Docker. */
+  readonly image: string;
+  /** Root for bubblewrap: `host` or an absolute directory. */
+  readonly rootfs: string;
+  readonly runtime: 'auto' | RuntimeName;
+  /** OCI runtime of the engine (`runc`, `runsc`); empty means the engine's default. Docker only. */
+  readonly ociRuntime: string;
+  readonly user: string;
+  readonly cwd: string;
+  readonly env: Readonly<Record<string, string>>;
+  /** Commands run once, in order, before the sandbox counts as ready; each must exit 0. */
+  readonly warmup: readonly (readonly string[])[];
+  readonly ready: { readonly exec: readonly string[] };
+  readonly resources: Resources;
+  readonly bootTimeoutMs: number;
+}
+
+export interface Resources {
+  /** Cores; fractions allowed. */
+  readonly cpu: number;
+  readonly memoryMb: number;
+  readonly diskMb: number;
+  readonly pids: number;
+}
+
+export interface PoolSize {
+  readonly minReady: number;
+  readonly maxReady: number;
+  /** Hard maximum of live sandboxes: starting, ready, running, stopping. */
+  readonly maxTotal: number;
+  readonly startsInFlightMax: number;
+  /** A ready sandbox older than this is recycled. */
+  readonly maxIdleAgeMs: number;
+  readonly onMiss: OnMiss;
+}
+
+export interface LeaseSpec {
+  readonly ttlMs: number;
+  readonly maxLifetimeMs: number;
+  readonly onExpiry: OnExpiry;
+}

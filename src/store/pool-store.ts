@@ -1,0 +1,232 @@
+import type { OnExpiry, PoolSize } from '../domain/pool-spec.ts';
+import type { Customisation, EndReason, SandboxRecord, SandboxState } from '../domain/sandbox.ts';
+
+/**
+ * The store's port, in domain verbs. Two adapters pass one contract suite: MemoryPoolStore (embedded default and
+ * reference model) and RedisPoolStore.
+ *
+ * Each verb is one atomic step on one shard: it checks its own preconditions (state, incarnation, owner, lease), makes
+ * the change, keeps the indexes, and appends one event per transition, or it changes nothing and says why. Times are
+ * those of the store's clock, read once per step. Expected outcomes are values; the only exception a verb throws is
+ * WarmpoolError STORE_UNAVAILABLE (nothing known of the outcome: repeat with the same arguments).
+ *
+ * Repeating a verb is safe (D1): `claim` remembers its answer under the request id; every other verb names the
+ * sandbox, its incarnation and the state it wants, and answers the same when that state is already there.
+ */
+export interface PoolStore extends AsyncDisposable {
+  /** Identity of this store's data: a new one for each embedded store, a stored one for Redis. Objects carry it (D13). */
+  readonly storeId: string;
+
+  /** Connects, checks the schema version and the server's settings. Throws when the store must not be used. */
+  open(): Promise<void>;
+  /** Whether commands succeed, since when (on the caller's monotonic clock), and which run of the server answers. */
+  health(): StoreHealth;
+
+  /** Makes the pool known. Runtime overrides of ScalePool are kept while the declared size is unchanged. */
+  declarePool(pool: PoolDeclaration): Promise<PoolSnapshot>;
+  scalePool(name: string, change: SizeChange): Promise<PoolSnapshot | null>;
+  readPool(name: string): Promise<PoolSnapshot | null>;
+
+  /** A start slot for one warm boot: atomic over ready + starting + target (D17). Writes the record first (D14). */
+  reserveStart(slot: StartSlot): Promise<StartAnswer>;
+  /** Booted and checked. An unclaimed one becomes ready; a cold start becomes running and its lease begins. */
+  reportReady(target: NodeFence): Promise<ReadyAnswer>;
+  /** The node says that it is lost or never came up. From any state that has not ended. */
+  reportFailed(target: NodeFence, reason: EndReason, failure: string): Promise<TransitionAnswer>;
+
+  /** Hands out a ready sandbox, or reserves a cold start for `cold`, or says that there is none. */
+  claim(request: ClaimRequest): Promise<ClaimAnswer>;
+
+  /** Moves the lease of a running sandbox. `extend` never shortens it; `set` may. Both are cut at the end of life. */
+  renew(owner: Owner, ttlMs: number, mode: 'extend' | 'set'): Promise<RenewAnswer>;
+  /** running (or starting, ready) → stopping, for an owner's delete (`tenant`) or the system's (`null`). */
+  beginStop(target: StopTarget, reason: EndReason): Promise<TransitionAnswer>;
+  /** The reaper's step (D12): running → stopping, or starting → failed, only if the deadline has really passed. */
+  expire(id: string, incarnation: number): Promise<ExpireAnswer>;
+  /** The object is gone: stopping → stopped, or a failed one let go. The record is kept for `endedRecordMs`. */
+  finishStop(target: NodeFence): Promise<TransitionAnswer>;
+
+  /** Ids whose lease or boot deadline has passed, oldest first: candidates only, `expire` decides. */
+  due(limit: number): Promise<readonly DueSandbox[]>;
+  /** `tenant` null reads any; otherwise a foreign, unclaimed or unknown id is null (A4). */
+  get(id: string, tenant: string | null): Promise<SandboxRecord | null>;
+  /** A tenant's claimed sandboxes, newest first within a shard. */
+  list(query: ListQuery): Promise<ListPage>;
+  /** Everything the store believes to be on a node, whatever its state, `finishStop` not yet done. */
+  inventory(nodeId: string): Promise<readonly SandboxRecord[]>;
+
+  heartbeat(node: NodeStatus): Promise<void>;
+  /** Nodes with the milliseconds since their last heartbeat, by the store's clock. */
+  nodes(): Promise<readonly (NodeStatus & { readonly heartbeatAgeMs: number })[]>;
+  removeNode(nodeId: string): Promise<void>;
+
+  /** Events after `cursor` (null: from now on), in batches, until the signal aborts. Wakes; never decides (D6). */
+  follow(cursor: EventCursor | null, signal: AbortSignal): AsyncIterable<readonly StoreEvent[]>;
+  /** Re-adds lost members of the lease index, drops garbage; the number healed stays 0 in a healthy store (D5). */
+  healIndexes(): Promise<HealReport>;
+}
+
+export interface StoreHealth {
+  readonly healthy: boolean;
+  /** Monotonic milliseconds of when the present health began. */
+  readonly sinceMs: number;
+  /** Changes when the server was restarted or replaced. */
+  readonly runId: string;
+}
+
+export interface PoolDeclaration {
+  readonly name: string;
+  readonly specVersion: string;
+  readonly size: PoolSize;
+}
+
+export type SizeChange = Partial<Pick<PoolSize, 'minReady' | 'maxReady' | 'maxTotal'>>;
+
+export interface PoolSnapshot {
+  readonly name: string;
+  readonly specVersion: string;
+  readonly size: PoolSize;
+  /** How many ready + starting the pool wants now: minReady, at most maxReady. */
+  readonly target: number;
+  readonly ready: number;
+  /** Warm boots in flight (cold starts are not among them). */
+  readonly starting: number;
+  /** Everything not ended: starting (warm and cold), ready, running, stopping. */
+  readonly live: number;
+  readonly counters: PoolCounters;
+}
+
+/** Since the pool was first declared. */
+export interface PoolCounters {
+  readonly hits: number;
+  readonly missesEmpty: number;
+  readonly missesUncacheable: number;
+  readonly startsWarm: number;
+  readonly startsCold: number;
+  readonly startsFailed: number;
+}
+
+export interface StartSlot {
+  readonly id: string;
+  readonly pool: string;
+  readonly nodeId: string;
+  readonly specVersion: string;
+  readonly bootTimeoutMs: number;
+}
+
+export type StartAnswer =
+  | { readonly kind: 'reserved'; readonly record: SandboxRecord }
+  | {
+      readonly kind: 'refused';
+      readonly why: 'target_met' | 'starts_in_flight' | 'max_total' | 'spec_changed' | 'no_pool';
+    };
+
+/** Who may report about a sandbox: its node, at the incarnation it knows. */
+export interface NodeFence {
+  readonly id: string;
+  readonly nodeId: string;
+  readonly incarnation: number;
+}
+
+export type Refusal = {
+  readonly kind: 'refused';
+  readonly why: 'not_found' | 'wrong_state' | 'stale_incarnation' | 'other_node';
+  readonly state?: SandboxState;
+};
+
+export type TransitionAnswer = { readonly kind: 'done'; readonly record: SandboxRecord } | Refusal;
+export type ReadyAnswer = TransitionAnswer;
+export type RenewAnswer = TransitionAnswer;
+export type ExpireAnswer = TransitionAnswer | { readonly kind: 'not_due'; readonly remainingMs: number };
+
+export interface ClaimRequest {
+  readonly pool: string;
+  readonly tenant: string;
+  readonly requestId: string;
+  /** SHA-256 of the request's canonical body: the same request id with another body is refused. */
+  readonly bodyHash: string;
+  readonly claimId: string;
+  readonly leaseTtlMs: number;
+  readonly maxLifetimeMs: number;
+  readonly onExpiry: OnExpiry;
+  readonly customisation: Customisation;
+  /** False when a warm sandbox cannot take on what is asked: the ready set is not looked at. */
+  readonly warm: boolean;
+  /** Where and as what to reserve a cold start on a miss; null when the request does not want one. */
+  readonly cold: { readonly id: string; readonly nodeId: string; readonly bootTimeoutMs: number } | null;
+}
+
+export type ClaimAnswer =
+  /** Running and leased (or, when `repeated`, whatever it has become since). */
+  | { readonly kind: 'claimed'; readonly record: SandboxRecord; readonly repeated: boolean }
+  /** A cold start was reserved: the node named in the record boots it, `reportReady` makes it running. */
+  | { readonly kind: 'starting'; readonly record: SandboxRecord; readonly repeated: boolean }
+  | { readonly kind: 'empty'; readonly why: 'no_ready' | 'max_total' }
+  | { readonly kind: 'request_id_reused' }
+  | { readonly kind: 'no_pool' };
+
+export interface Owner {
+  readonly id: string;
+  readonly tenant: string;
+}
+
+export interface StopTarget {
+  readonly id: string;
+  readonly tenant: string | null;
+  /** Absent: whatever it is now. */
+  readonly incarnation?: number;
+}
+
+export interface DueSandbox {
+  readonly id: string;
+  readonly incarnation: number;
+}
+
+export interface ListQuery {
+  readonly tenant: string;
+  readonly pool?: string;
+  readonly states?: readonly SandboxState[];
+  /** Each pair must be equal in the sandbox's metadata. */
+  readonly metadata?: Readonly<Record<string, string>>;
+  readonly pageSize: number;
+  /** Opaque, from the page before. An unreadable one is WarmpoolError INVALID_REQUEST on `page_token`. */
+  readonly pageToken?: string;
+}
+
+export interface ListPage {
+  readonly records: readonly SandboxRecord[];
+  readonly nextPageToken?: string;
+}
+
+export interface NodeStatus {
+  readonly nodeId: string;
+  readonly runtimes: readonly string[];
+  readonly draining: boolean;
+  /** Sandboxes it has, and may have. */
+  readonly sandboxes: number;
+  readonly capacity: number;
+}
+
+/** Opaque, printable, at most 512 characters: a position in every shard's stream at once. */
+export type EventCursor = string;
+
+export interface StoreEvent {
+  /** Resume after this event with it. */
+  readonly cursor: EventCursor;
+  readonly id: string;
+  readonly incarnation: number;
+  readonly pool: string;
+  readonly tenant: string | null;
+  readonly nodeId: string;
+  /** null: the record was made by this step. */
+  readonly from: SandboxState | null;
+  readonly to: SandboxState;
+  readonly reason: EndReason | null;
+  /** Store's clock. */
+  readonly atMs: number;
+}
+
+export interface HealReport {
+  readonly readded: number;
+  readonly dropped: number;
+}
