@@ -37,8 +37,11 @@ export interface PoolStore extends AsyncDisposable {
   /** Hands out a ready sandbox, or reserves a cold start for `cold`, or says that there is none. */
   claim(request: ClaimRequest): Promise<ClaimAnswer>;
 
-  /** Moves the lease of a running sandbox. `extend` never shortens it; `set` may. Both are cut at the end of life. */
-  renew(owner: Owner, ttlMs: number, mode: 'extend' | 'set'): Promise<RenewAnswer>;
+  /**
+   * Moves the lease of a running sandbox; `ttlMs` null means the lease's own ttl. `extend` never shortens it; `set`
+   * may. Both end at the end of life at the latest.
+   */
+  renew(owner: Owner, ttlMs: number | null, mode: 'extend' | 'set'): Promise<RenewAnswer>;
   /** running (or starting, ready) → stopping, for an owner's delete (`tenant`) or the system's (`null`). */
   beginStop(target: StopTarget, reason: EndReason): Promise<TransitionAnswer>;
   /** The reaper's step (D12): running → stopping, or starting → failed, only if the deadline has really passed. */
