@@ -1,0 +1,206 @@
+import { totalmem } from 'node:os';
+import type { Clock } from '../domain/clock.ts';
+import type { SandboxRecord } from '../domain/sandbox.ts';
+import type { Guest } from '../guest-link/guest.ts';
+import type { Log } from '../observability/log.ts';
+import type { PoolStore, StoreEvent } from '../store/pool-store.ts';
+import type { TransitionFeed } from '../store/transition-feed.ts';
+import type { OpenGuest } from './boot.ts';
+import type { NodePools } from './node-pools.ts';
+import type { NodeObserver } from './observer.ts';
+import { embeddedStorePrefix, Reconciler } from './reconciler.ts';
+import { Replenisher } from './replenisher.ts';
+import { SandboxSupervisor } from './sandbox-supervisor.ts';
+import { StartGate } from './start-gate.ts';
+
+/**
+ * One host's role: keeps its pools filled, boots the cold starts assigned to it, removes what the store says must go,
+ * and tells the store what it has. It never decides who owns a sandbox.
+ */
+export class Node implements AsyncDisposable {
+  readonly id: string;
+  readonly #deps: NodeDeps;
+  readonly #supervisor: SandboxSupervisor;
+  readonly #reconciler: Reconciler;
+  readonly #replenishers = new Map<string, Replenisher>();
+  readonly #timers = new Set<() => void>();
+  #stopListening: () => void = () => {};
+  #draining = false;
+  #reconciling: Promise<void> = Promise.resolve();
+
+  constructor(deps: NodeDeps, options: { nodeId: string }) {
+    this.#deps = deps;
+    this.id = options.nodeId;
+    const gate = new StartGate({ foregroundMax, refillMax });
+    this.#supervisor = new SandboxSupervisor({ ...deps, gate }, options);
+    this.#reconciler = new Reconciler({ ...deps, supervisor: this.#supervisor }, options);
+  }
+
+  /** Cleans up after an earlier run of this node, then begins to fill the pools. */
+  async start(): Promise<void> {
+    this.#stopListening = this.#deps.feed.listen((event) => this.#onEvent(event));
+    await this.#heartbeat();
+    await this.#reconcile();
+    this.syncPools();
+    this.#every(heartbeatIntervalMs, () => this.#heartbeat());
+    this.#every(reconcileIntervalMs, () => this.#reconcile());
+  }
+
+  /** After the catalogue was replaced: replenishers for new pools, none for removed ones, all look again. */
+  syncPools(): void {
+    const names = new Set(this.#deps.pools.names());
+    for (const [name, replenisher] of this.#replenishers) {
+      if (names.has(name)) continue;
+      this.#replenishers.delete(name);
+      void replenisher[Symbol.asyncDispose]();
+    }
+    for (const name of names) {
+      const known = this.#replenishers.get(name);
+      if (known) known.wake();
+      else if (!this.#draining) this.#startReplenisher(name);
+    }
+  }
+
+  /** Boots a cold start reserved for this node; null when it is not this node's. */
+  startCold(record: SandboxRecord): Promise<SandboxRecord | null> | null {
+    if (record.nodeId !== this.id || this.#draining) return null;
+    return this.#supervisor.boot(record, 'foreground');
+  }
+
+  /** Removes a sandbox of this node that is on its way out; null when it is not this node's. */
+  remove(record: SandboxRecord): Promise<void> | null {
+    return record.nodeId === this.id ? this.#supervisor.remove(record.id) : null;
+  }
+
+  guest(sandboxId: string): Guest | null {
+    return this.#supervisor.guest(sandboxId);
+  }
+
+  describePool(name: string): { readonly runtime: string; readonly note: string } {
+    return {
+      runtime: this.#deps.pools.get(name)?.runtime.name ?? '',
+      note: this.#replenishers.get(name)?.note ?? '',
+    };
+  }
+
+  /**
+   * Takes no more starts and empties what cannot or must not outlive this process (D16, D19): ready sandboxes, boots,
+   * and everything of a runtime or a store that ends with it. Claimed docker sandboxes stay and are adopted later.
+   */
+  async drain(): Promise<void> {
+    if (this.#draining) return;
+    this.#draining = true;
+    for (const cancel of this.#timers) cancel();
+    this.#stopListening();
+    await Promise.all([...this.#replenishers.values()].map((each) => each[Symbol.asyncDispose]()));
+    await this.#reconciling;
+    await this.#supervisor.settled();
+    const { store, log } = this.#deps;
+    const endsWithProcess = store.storeId.startsWith(embeddedStorePrefix);
+    await Promise.all(
+      this.#supervisor.entries().map(async (entry) => {
+        try {
+          const leaves = endsWithProcess || !entry.runtime?.survivesNode;
+          const target = { id: entry.id, tenant: null };
+          // Unclaimed ones go in any case: the fence keeps a sandbox that was claimed in the meantime.
+          const answer = await store.beginStop(
+            leaves ? target : { ...target, incarnation: entry.incarnation },
+            'node_drained',
+          );
+          if (leaves || answer.kind === 'done') await this.#supervisor.remove(entry.id);
+        } catch (error) {
+          log.warn(
+            { sandbox: entry.id, err: error },
+            'a sandbox could not be drained; the next start cleans up',
+          );
+          if (!entry.runtime?.survivesNode) await entry.runtime?.destroy(entry.id).catch(() => {});
+        }
+      }),
+    );
+    this.#supervisor.detach();
+    await store.removeNode(this.id).catch(() => {});
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.drain();
+  }
+
+  #startReplenisher(name: string): void {
+    const replenisher = new Replenisher(
+      { ...this.#deps, supervisor: this.#supervisor },
+      { pool: name, nodeId: this.id },
+    );
+    this.#replenishers.set(name, replenisher);
+    replenisher.start();
+  }
+
+  #onEvent(event: StoreEvent): void {
+    if (event.to === 'running' || event.to === 'stopping' || event.to === 'failed') {
+      this.#replenishers.get(event.pool)?.wake();
+    }
+    if (event.nodeId !== this.id) return;
+    if (event.to === 'stopping') void this.#supervisor.remove(event.id);
+    else if (event.to === 'starting' && event.tenant !== null) void this.#bootAssigned(event.id);
+  }
+
+  async #bootAssigned(sandboxId: string): Promise<void> {
+    if (this.#supervisor.has(sandboxId)) return;
+    const record = await this.#deps.store.get(sandboxId, null).catch(() => null);
+    if (record?.state === 'starting' && !this.#draining) void this.#supervisor.boot(record, 'foreground');
+  }
+
+  async #heartbeat(): Promise<void> {
+    const { store, pools, log } = this.#deps;
+    try {
+      await store.heartbeat({
+        nodeId: this.id,
+        runtimes: pools.runtimes().map((runtime) => runtime.name),
+        draining: this.#draining,
+        sandboxes: this.#supervisor.size,
+        capacity: sandboxCapacity,
+      });
+    } catch (error) {
+      log.warn({ err: error }, 'the heartbeat did not reach the store');
+    }
+  }
+
+  #reconcile(): Promise<void> {
+    this.#reconciling = this.#reconciling
+      .then(() => this.#reconciler.pass())
+      .catch((error: unknown) => {
+        this.#deps.log.warn({ err: error }, 'a reconciling pass was given up; nothing was killed');
+      });
+    return this.#reconciling;
+  }
+
+  /** Repeats after each run's end, so a slow pass is never run twice at once. */
+  #every(intervalMs: number, run: () => Promise<void>): void {
+    const cancel = this.#deps.clock.after(intervalMs, () => {
+      this.#timers.delete(cancel);
+      run().finally(() => {
+        if (!this.#draining) this.#every(intervalMs, run);
+      });
+    });
+    this.#timers.add(cancel);
+  }
+}
+
+export interface NodeDeps {
+  readonly store: PoolStore;
+  readonly pools: NodePools;
+  readonly feed: TransitionFeed;
+  readonly openGuest: OpenGuest;
+  readonly clock: Clock;
+  readonly observer: NodeObserver;
+  readonly log: Log;
+}
+
+const heartbeatIntervalMs = 1_000;
+const reconcileIntervalMs = 5_000;
+/** Somebody waits for each of these, but a host that boots more than this at once finishes none of them sooner. */
+const foregroundMax = 16;
+/** Enough to keep two cores busy with boots that wait for the kernel or the engine half of the time. */
+const refillMax = 4;
+/** A sandbox with a small workload; the pools' own maxTotal is the limit that operators set. */
+const memoryPerSandboxBytes = 16 * 1024 * 1024;
+const sandboxCapacity = Math.max(1, Math.floor(totalmem() / memoryPerSandboxBytes));

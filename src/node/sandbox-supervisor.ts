@@ -1,0 +1,306 @@
+import type { Clock } from '../domain/clock.ts';
+import { isWarmpoolError, WarmpoolError } from '../domain/errors.ts';
+import type { RuntimeName } from '../domain/pool-spec.ts';
+import type { EndReason, SandboxRecord } from '../domain/sandbox.ts';
+import type { Guest } from '../guest-link/guest.ts';
+import type { Log } from '../observability/log.ts';
+import type { SandboxRuntime } from '../runtime/sandbox-runtime.ts';
+import type { PoolStore, TransitionAnswer } from '../store/pool-store.ts';
+import { bootSandbox, type LinkedGuest, type OpenGuest } from './boot.ts';
+import type { NodePools } from './node-pools.ts';
+import type { NodeObserver } from './observer.ts';
+import type { StartGate, StartKind } from './start-gate.ts';
+
+/**
+ * Owns the sandboxes of this process: one entry for each object it is booting, holds a link to, or is removing.
+ *
+ *   booting → up → stopping → (entry gone)
+ *        ↘ stopping
+ *
+ * Invariants: an entry is made before its object and dropped after its object is gone, so an object without an entry
+ * is not this process's work in progress; an entry leaves at most once; the store is told of a lost link before the
+ * object is removed, so nothing dead is handed out in the meantime. The store decides who owns a sandbox; the
+ * supervisor only reports facts under (id, node, incarnation) and obeys the answers.
+ */
+export class SandboxSupervisor {
+  readonly #deps: SupervisorDeps;
+  readonly #nodeId: string;
+  readonly #entries = new Map<string, Entry>();
+  readonly #work = new Set<Promise<unknown>>();
+
+  constructor(deps: SupervisorDeps, options: { nodeId: string }) {
+    this.#deps = deps;
+    this.#nodeId = options.nodeId;
+  }
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  has(sandboxId: string): boolean {
+    return this.#entries.has(sandboxId);
+  }
+
+  /** The guest of a sandbox that is up here. */
+  guest(sandboxId: string): Guest | null {
+    const entry = this.#entries.get(sandboxId);
+    return entry?.phase === 'up' ? entry.guest : null;
+  }
+
+  entries(): readonly SupervisedSandbox[] {
+    return [...this.#entries.values()];
+  }
+
+  /**
+   * Boots what the record reserves and reports it. Settles with the reported record, or null when the boot failed or
+   * was overtaken; the store knows either way. A second call for the same sandbox shares the first one's result.
+   */
+  boot(record: SandboxRecord, kind: StartKind): Promise<SandboxRecord | null> {
+    const known = this.#entries.get(record.id);
+    if (known) return known.booted;
+    const pool = this.#deps.pools.get(record.pool);
+    const entry = this.#newEntry(record, pool?.runtime ?? null);
+    entry.booted = this.#track(this.#boot(entry, record, kind));
+    return entry.booted;
+  }
+
+  /** Takes over an object that outlived the process that booted it. Settles false when it cannot be reached. */
+  adopt(record: SandboxRecord, runtime: SandboxRuntime): Promise<boolean> {
+    return this.#track(this.#adopt(record, runtime));
+  }
+
+  /**
+   * Removes the object and settles its record (which is `stopping` or `failed` by now). Idempotent; when the runtime or
+   * the store is away it gives up with a warning, and the reconciler comes back to it.
+   */
+  remove(sandboxId: string): Promise<void> {
+    const entry = this.#entries.get(sandboxId);
+    if (entry?.removed) return entry.removed;
+    if (entry) {
+      entry.phase = 'stopping';
+      entry.abort.abort(new WarmpoolError('CANCELLED', 'the sandbox is being removed'));
+    }
+    const removed = this.#track(this.#remove(sandboxId, entry));
+    if (entry) entry.removed = removed;
+    return removed;
+  }
+
+  /** Settles when nothing is being booted, adopted or removed. */
+  async settled(): Promise<void> {
+    while (this.#work.size > 0) await Promise.allSettled([...this.#work]);
+  }
+
+  /** Lets go of every link without touching the objects. */
+  detach(): void {
+    for (const entry of this.#entries.values()) {
+      entry.phase = 'stopping';
+      entry.guest?.close();
+    }
+    this.#entries.clear();
+  }
+
+  async #boot(entry: Entry, record: SandboxRecord, kind: StartKind): Promise<SandboxRecord | null> {
+    const { store, gate, pools, clock, observer, log } = this.#deps;
+    const pool = pools.get(record.pool);
+    const runtime = pool?.runtime;
+    if (!pool || !runtime) {
+      await this.#reportLoss(record, 'boot_failed', `this node has no runtime for pool "${record.pool}"`);
+      return null;
+    }
+    let leave: (() => void) | undefined;
+    const startedMs = clock.monotonicMs();
+    try {
+      leave = await gate.enter(kind, entry.abort.signal);
+      const making = bootSandbox(
+        { runtime, openGuest: this.#deps.openGuest, clock },
+        { sandboxId: record.id, pool: record.pool, storeId: store.storeId, template: pool.spec.template },
+        entry.abort.signal,
+      );
+      entry.making = making;
+      const guest = await making;
+      const answer = await this.#report(record);
+      if (answer.kind === 'refused' || entry.phase === 'stopping') {
+        guest.close();
+        await this.remove(record.id);
+        return null;
+      }
+      this.#up(entry, guest);
+      observer.bootEnded(runtime.name, 'ok', (clock.monotonicMs() - startedMs) / 1_000);
+      return answer.record;
+    } catch (error) {
+      if (entry.phase !== 'stopping') {
+        observer.bootEnded(runtime.name, 'failed', (clock.monotonicMs() - startedMs) / 1_000);
+        const sentence = error instanceof Error ? error.message : String(error);
+        log.warn({ sandbox: record.id, pool: record.pool, reason: sentence }, 'a sandbox did not boot');
+        await this.#reportLoss(record, 'boot_failed', sentence);
+      }
+      return null;
+    } finally {
+      leave?.();
+    }
+  }
+
+  async #report(record: SandboxRecord): Promise<TransitionAnswer> {
+    const fence = { id: record.id, nodeId: this.#nodeId, incarnation: record.incarnation };
+    // A lost answer is asked for again: the step is idempotent. The boot deadline in the store bounds how often it helps.
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await this.#deps.store.reportReady(fence);
+      } catch (error) {
+        if (!isWarmpoolError(error) || error.code !== 'STORE_UNAVAILABLE' || attempt === reportAttemptsMax)
+          throw error;
+        await new Promise<void>((resolve) => this.#deps.clock.after(250 * attempt, resolve));
+      }
+    }
+  }
+
+  #up(entry: Entry, guest: LinkedGuest): void {
+    entry.phase = 'up';
+    entry.guest = guest;
+    entry.upSinceMs = this.#deps.clock.monotonicMs();
+    guest.closed.then((why) => this.#track(this.#linkLost(entry, why)));
+  }
+
+  async #adopt(record: SandboxRecord, runtime: SandboxRuntime): Promise<boolean> {
+    if (this.#entries.has(record.id)) return true;
+    const entry = this.#newEntry(record, runtime);
+    try {
+      const booted = await runtime.adopt(record.id);
+      const guest = await this.#deps.openGuest(booted);
+      if (entry.removed) {
+        guest.close();
+        return false;
+      }
+      this.#up(entry, guest);
+      this.#deps.log.info({ sandbox: record.id, pool: record.pool }, 'adopted a running sandbox');
+      return true;
+    } catch (error) {
+      this.#entries.delete(record.id);
+      this.#deps.log.warn({ sandbox: record.id, err: error }, 'a running sandbox could not be adopted');
+      return false;
+    }
+  }
+
+  async #linkLost(entry: Entry, why: string): Promise<void> {
+    if (entry.phase === 'stopping') return;
+    this.#deps.log.warn({ sandbox: entry.id, pool: entry.pool, reason: why }, 'the link to a guest was lost');
+    const record = await this.#tryStore(() => this.#deps.store.get(entry.id, null));
+    // A docker sandbox may have outlived its attach (the engine restarted): a claimed one is worth one more try.
+    if (record?.claim && record.state === 'running' && entry.runtime?.survivesNode) {
+      this.#entries.delete(entry.id);
+      if (await this.#adopt(record, entry.runtime)) return;
+    }
+    const failure = `the link to the guest was lost: ${why}`;
+    if (record) await this.#reportLoss(record, 'link_lost', failure);
+    else await this.remove(entry.id);
+  }
+
+  /** Tells the store that the sandbox is lost, at whatever incarnation it has by now, then removes the object. */
+  async #reportLoss(record: SandboxRecord, reason: EndReason, failure: string): Promise<void> {
+    let incarnation = record.incarnation;
+    for (let attempt = 0; attempt < fenceAttemptsMax; attempt += 1) {
+      const fence = { id: record.id, nodeId: this.#nodeId, incarnation };
+      const answer = await this.#tryStore(() => this.#deps.store.reportFailed(fence, reason, failure));
+      if (answer?.kind !== 'refused' || answer.why !== 'stale_incarnation') break;
+      // Claimed in this very moment: look again and report the loss to its new owner's incarnation.
+      const now = await this.#tryStore(() => this.#deps.store.get(record.id, null));
+      if (!now) break;
+      incarnation = now.incarnation;
+    }
+    this.#deps.observer.sandboxEnded(reason);
+    await this.remove(record.id);
+  }
+
+  async #remove(sandboxId: string, entry: Entry | undefined): Promise<void> {
+    const { store, log } = this.#deps;
+    try {
+      // Nothing is removed while it is still being made: an aborted boot cleans up first, then this finds the rest.
+      await entry?.making.catch(() => null);
+      entry?.guest?.close();
+      const runtimes = entry?.runtime ? [entry.runtime] : this.#deps.pools.runtimes();
+      for (const runtime of runtimes) await runtime.destroy(sandboxId);
+      const record = await store.get(sandboxId, null);
+      if (record && record.nodeId === this.#nodeId) {
+        await store.finishStop({ id: sandboxId, nodeId: this.#nodeId, incarnation: record.incarnation });
+      }
+    } catch (error) {
+      log.warn({ sandbox: sandboxId, err: error }, 'a sandbox could not be removed yet; trying again');
+    } finally {
+      if (entry && this.#entries.get(sandboxId) === entry) this.#entries.delete(sandboxId);
+    }
+  }
+
+  #newEntry(record: SandboxRecord, runtime: SandboxRuntime | null): Entry {
+    const entry: Entry = {
+      id: record.id,
+      pool: record.pool,
+      specVersion: record.specVersion,
+      incarnation: record.incarnation,
+      runtime,
+      phase: 'booting',
+      guest: null,
+      upSinceMs: 0,
+      abort: new AbortController(),
+      making: Promise.resolve(),
+      booted: Promise.resolve(null),
+      removed: null,
+    };
+    this.#entries.set(record.id, entry);
+    return entry;
+  }
+
+  async #tryStore<T>(step: () => Promise<T>): Promise<T | null> {
+    try {
+      return await step();
+    } catch (error) {
+      this.#deps.log.warn({ err: error }, 'the store did not answer; the reconciler will come back to it');
+      return null;
+    }
+  }
+
+  #track<T>(work: Promise<T>): Promise<T> {
+    this.#work.add(work);
+    const done = () => this.#work.delete(work);
+    work.then(done, done);
+    return work;
+  }
+}
+
+export interface SupervisorDeps {
+  readonly store: PoolStore;
+  readonly pools: NodePools;
+  readonly gate: StartGate;
+  readonly openGuest: OpenGuest;
+  readonly clock: Clock;
+  readonly observer: NodeObserver;
+  readonly log: Log;
+}
+
+export interface SupervisedSandbox {
+  readonly id: string;
+  readonly pool: string;
+  readonly specVersion: string;
+  /** As booted or adopted; a claim since then has raised it in the store. */
+  readonly incarnation: number;
+  readonly phase: 'booting' | 'up' | 'stopping';
+  readonly runtime: { readonly name: RuntimeName; readonly survivesNode: boolean } | null;
+  /** Monotonic milliseconds; 0 until it is up. */
+  readonly upSinceMs: number;
+}
+
+interface Entry extends SupervisedSandbox {
+  phase: 'booting' | 'up' | 'stopping';
+  readonly runtime: SandboxRuntime | null;
+  guest: LinkedGuest | null;
+  upSinceMs: number;
+  readonly abort: AbortController;
+  /** The object's own making, without the reports around it. */
+  making: Promise<unknown>;
+  booted: Promise<SandboxRecord | null>;
+  removed: Promise<void> | null;
+}
+
+/** With the pauses between them some 2.5 s: longer than a store's restart usually takes to be noticed. */
+const reportAttemptsMax = 5;
+/** A claim, and then a claim's delete, may each raise the incarnation under us once. */
+const fenceAttemptsMax = 3;

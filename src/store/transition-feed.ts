@@ -1,0 +1,89 @@
+import type { Clock } from '../domain/clock.ts';
+import { isWarmpoolError } from '../domain/errors.ts';
+import type { Log } from '../observability/log.ts';
+import type { EventCursor, PoolStore, StoreEvent } from './pool-store.ts';
+
+/**
+ * Wakes the parts of one process when the store has news. It owns one follower of the store's event streams and hands
+ * each event to its listeners. It only shortens waits (D6): everybody who listens also looks by himself now and then,
+ * and is right with every event lost.
+ */
+export class TransitionFeed implements AsyncDisposable {
+  readonly #store: Pick<PoolStore, 'follow'>;
+  readonly #clock: Clock;
+  readonly #log: Log;
+  readonly #listeners = new Set<(event: StoreEvent) => void>();
+  readonly #waiters = new Map<string, Set<() => void>>();
+  readonly #stop = new AbortController();
+  #running: Promise<void> = Promise.resolve();
+
+  constructor(deps: { store: Pick<PoolStore, 'follow'>; clock: Clock; log: Log }) {
+    this.#store = deps.store;
+    this.#clock = deps.clock;
+    this.#log = deps.log;
+  }
+
+  start(): void {
+    this.#running = this.#follow();
+  }
+
+  /** Every event from now on; the returned function ends it. A listener must not throw and must not wait. */
+  listen(listener: (event: StoreEvent) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Settles at the next event of this sandbox, after `pollMs`, or when the signal aborts: then look for yourself. */
+  news(sandboxId: string, pollMs: number, signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const waiters = this.#waiters.get(sandboxId) ?? new Set();
+      const settle = () => {
+        cancelTimer();
+        signal.removeEventListener('abort', settle);
+        waiters.delete(settle);
+        if (waiters.size === 0) this.#waiters.delete(sandboxId);
+        resolve();
+      };
+      const cancelTimer = this.#clock.after(pollMs, settle);
+      signal.addEventListener('abort', settle);
+      waiters.add(settle);
+      this.#waiters.set(sandboxId, waiters);
+      if (signal.aborted) settle();
+    });
+  }
+
+  async #follow(): Promise<void> {
+    const signal = this.#stop.signal;
+    let cursor: EventCursor | null = null;
+    while (!signal.aborted) {
+      try {
+        for await (const events of this.#store.follow(cursor, signal)) {
+          for (const event of events) {
+            cursor = event.cursor;
+            this.#deliver(event);
+          }
+        }
+      } catch (error) {
+        if (signal.aborted) return;
+        // A cursor the streams have been trimmed past: what was missed is found by the listeners' own looking.
+        if (isWarmpoolError(error) && error.code === 'INVALID_REQUEST') cursor = null;
+        this.#log.warn({ err: error }, 'following the event streams was interrupted; trying again');
+        await this.#pause(250);
+      }
+    }
+  }
+
+  #deliver(event: StoreEvent): void {
+    for (const listener of this.#listeners) listener(event);
+    for (const wake of [...(this.#waiters.get(event.id) ?? [])]) wake();
+  }
+
+  #pause(delayMs: number): Promise<void> {
+    return this.news('', delayMs, this.#stop.signal);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort();
+    await this.#running;
+  }
+}
