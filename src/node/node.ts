@@ -10,7 +10,7 @@ import type { NodePools } from './node-pools.ts';
 import type { NodeObserver } from './observer.ts';
 import { embeddedStorePrefix, Reconciler } from './reconciler.ts';
 import { Replenisher } from './replenisher.ts';
-import { SandboxSupervisor } from './sandbox-supervisor.ts';
+import { SandboxSupervisor, type SupervisedSandbox } from './sandbox-supervisor.ts';
 import { StartGate } from './start-gate.ts';
 
 /**
@@ -99,21 +99,17 @@ export class Node implements AsyncDisposable {
     const endsWithProcess = store.storeId.startsWith(embeddedStorePrefix);
     await Promise.all(
       this.#supervisor.entries().map(async (entry) => {
+        const leaves = endsWithProcess || !entry.runtime?.survivesNode;
         try {
-          const leaves = endsWithProcess || !entry.runtime?.survivesNode;
-          const target = { id: entry.id, tenant: null };
-          // Unclaimed ones go in any case: the fence keeps a sandbox that was claimed in the meantime.
-          const answer = await store.beginStop(
-            leaves ? target : { ...target, incarnation: entry.incarnation },
-            'node_drained',
-          );
-          if (leaves || answer.kind === 'done') await this.#supervisor.remove(entry.id);
+          if (leaves) await store.beginStop({ id: entry.id, tenant: null }, 'node_drained');
+          else if (!(await this.#stopUnclaimed(entry))) return;
+          await this.#supervisor.remove(entry.id);
         } catch (error) {
           log.warn(
             { sandbox: entry.id, err: error },
             'a sandbox could not be drained; the next start cleans up',
           );
-          if (!entry.runtime?.survivesNode) await entry.runtime?.destroy(entry.id).catch(() => {});
+          if (leaves) await entry.runtime?.destroy(entry.id).catch(() => {});
         }
       }),
     );
@@ -123,6 +119,12 @@ export class Node implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.drain();
+  }
+
+  async #stopUnclaimed(entry: SupervisedSandbox): Promise<boolean> {
+    if (entry.unclaimedIncarnation === null) return false;
+    const target = { id: entry.id, tenant: null, incarnation: entry.unclaimedIncarnation };
+    return (await this.#deps.store.beginStop(target, 'node_drained')).kind === 'done';
   }
 
   #startReplenisher(name: string): void {
@@ -139,7 +141,8 @@ export class Node implements AsyncDisposable {
       this.#replenishers.get(event.pool)?.wake();
     }
     if (event.nodeId !== this.id) return;
-    if (event.to === 'stopping') void this.#supervisor.remove(event.id);
+    const isEnding = event.to === 'stopping' || event.to === 'failed';
+    if (isEnding && this.#supervisor.has(event.id)) void this.#supervisor.remove(event.id);
     else if (event.to === 'starting' && event.tenant !== null) void this.#bootAssigned(event.id);
   }
 

@@ -4,7 +4,7 @@ import type { EndReason } from '../domain/sandbox.ts';
 import type { Log } from '../observability/log.ts';
 import type { PoolStore } from '../store/pool-store.ts';
 import type { NodePools } from './node-pools.ts';
-import type { SandboxSupervisor } from './sandbox-supervisor.ts';
+import type { SandboxSupervisor, SupervisedSandbox } from './sandbox-supervisor.ts';
 import { StartBudget } from './start-budget.ts';
 
 /**
@@ -129,23 +129,24 @@ export class Replenisher implements AsyncDisposable {
     const nowMs = clock.monotonicMs();
     const mine = supervisor.entries().filter((entry) => entry.pool === this.pool && entry.phase === 'up');
     for (const entry of mine) {
-      if (entry.specVersion !== pool.specVersion)
-        await this.#retireOne(entry.id, entry.incarnation, 'spec_changed');
-      else if (nowMs - entry.upSinceMs > pool.spec.size.maxIdleAgeMs) {
-        await this.#retireOne(entry.id, entry.incarnation, 'idle_age');
-      }
+      if (entry.specVersion !== pool.specVersion) await this.#retireOne(entry, 'spec_changed');
+      else if (nowMs - entry.upSinceMs > pool.spec.size.maxIdleAgeMs)
+        await this.#retireOne(entry, 'idle_age');
     }
     const snapshot = await store.readPool(this.pool);
     if (!snapshot) return;
     let surplus = snapshot.ready - snapshot.target;
     for (const entry of mine) {
       if (surplus <= 0) return;
-      if (await this.#retireOne(entry.id, entry.incarnation, 'scaled_down')) surplus -= 1;
+      if (await this.#retireOne(entry, 'scaled_down')) surplus -= 1;
     }
   }
 
-  async #retireOne(id: string, incarnation: number, reason: EndReason): Promise<boolean> {
-    const answer = await this.#deps.store.beginStop({ id, tenant: null, incarnation }, reason);
+  async #retireOne(entry: SupervisedSandbox, reason: EndReason): Promise<boolean> {
+    const { id, unclaimedIncarnation } = entry;
+    if (unclaimedIncarnation === null) return false;
+    const target = { id, tenant: null, incarnation: unclaimedIncarnation };
+    const answer = await this.#deps.store.beginStop(target, reason);
     if (answer.kind === 'refused') return false;
     void this.#deps.supervisor.remove(id);
     return true;

@@ -1,6 +1,5 @@
 import type { Clock } from '../domain/clock.ts';
 import { isWarmpoolError, WarmpoolError } from '../domain/errors.ts';
-import type { RuntimeName } from '../domain/pool-spec.ts';
 import type { EndReason, SandboxRecord } from '../domain/sandbox.ts';
 import type { Guest } from '../guest-link/guest.ts';
 import type { Log } from '../observability/log.ts';
@@ -235,7 +234,7 @@ export class SandboxSupervisor {
       id: record.id,
       pool: record.pool,
       specVersion: record.specVersion,
-      incarnation: record.incarnation,
+      unclaimedIncarnation: record.claim ? null : record.incarnation,
       runtime,
       phase: 'booting',
       guest: null,
@@ -280,17 +279,16 @@ export interface SupervisedSandbox {
   readonly id: string;
   readonly pool: string;
   readonly specVersion: string;
-  /** As booted or adopted; a claim since then has raised it in the store. */
-  readonly incarnation: number;
+  /** The fence of a sandbox that was unclaimed when taken in: a claim since then has raised it. null: claimed before. */
+  readonly unclaimedIncarnation: number | null;
   readonly phase: 'booting' | 'up' | 'stopping';
-  readonly runtime: { readonly name: RuntimeName; readonly survivesNode: boolean } | null;
+  readonly runtime: SandboxRuntime | null;
   /** Monotonic milliseconds; 0 until it is up. */
   readonly upSinceMs: number;
 }
 
 interface Entry extends SupervisedSandbox {
   phase: 'booting' | 'up' | 'stopping';
-  readonly runtime: SandboxRuntime | null;
   guest: LinkedGuest | null;
   upSinceMs: number;
   readonly abort: AbortController;
