@@ -1,5 +1,6 @@
 import type { OnMiss } from '../domain/pool-spec.ts';
 import type { SandboxRecord, SandboxState } from '../domain/sandbox.ts';
+import type { Scope } from '../domain/scopes.ts';
 import type { GuestProcess, OutputSink } from '../guest-link/guest.ts';
 import type { ListPage, PoolSnapshot, SizeChange, StoreEvent } from '../store/pool-store.ts';
 
@@ -48,8 +49,7 @@ export interface Principal {
   readonly scopes: ReadonlySet<Scope>;
 }
 
-export const scopes = ['claim', 'exec', 'files', 'ports', 'admin'] as const;
-export type Scope = (typeof scopes)[number];
+export { type Scope, scopes } from '../domain/scopes.ts';
 
 export interface CreateRequest {
   readonly template: string;

@@ -1,0 +1,205 @@
+import { readFileSync } from 'node:fs';
+import { homedir, hostname } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import type { z } from 'zod';
+import { packageRoot } from '../package-root.ts';
+import { parseApiKeys } from './api-keys.ts';
+import { didYouMean } from './closest-name.ts';
+import type { ApiKeyEntry, Config, ListenAddress } from './config.ts';
+import { ConfigError, type ConfigIssue } from './config-error.ts';
+import { deepFreeze } from './deep-freeze.ts';
+import { formatListenAddress, isLoopback } from './listen-address.ts';
+import { readPools, systemCode } from './pool-files.ts';
+import { foreignVariables, isSetting, type Setting, settingsSchema, variableOf } from './settings.ts';
+import { issuesOf, YamlSource } from './yaml-source.ts';
+
+export interface ConfigSources {
+  /** Usually `process.env`. What may hold a secret is deleted from it (A17). */
+  readonly env: Record<string, string | undefined>;
+  /** `--config FILE`; wins over WARMPOOL_CONFIG. */
+  readonly configFile?: string;
+  /** Who and where we are, for the defaults; read from the system when absent. */
+  readonly host?: { readonly name: string; readonly isRoot: boolean; readonly home: string };
+}
+
+type Settings = z.output<typeof settingsSchema>;
+
+/**
+ * Reads the environment, the optional YAML file and the pool files, once. The environment wins over the file, the file
+ * over the defaults. Throws ConfigError with everything that is wrong, each with its field and where it was said.
+ */
+export function loadConfig(sources: ConfigSources): Config {
+  const issues: ConfigIssue[] = [];
+  const env = takeVariables(sources.env, issues);
+  const file = readConfigFile(sources.configFile ?? env.get('WARMPOOL_CONFIG'), issues);
+  const written = { ...file.values, ...settingsOf(env) };
+
+  const checked = settingsSchema.safeParse(written);
+  const sourceOf = (setting: string) =>
+    isSetting(setting) && env.has(variableOf[setting]) ? variableOf[setting] : file.placeOf(setting);
+  if (!checked.success) {
+    issues.push(
+      ...issuesOf(checked.error, {
+        ofValue: (path) => sourceOf(String(path[0])),
+        ofKey: (_path, key) => file.placeOfKey(key),
+        knownKeys: () => Object.keys(variableOf),
+      }),
+    );
+    throw new ConfigError(issues);
+  }
+  const settings = checked.data;
+  const host = sources.host ?? { name: hostname(), isRoot: process.getuid?.() === 0, home: homedir() };
+  // A path in the file is relative to the file; one in the environment, to where the service was started.
+  const pathOf = (setting: Setting, path: string) =>
+    resolve(env.has(variableOf[setting]) ? '.' : file.folder, path);
+
+  const apiKeys = gatherApiKeys(settings, pathOf, sourceOf, issues);
+  checkAddresses(settings, apiKeys, sourceOf, issues);
+  const poolsFolder =
+    settings.pools === undefined ? join(packageRoot(), 'pools') : pathOf('pools', settings.pools);
+  const pools = readPools(poolsFolder);
+  issues.push(...pools.issues);
+  if (issues.length > 0) throw new ConfigError(issues);
+
+  return deepFreeze({
+    grpcListen: settings.grpcListen,
+    httpListen: settings.httpListen,
+    dataListen: settings.dataListen,
+    redisUrl: settings.redisUrl ?? null,
+    runtime: settings.runtime,
+    poolsFolder,
+    pools: pools.pools,
+    apiKeys,
+    stateFolder:
+      settings.stateDir === undefined ? defaultStateFolder(host, env) : pathOf('stateDir', settings.stateDir),
+    nodeId: settings.nodeId ?? nodeIdOfHost(host.name),
+    dockerHost: settings.dockerHost ?? null,
+    logLevel: settings.logLevel,
+    drainTimeoutMs: settings.drainTimeout,
+  });
+}
+
+/** Those of our variables that say something, and XDG_STATE_HOME; an empty one says nothing. Unknown ones are issues. */
+function takeVariables(env: ConfigSources['env'], issues: ConfigIssue[]): ReadonlyMap<string, string> {
+  const ours = new Set<string>([...Object.values(variableOf), 'WARMPOOL_CONFIG', 'XDG_STATE_HOME']);
+  const taken = new Map<string, string>();
+  for (const [name, value] of Object.entries(env)) {
+    if (ours.has(name)) {
+      if (value !== undefined && value !== '') taken.set(name, value);
+    } else if (name.startsWith('WARMPOOL_') && !foreignVariables.test(name)) {
+      issues.push({ source: name, field: '', message: `is not a setting${didYouMean(name, [...ours])}` });
+    }
+  }
+  for (const secret of [variableOf.redisUrl, variableOf.apiKeys]) delete env[secret];
+  return taken;
+}
+
+function settingsOf(env: ReadonlyMap<string, string>): Record<string, string> {
+  const written: Record<string, string> = {};
+  for (const [setting, variable] of Object.entries(variableOf)) {
+    const value = env.get(variable);
+    if (value !== undefined) written[setting] = value;
+  }
+  return written;
+}
+
+interface ConfigFile {
+  readonly values: Record<string, unknown>;
+  readonly folder: string;
+  placeOf(setting: string): string;
+  placeOfKey(key: string): string;
+}
+
+function readConfigFile(path: string | undefined, issues: ConfigIssue[]): ConfigFile {
+  const none = { values: {}, folder: '.', placeOf: () => 'the defaults', placeOfKey: () => 'the defaults' };
+  if (path === undefined) return none;
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    issues.push({ source: path, field: 'config', message: `the file cannot be read (${systemCode(error)})` });
+    return none;
+  }
+  const yaml = YamlSource.parse(path, text);
+  if ('issues' in yaml) {
+    issues.push(...yaml.issues);
+    return none;
+  }
+  return {
+    values: yaml.data,
+    folder: dirname(path),
+    placeOf: (setting) => yaml.source.placeOf([setting]),
+    placeOfKey: (key) => yaml.source.placeOfKey([], key),
+  };
+}
+
+function gatherApiKeys(
+  settings: Settings,
+  pathOf: (setting: Setting, path: string) => string,
+  sourceOf: (setting: Setting) => string,
+  issues: ConfigIssue[],
+): readonly ApiKeyEntry[] {
+  const keys: ApiKeyEntry[] = [];
+  const add = (text: string, setting: Setting, source: string) => {
+    const parsed = parseApiKeys(text);
+    keys.push(...parsed.keys);
+    const empty = parsed.keys.length === 0 && parsed.errors.length === 0 ? ['has no keys in it'] : [];
+    issues.push(...[...parsed.errors, ...empty].map((message) => ({ source, field: setting, message })));
+  };
+  if (settings.apiKeys !== undefined) add(settings.apiKeys, 'apiKeys', sourceOf('apiKeys'));
+  if (settings.apiKeysFile !== undefined) {
+    const path = pathOf('apiKeysFile', settings.apiKeysFile);
+    try {
+      add(readFileSync(path, 'utf8'), 'apiKeysFile', path);
+    } catch (error) {
+      const source = sourceOf('apiKeysFile');
+      issues.push({ source, field: 'apiKeysFile', message: `${path} cannot be read (${systemCode(error)})` });
+    }
+  }
+  return keys;
+}
+
+function checkAddresses(
+  settings: Settings,
+  apiKeys: readonly ApiKeyEntry[],
+  sourceOf: (setting: Setting) => string,
+  issues: ConfigIssue[],
+): void {
+  const usedBy = new Map<string, string>();
+  for (const setting of ['grpcListen', 'httpListen', 'dataListen'] as const) {
+    const address: ListenAddress = settings[setting];
+    const written = formatListenAddress(address);
+    const refuse = (message: string) => issues.push({ source: sourceOf(setting), field: setting, message });
+    const other = usedBy.get(written);
+    if (other !== undefined && address.port !== 0) refuse(`${written} is also the address of ${other}`);
+    usedBy.set(written, setting);
+    // A19: without a key everybody who can reach a port may run commands here.
+    if (apiKeys.length === 0 && !isLoopback(address.host)) {
+      refuse(
+        `${written} can be reached from other machines and no API key is configured; ` +
+          'listen on 127.0.0.1, or set WARMPOOL_API_KEYS or WARMPOOL_API_KEYS_FILE',
+      );
+    }
+  }
+}
+
+/** Root's state is the system's; anybody else's is where the XDG base directory specification puts it. */
+function defaultStateFolder(
+  host: { readonly isRoot: boolean; readonly home: string },
+  env: ReadonlyMap<string, string>,
+): string {
+  if (host.isRoot) return '/var/lib/warmpool';
+  const stateHome = env.get('XDG_STATE_HOME');
+  // The specification: a relative path there is invalid and is ignored.
+  return join(stateHome?.startsWith('/') ? stateHome : join(host.home, '.local', 'state'), 'warmpool');
+}
+
+/** The same at each start on the same host: objects of an earlier run are found again by it. */
+function nodeIdOfHost(name: string): string {
+  const id = name
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, '-')
+    .slice(0, 63)
+    .replace(/^-+|-+$/g, '');
+  return id === '' ? 'node' : id;
+}

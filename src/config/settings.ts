@@ -1,0 +1,102 @@
+import { z } from 'zod';
+import { parseDuration } from './duration.ts';
+import { parseListenAddress } from './listen-address.ts';
+
+/**
+ * Every setting once: its name in the YAML file, its environment variable, what it may be, and its default. Both
+ * sources go through the same schema; what needs more than one setting at a time is checked in load-config.ts.
+ */
+
+function fromText<T>(message: string, parse: (text: string) => T | null) {
+  return z.string({ error: message }).transform((text, context): T => {
+    const value = parse(text);
+    if (value !== null) return value;
+    context.addIssue({ code: 'custom', message });
+    return z.NEVER;
+  });
+}
+
+function oneOf<const Choices extends readonly [string, ...string[]]>(choices: Choices) {
+  return z.enum(choices, { error: `must be one of ${choices.join(', ')}` });
+}
+
+const listenAddress = fromText('must be host:port, such as 127.0.0.1:50051 or [::1]:0', parseListenAddress);
+const path = z.string({ error: 'must be a path' }).refine((text) => !text.includes('\0'), 'must be a path');
+
+export const settingsSchema = z.strictObject({
+  grpcListen: listenAddress.prefault('127.0.0.1:50051'),
+  httpListen: listenAddress.prefault('127.0.0.1:8080'),
+  dataListen: listenAddress.prefault('127.0.0.1:8081'),
+  redisUrl: fromText(
+    'must be redis://host:port, rediss://host:port, unix:///path or the absolute path of a socket',
+    parseRedisUrl,
+  ).optional(),
+  runtime: oneOf(['auto', 'docker', 'bubblewrap']).default('auto'),
+  pools: path.optional(),
+  apiKeys: z
+    .union([z.string(), z.array(z.string()).transform((entries) => entries.join(','))], {
+      error: 'must be a text or a list of texts that read tenant:sha256hex[:scope+scope]',
+    })
+    .optional(),
+  apiKeysFile: path.optional(),
+  stateDir: path.optional(),
+  nodeId: z
+    .string({ error: 'must be text' })
+    .regex(
+      /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/,
+      'must be 1 to 63 of a-z, 0-9 and -, not starting or ending with -',
+    )
+    .optional(),
+  dockerHost: z
+    .string({ error: 'must be text' })
+    .regex(
+      /^(unix:\/\/\/|(tcp|http|https|ssh):\/\/[^\s/])\S*$/,
+      'must be unix:///path, or tcp, http, https or ssh and ://host:port',
+    )
+    .optional(),
+  logLevel: oneOf(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
+  /** Under the 10 s after which `docker stop` kills, with time left to end the sandboxes. */
+  drainTimeout: fromText('must be a duration from 0s to 1h, such as 5s', (text) => {
+    const durationMs = parseDuration(text);
+    return durationMs === null || durationMs > 3_600_000 ? null : durationMs;
+  }).prefault('5s'),
+});
+
+export type Setting = keyof typeof settingsSchema.shape;
+
+export const variableOf = {
+  grpcListen: 'WARMPOOL_GRPC_LISTEN',
+  httpListen: 'WARMPOOL_HTTP_LISTEN',
+  dataListen: 'WARMPOOL_DATA_LISTEN',
+  redisUrl: 'REDIS_URL',
+  runtime: 'WARMPOOL_RUNTIME',
+  pools: 'WARMPOOL_POOLS',
+  apiKeys: 'WARMPOOL_API_KEYS',
+  apiKeysFile: 'WARMPOOL_API_KEYS_FILE',
+  stateDir: 'WARMPOOL_STATE_DIR',
+  nodeId: 'WARMPOOL_NODE_ID',
+  dockerHost: 'DOCKER_HOST',
+  logLevel: 'WARMPOOL_LOG_LEVEL',
+  drainTimeout: 'WARMPOOL_DRAIN_TIMEOUT',
+} as const satisfies Record<Setting, string>;
+
+export function isSetting(name: string): name is Setting {
+  return Object.hasOwn(variableOf, name);
+}
+
+/**
+ * Variables with our prefix that are not for the server: the command line's, the provisioning script's, the tests', and
+ * those that Kubernetes sets in every pod beside a Service called `warmpool`.
+ */
+export const foreignVariables =
+  /^WARMPOOL_(ADDRESS|SERVER|API_KEY|PROVISION|REQUIRE|TEST_\w+|BENCH_\w+|SERVICE_(HOST|PORT)\w*|PORT|PORT_\d\w*)$/;
+
+/** As ioredis takes it: a URL, or the path of a unix socket. */
+function parseRedisUrl(text: string): string | null {
+  if (text.startsWith('/') && !text.startsWith('//')) return text;
+  if (!URL.canParse(text)) return null;
+  const url = new URL(text);
+  if (url.protocol === 'unix:' && url.host === '' && url.pathname.length > 1)
+    return url.pathname + url.search;
+  return (url.protocol === 'redis:' || url.protocol === 'rediss:') && url.hostname !== '' ? text : null;
+}
