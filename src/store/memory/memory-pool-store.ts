@@ -1,0 +1,563 @@
+import type { Clock } from '../../domain/clock.ts';
+import { assertThat, WarmpoolError } from '../../domain/errors.ts';
+import { newClaimId, shardOfPool, shardOfSandbox } from '../../domain/ids.ts';
+import { endedRecordMs, requestMemoryMs } from '../../domain/limits.ts';
+import type { EndReason, SandboxRecord, SandboxState } from '../../domain/sandbox.ts';
+import { isAllowed } from '../../domain/transitions.ts';
+import { hasLease } from '../leased-states.ts';
+import { matchesQuery } from '../list-filter.ts';
+import { formatPageToken, parsePageToken } from '../page-token.ts';
+import type {
+  ClaimAnswer,
+  ClaimRequest,
+  DueSandbox,
+  EventCursor,
+  ExpireAnswer,
+  HealReport,
+  ListPage,
+  ListQuery,
+  NodeFence,
+  NodeStatus,
+  Owner,
+  PoolDeclaration,
+  PoolSnapshot,
+  PoolStore,
+  ReadyAnswer,
+  Refusal,
+  RenewAnswer,
+  SizeChange,
+  StartAnswer,
+  StartSlot,
+  StopTarget,
+  StoreEvent,
+  StoreHealth,
+  TransitionAnswer,
+} from '../pool-store.ts';
+import { requestKey } from '../request-key.ts';
+import { bootTimeoutSentence, claimCandidatesMax, eventsPerShardMax } from '../store-limits.ts';
+import { EventLog } from './event-log.ts';
+import { MemoryPool } from './memory-pool.ts';
+import { type MemorySandbox, recordOf } from './memory-sandbox.ts';
+
+/**
+ * The store inside one process: the embedded default, and the reference that the Redis scripts are compared with.
+ *
+ * It owns the records of all sandboxes and derives every answer from them; the sets in MemoryPool, `#owned` and
+ * `#placed` are indexes. Each verb runs to its end without awaiting anything, which is what makes it atomic. Times
+ * come from the monotonic clock, anchored once to the wall clock, so that a jump of the wall clock ends no lease.
+ *
+ * Invariants: a record is in `ready` of its pool exactly when its state is ready, in `starting` when it is an unclaimed
+ * boot, in `live` until it has ended, in `#placed` until it was let go, in `#owned` from its claim until then.
+ *
+ * Turned down: one list of records without indexes. It would be shorter, but a claim would cost more with every
+ * sandbox in the store.
+ */
+export class MemoryPoolStore implements PoolStore {
+  readonly storeId = `mem-${newClaimId()}`;
+  readonly #clock: Clock;
+  readonly #openedAtMonotonicMs: number;
+  readonly #wallOffsetMs: number;
+  readonly #pools = new Map<string, MemoryPool>();
+  readonly #sandboxes = new Map<string, MemorySandbox>();
+  readonly #owned = new Map<string, Set<string>>();
+  readonly #placed = new Map<string, Set<string>>();
+  /** Insertion order is order of expiry, for both of these. */
+  readonly #requests = new Map<string, RememberedRequest>();
+  readonly #ended = new Set<string>();
+  readonly #nodes = new Map<string, { readonly status: NodeStatus; readonly atMs: number }>();
+  readonly #log: EventLog;
+  #claims = 0;
+
+  constructor(deps: { readonly clock: Clock }) {
+    this.#clock = deps.clock;
+    this.#openedAtMonotonicMs = deps.clock.monotonicMs();
+    this.#wallOffsetMs = deps.clock.wallMs() - this.#openedAtMonotonicMs;
+    this.#log = new EventLog(this.storeId, eventsPerShardMax);
+  }
+
+  async open(): Promise<void> {}
+
+  async [Symbol.asyncDispose](): Promise<void> {}
+
+  health(): StoreHealth {
+    return { healthy: true, sinceMs: this.#openedAtMonotonicMs, runId: this.storeId };
+  }
+
+  async declarePool(declaration: PoolDeclaration): Promise<PoolSnapshot> {
+    let pool = this.#pools.get(declaration.name);
+    if (pool === undefined) {
+      pool = new MemoryPool(declaration);
+      this.#pools.set(declaration.name, pool);
+    } else {
+      pool.declare(declaration);
+    }
+    return pool.snapshot();
+  }
+
+  async scalePool(name: string, change: SizeChange): Promise<PoolSnapshot | null> {
+    const pool = this.#pools.get(name);
+    pool?.scale(change);
+    return pool?.snapshot() ?? null;
+  }
+
+  async readPool(name: string): Promise<PoolSnapshot | null> {
+    return this.#pools.get(name)?.snapshot() ?? null;
+  }
+
+  async reserveStart(slot: StartSlot): Promise<StartAnswer> {
+    const nowMs = this.#now();
+    assertThat(
+      shardOfSandbox(slot.id) === shardOfPool(slot.pool),
+      'a sandbox lives in the shard of its pool',
+    );
+    const known = this.#find(slot.id, nowMs);
+    if (known !== undefined) {
+      if (known.pool !== slot.pool || known.nodeId !== slot.nodeId) throw idTaken(slot.id);
+      return { kind: 'reserved', record: recordOf(known, nowMs) };
+    }
+    const pool = this.#pools.get(slot.pool);
+    if (pool === undefined) return { kind: 'refused', why: 'no_pool' };
+    if (pool.specVersion !== slot.specVersion) return { kind: 'refused', why: 'spec_changed' };
+    if (pool.ready.size + pool.starting.size >= pool.target) return { kind: 'refused', why: 'target_met' };
+    if (pool.starting.size >= pool.size.startsInFlightMax)
+      return { kind: 'refused', why: 'starts_in_flight' };
+    if (pool.live.size >= pool.size.maxTotal) return { kind: 'refused', why: 'max_total' };
+
+    const sandbox = this.#create(slot, pool, 'warm', nowMs);
+    pool.starting.add(sandbox.id);
+    pool.counters.startsWarm += 1;
+    this.#announce(sandbox, null, null, nowMs);
+    return { kind: 'reserved', record: recordOf(sandbox, nowMs) };
+  }
+
+  async reportReady(target: NodeFence): Promise<ReadyAnswer> {
+    const nowMs = this.#now();
+    const sandbox = this.#fenced(target, nowMs);
+    if ('kind' in sandbox) return sandbox;
+    if (sandbox.state === 'ready' || sandbox.state === 'running') return done(sandbox, nowMs);
+    if (sandbox.state !== 'starting') return wrongState(sandbox);
+
+    sandbox.readyAtMs = nowMs;
+    const { claim } = sandbox;
+    if (claim === undefined) {
+      this.#transition(sandbox, 'ready', null, nowMs);
+    } else {
+      claim.endOfLifeMs = nowMs + claim.maxLifetimeMs;
+      claim.expiresAtMs = Math.min(nowMs + claim.ttlMs, claim.endOfLifeMs);
+      this.#transition(sandbox, 'running', null, nowMs);
+    }
+    return done(sandbox, nowMs);
+  }
+
+  async reportFailed(target: NodeFence, reason: EndReason, failure: string): Promise<TransitionAnswer> {
+    const nowMs = this.#now();
+    const sandbox = this.#fenced(target, nowMs);
+    if ('kind' in sandbox) return sandbox;
+    if (sandbox.state === 'failed') return done(sandbox, nowMs);
+    if (!isAllowed(sandbox.state, 'failed')) return wrongState(sandbox);
+    this.#fail(sandbox, reason, failure, nowMs);
+    return done(sandbox, nowMs);
+  }
+
+  async claim(request: ClaimRequest): Promise<ClaimAnswer> {
+    const nowMs = this.#now();
+    const remembered = this.#recall(request, nowMs);
+    if (remembered !== null) return remembered;
+    const pool = this.#pools.get(request.pool);
+    if (pool === undefined) return { kind: 'no_pool' };
+
+    const candidate = request.warm ? this.#popCandidate(pool, nowMs) : null;
+    if (candidate !== null) {
+      candidate.incarnation += 1;
+      this.#own(candidate, request, nowMs);
+      this.#transition(candidate, 'running', null, nowMs);
+      pool.counters.hits += 1;
+      return { kind: 'claimed', record: recordOf(candidate, nowMs), repeated: false };
+    }
+
+    if (request.warm) pool.counters.missesEmpty += 1;
+    else pool.counters.missesUncacheable += 1;
+    return this.#reserveCold(pool, request, nowMs);
+  }
+
+  async renew(owner: Owner, ttlMs: number | null, mode: 'extend' | 'set'): Promise<RenewAnswer> {
+    const nowMs = this.#now();
+    const sandbox = this.#find(owner.id, nowMs);
+    const claim = sandbox?.claim;
+    if (sandbox === undefined || claim?.tenant !== owner.tenant) return { kind: 'refused', why: 'not_found' };
+    if (sandbox.state !== 'running') return wrongState(sandbox);
+    const wantedMs = Math.min(nowMs + (ttlMs ?? claim.ttlMs), claim.endOfLifeMs);
+    claim.expiresAtMs = mode === 'set' ? wantedMs : Math.max(claim.expiresAtMs, wantedMs);
+    return done(sandbox, nowMs);
+  }
+
+  async beginStop(target: StopTarget, reason: EndReason): Promise<TransitionAnswer> {
+    const nowMs = this.#now();
+    const sandbox = this.#find(target.id, nowMs);
+    if (sandbox === undefined) return { kind: 'refused', why: 'not_found' };
+    if (target.tenant !== null && sandbox.claim?.tenant !== target.tenant) {
+      return { kind: 'refused', why: 'not_found' };
+    }
+    if (target.incarnation !== undefined && target.incarnation !== sandbox.incarnation) {
+      return staleIncarnation(sandbox);
+    }
+    if (sandbox.state === 'stopping' || sandbox.state === 'stopped') return done(sandbox, nowMs);
+    if (!isAllowed(sandbox.state, 'stopping')) return wrongState(sandbox);
+    this.#transition(sandbox, 'stopping', reason, nowMs);
+    return done(sandbox, nowMs);
+  }
+
+  async expire(id: string, incarnation: number): Promise<ExpireAnswer> {
+    const nowMs = this.#now();
+    const sandbox = this.#find(id, nowMs);
+    if (sandbox === undefined) return { kind: 'refused', why: 'not_found' };
+    if (sandbox.incarnation !== incarnation) return staleIncarnation(sandbox);
+    if (wasExpired(sandbox)) return done(sandbox, nowMs);
+    const deadlineMs = deadlineOf(sandbox);
+    if (deadlineMs === null) return wrongState(sandbox);
+    if (deadlineMs > nowMs) return { kind: 'not_due', remainingMs: deadlineMs - nowMs };
+
+    if (sandbox.state === 'starting') {
+      this.#fail(sandbox, 'boot_timeout', bootTimeoutSentence, nowMs);
+    } else {
+      const atEndOfLife = sandbox.claim !== undefined && deadlineMs >= sandbox.claim.endOfLifeMs;
+      this.#transition(sandbox, 'stopping', atEndOfLife ? 'lifetime_exceeded' : 'lease_expired', nowMs);
+    }
+    return done(sandbox, nowMs);
+  }
+
+  async finishStop(target: NodeFence): Promise<TransitionAnswer> {
+    const nowMs = this.#now();
+    const sandbox = this.#fenced(target, nowMs);
+    if ('kind' in sandbox) return sandbox;
+    if (sandbox.state === 'stopping') this.#transition(sandbox, 'stopped', sandbox.endReason ?? null, nowMs);
+    if (sandbox.state !== 'stopped' && sandbox.state !== 'failed') return wrongState(sandbox);
+    this.#letGo(sandbox, nowMs);
+    return done(sandbox, nowMs);
+  }
+
+  async due(limit: number): Promise<readonly DueSandbox[]> {
+    const nowMs = this.#now();
+    const due: { readonly deadlineMs: number; readonly sandbox: MemorySandbox }[] = [];
+    for (const pool of this.#pools.values()) {
+      for (const id of pool.live) {
+        const sandbox = this.#sandboxes.get(id);
+        const deadlineMs = sandbox === undefined ? null : deadlineOf(sandbox);
+        if (sandbox !== undefined && deadlineMs !== null && deadlineMs <= nowMs)
+          due.push({ deadlineMs, sandbox });
+      }
+    }
+    due.sort((a, b) => a.deadlineMs - b.deadlineMs);
+    return due.slice(0, limit).map(({ sandbox: { id, incarnation } }) => ({ id, incarnation }));
+  }
+
+  async get(id: string, tenant: string | null): Promise<SandboxRecord | null> {
+    const nowMs = this.#now();
+    const sandbox = this.#find(id, nowMs);
+    if (sandbox === undefined || (tenant !== null && sandbox.claim?.tenant !== tenant)) return null;
+    return recordOf(sandbox, nowMs);
+  }
+
+  async list(query: ListQuery): Promise<ListPage> {
+    const nowMs = this.#now();
+    const after = parsePageToken(query.pageToken);
+    const places = [...(this.#owned.get(query.tenant) ?? [])]
+      .map((id) => ({ id, shard: shardOfSandbox(id), order: this.#sandboxes.get(id)?.claim?.order ?? 0 }))
+      .sort((a, b) => a.shard - b.shard || b.order - a.order);
+    const records: SandboxRecord[] = [];
+    for (const place of places) {
+      if (after !== null && !isBeyond(place, after)) continue;
+      const sandbox = this.#find(place.id, nowMs);
+      const record = sandbox === undefined ? null : recordOf(sandbox, nowMs);
+      if (record === null || !matchesQuery(record, query)) continue;
+      if (records.length === query.pageSize) {
+        return { records, nextPageToken: this.#tokenAfter(records) };
+      }
+      records.push(record);
+    }
+    return { records };
+  }
+
+  async inventory(nodeId: string): Promise<readonly SandboxRecord[]> {
+    const nowMs = this.#now();
+    const records: SandboxRecord[] = [];
+    for (const id of this.#placed.get(nodeId) ?? []) {
+      const sandbox = this.#find(id, nowMs);
+      if (sandbox !== undefined) records.push(recordOf(sandbox, nowMs));
+    }
+    return records.sort((a, b) => (a.id < b.id ? -1 : 1));
+  }
+
+  async heartbeat(node: NodeStatus): Promise<void> {
+    this.#nodes.set(node.nodeId, { status: node, atMs: this.#now() });
+  }
+
+  async nodes(): Promise<readonly (NodeStatus & { readonly heartbeatAgeMs: number })[]> {
+    const nowMs = this.#now();
+    return [...this.#nodes.values()]
+      .map(({ status, atMs }) => ({ ...status, heartbeatAgeMs: nowMs - atMs }))
+      .sort((a, b) => (a.nodeId < b.nodeId ? -1 : 1));
+  }
+
+  async removeNode(nodeId: string): Promise<void> {
+    this.#nodes.delete(nodeId);
+  }
+
+  follow(cursor: EventCursor | null, signal: AbortSignal): AsyncIterable<readonly StoreEvent[]> {
+    return this.#log.follow(cursor, signal);
+  }
+
+  /** The indexes here change in the same step as the records and share their memory: there is nothing to heal. */
+  async healIndexes(): Promise<HealReport> {
+    return { readded: 0, dropped: 0 };
+  }
+
+  #now(): number {
+    return Math.floor(this.#wallOffsetMs + this.#clock.monotonicMs());
+  }
+
+  #find(id: string, nowMs: number): MemorySandbox | undefined {
+    this.#forgetEnded(nowMs);
+    return this.#sandboxes.get(id);
+  }
+
+  /** The node's sandbox at the incarnation it knows, or why not. */
+  #fenced(target: NodeFence, nowMs: number): MemorySandbox | Refusal {
+    const sandbox = this.#find(target.id, nowMs);
+    if (sandbox === undefined) return { kind: 'refused', why: 'not_found' };
+    if (sandbox.nodeId !== target.nodeId) return { kind: 'refused', why: 'other_node' };
+    if (sandbox.incarnation !== target.incarnation) return staleIncarnation(sandbox);
+    return sandbox;
+  }
+
+  #create(
+    place: { readonly id: string; readonly nodeId: string; readonly bootTimeoutMs: number },
+    pool: MemoryPool,
+    launch: 'warm' | 'cold',
+    nowMs: number,
+  ): MemorySandbox {
+    const sandbox: MemorySandbox = {
+      id: place.id,
+      pool: pool.name,
+      specVersion: pool.specVersion,
+      launch,
+      nodeId: place.nodeId,
+      createdAtMs: nowMs,
+      bootDeadlineMs: nowMs + place.bootTimeoutMs,
+      state: 'starting',
+      incarnation: 1,
+    };
+    this.#sandboxes.set(sandbox.id, sandbox);
+    pool.live.add(sandbox.id);
+    addTo(this.#placed, place.nodeId, sandbox.id);
+    return sandbox;
+  }
+
+  /** Takes ready ones, oldest first, until one is good; the bad ones leave the pool for good (D15, D18). */
+  #popCandidate(pool: MemoryPool, nowMs: number): MemorySandbox | null {
+    for (let tries = 0; tries < claimCandidatesMax; tries += 1) {
+      const [id] = pool.ready;
+      const sandbox = id === undefined ? undefined : this.#sandboxes.get(id);
+      if (sandbox === undefined) return null;
+      const idleMs = nowMs - (sandbox.readyAtMs ?? 0);
+      if (sandbox.specVersion !== pool.specVersion) {
+        this.#transition(sandbox, 'stopping', 'spec_changed', nowMs);
+      } else if (idleMs >= pool.size.maxIdleAgeMs) {
+        this.#transition(sandbox, 'stopping', 'idle_age', nowMs);
+      } else {
+        return sandbox;
+      }
+    }
+    return null;
+  }
+
+  #reserveCold(pool: MemoryPool, request: ClaimRequest, nowMs: number): ClaimAnswer {
+    const { cold } = request;
+    if (cold === null) return { kind: 'empty', why: 'no_ready' };
+    assertThat(
+      shardOfSandbox(cold.id) === shardOfPool(pool.name),
+      'a sandbox lives in the shard of its pool',
+    );
+    const known = this.#find(cold.id, nowMs);
+    if (known !== undefined) {
+      // The boot of this very request has failed since and let go of its request id: its end is the answer.
+      if (known.claim?.requestKey !== requestKey(request.tenant, request.requestId)) throw idTaken(cold.id);
+      return answerOf(known, nowMs);
+    }
+    if (pool.live.size >= pool.size.maxTotal) return { kind: 'empty', why: 'max_total' };
+    const sandbox = this.#create(cold, pool, 'cold', nowMs);
+    this.#own(sandbox, request, nowMs);
+    pool.counters.startsCold += 1;
+    this.#announce(sandbox, null, null, nowMs);
+    return { kind: 'starting', record: recordOf(sandbox, nowMs), repeated: false };
+  }
+
+  #own(sandbox: MemorySandbox, request: ClaimRequest, nowMs: number): void {
+    const key = requestKey(request.tenant, request.requestId);
+    const endOfLifeMs = nowMs + request.maxLifetimeMs;
+    this.#claims += 1;
+    sandbox.claim = {
+      tenant: request.tenant,
+      claimId: request.claimId,
+      claimedAtMs: nowMs,
+      customisation: request.customisation,
+      requestKey: key,
+      order: this.#claims,
+      ttlMs: request.leaseTtlMs,
+      maxLifetimeMs: request.maxLifetimeMs,
+      onExpiry: request.onExpiry,
+      expiresAtMs: Math.min(nowMs + request.leaseTtlMs, endOfLifeMs),
+      endOfLifeMs,
+    };
+    addTo(this.#owned, request.tenant, sandbox.id);
+    this.#requests.set(key, {
+      bodyHash: request.bodyHash,
+      sandboxId: sandbox.id,
+      expiresAtMs: nowMs + requestMemoryMs,
+    });
+  }
+
+  /** What this request id was answered, seen from now; null when it is new (D1). */
+  #recall(request: ClaimRequest, nowMs: number): ClaimAnswer | null {
+    for (const [key, remembered] of this.#requests) {
+      if (remembered.expiresAtMs > nowMs) break;
+      this.#requests.delete(key);
+    }
+    const remembered = this.#requests.get(requestKey(request.tenant, request.requestId));
+    if (remembered === undefined) return null;
+    if (remembered.bodyHash !== request.bodyHash) return { kind: 'request_id_reused' };
+    const sandbox = this.#find(remembered.sandboxId, nowMs);
+    assertThat(sandbox !== undefined, 'a record is kept at least as long as the memory of its request');
+    return answerOf(sandbox, nowMs);
+  }
+
+  /** A boot that failed gives its request id back, so that the same request may try again. */
+  #fail(sandbox: MemorySandbox, reason: EndReason, failure: string, nowMs: number): void {
+    if (sandbox.state === 'starting') {
+      const pool = this.#pools.get(sandbox.pool);
+      if (pool !== undefined) pool.counters.startsFailed += 1;
+      const key = sandbox.claim?.requestKey;
+      if (key !== undefined && this.#requests.get(key)?.sandboxId === sandbox.id) this.#requests.delete(key);
+    }
+    sandbox.failure = failure;
+    this.#transition(sandbox, 'failed', reason, nowMs);
+  }
+
+  /** The one place where a state changes: keeps the pool's indexes and tells the followers. */
+  #transition(sandbox: MemorySandbox, to: SandboxState, reason: EndReason | null, nowMs: number): void {
+    const from = sandbox.state;
+    assertThat(isAllowed(from, to), `a sandbox may not go from ${from} to ${to}`);
+    sandbox.state = to;
+    if (reason !== null) sandbox.endReason = reason;
+    const pool = this.#pools.get(sandbox.pool);
+    if (pool !== undefined) {
+      pool.starting.delete(sandbox.id);
+      pool.ready.delete(sandbox.id);
+      if (to === 'ready') pool.ready.add(sandbox.id);
+      if (to === 'stopped' || to === 'failed') pool.live.delete(sandbox.id);
+    }
+    this.#announce(sandbox, from, reason, nowMs);
+  }
+
+  #announce(
+    sandbox: MemorySandbox,
+    from: SandboxState | null,
+    reason: EndReason | null,
+    nowMs: number,
+  ): void {
+    this.#log.append({
+      id: sandbox.id,
+      incarnation: sandbox.incarnation,
+      pool: sandbox.pool,
+      tenant: sandbox.claim?.tenant ?? null,
+      nodeId: sandbox.nodeId,
+      from,
+      to: sandbox.state,
+      reason,
+      atMs: nowMs,
+    });
+  }
+
+  #letGo(sandbox: MemorySandbox, nowMs: number): void {
+    if (sandbox.forgetAtMs !== undefined) return;
+    sandbox.forgetAtMs = nowMs + endedRecordMs;
+    this.#ended.add(sandbox.id);
+    removeFrom(this.#placed, sandbox.nodeId, sandbox.id);
+    if (sandbox.claim !== undefined) removeFrom(this.#owned, sandbox.claim.tenant, sandbox.id);
+  }
+
+  #forgetEnded(nowMs: number): void {
+    for (const id of this.#ended) {
+      if ((this.#sandboxes.get(id)?.forgetAtMs ?? 0) > nowMs) break;
+      this.#ended.delete(id);
+      this.#sandboxes.delete(id);
+    }
+  }
+
+  #tokenAfter(records: readonly SandboxRecord[]): string {
+    const id = records.at(-1)?.id;
+    assertThat(id !== undefined, 'a page that is full has a last record');
+    const order = this.#sandboxes.get(id)?.claim?.order ?? 0;
+    return formatPageToken({ shard: shardOfSandbox(id), order, id });
+  }
+}
+
+interface RememberedRequest {
+  readonly bodyHash: string;
+  readonly sandboxId: string;
+  readonly expiresAtMs: number;
+}
+
+function answerOf(sandbox: MemorySandbox, nowMs: number): ClaimAnswer {
+  const kind = sandbox.state === 'starting' ? 'starting' : 'claimed';
+  return { kind, record: recordOf(sandbox, nowMs), repeated: true };
+}
+
+function done(sandbox: MemorySandbox, nowMs: number): { kind: 'done'; record: SandboxRecord } {
+  return { kind: 'done', record: recordOf(sandbox, nowMs) };
+}
+
+function wrongState(sandbox: MemorySandbox): Refusal {
+  return { kind: 'refused', why: 'wrong_state', state: sandbox.state };
+}
+
+function staleIncarnation(sandbox: MemorySandbox): Refusal {
+  return { kind: 'refused', why: 'stale_incarnation', state: sandbox.state };
+}
+
+/** When the reaper may act on it: the boot's deadline or the lease's end; null when it has neither. */
+function deadlineOf(sandbox: MemorySandbox): number | null {
+  if (sandbox.state === 'starting') return sandbox.bootDeadlineMs;
+  return hasLease(sandbox.state) ? (sandbox.claim?.expiresAtMs ?? null) : null;
+}
+
+/** A repeated `expire` finds what the first one did. */
+function wasExpired(sandbox: MemorySandbox): boolean {
+  if (sandbox.state === 'failed') return sandbox.endReason === 'boot_timeout';
+  if (sandbox.state !== 'stopping') return false;
+  return sandbox.endReason === 'lease_expired' || sandbox.endReason === 'lifetime_exceeded';
+}
+
+/** Whether a place of the listing comes after the one a page ended at. */
+function isBeyond(
+  place: { readonly shard: number; readonly order: number },
+  after: { readonly shard: number; readonly order: number },
+): boolean {
+  return place.shard > after.shard || (place.shard === after.shard && place.order < after.order);
+}
+
+function idTaken(id: string): WarmpoolError {
+  return new WarmpoolError('INTERNAL', 'this sandbox id already belongs to another start', { facts: { id } });
+}
+
+function addTo(index: Map<string, Set<string>>, key: string, id: string): void {
+  const ids = index.get(key);
+  if (ids === undefined) index.set(key, new Set([id]));
+  else ids.add(id);
+}
+
+function removeFrom(index: Map<string, Set<string>>, key: string, id: string): void {
+  const ids = index.get(key);
+  ids?.delete(id);
+  if (ids?.size === 0) index.delete(key);
+}

@@ -1,0 +1,75 @@
+import type { PoolSize } from '../../domain/pool-spec.ts';
+import type { PoolCounters, PoolDeclaration, PoolSnapshot, SizeChange } from '../pool-store.ts';
+
+type MutableCounters = { -readonly [name in keyof PoolCounters]: number };
+
+/**
+ * One pool: its size, its counters and the ids in each of its indexes. The sets are ordered by insertion, so the
+ * first of `ready` is the one that has waited longest.
+ */
+export class MemoryPool {
+  readonly name: string;
+  specVersion: string;
+  #declared: PoolSize;
+  #overrides: SizeChange = {};
+  readonly ready = new Set<string>();
+  readonly starting = new Set<string>();
+  readonly live = new Set<string>();
+  readonly counters: MutableCounters = {
+    hits: 0,
+    missesEmpty: 0,
+    missesUncacheable: 0,
+    startsWarm: 0,
+    startsCold: 0,
+    startsFailed: 0,
+  };
+
+  constructor(declaration: PoolDeclaration) {
+    this.name = declaration.name;
+    this.specVersion = declaration.specVersion;
+    this.#declared = declaration.size;
+  }
+
+  declare(declaration: PoolDeclaration): void {
+    this.specVersion = declaration.specVersion;
+    if (!sameSize(this.#declared, declaration.size)) this.#overrides = {};
+    this.#declared = declaration.size;
+  }
+
+  scale(change: SizeChange): void {
+    this.#overrides = { ...this.#overrides, ...change };
+  }
+
+  get size(): PoolSize {
+    return { ...this.#declared, ...this.#overrides };
+  }
+
+  get target(): number {
+    const { minReady, maxReady } = this.size;
+    return Math.min(minReady, maxReady);
+  }
+
+  snapshot(): PoolSnapshot {
+    return {
+      name: this.name,
+      specVersion: this.specVersion,
+      size: this.size,
+      target: this.target,
+      ready: this.ready.size,
+      starting: this.starting.size,
+      live: this.live.size,
+      counters: { ...this.counters },
+    };
+  }
+}
+
+function sameSize(a: PoolSize, b: PoolSize): boolean {
+  return (
+    a.minReady === b.minReady &&
+    a.maxReady === b.maxReady &&
+    a.maxTotal === b.maxTotal &&
+    a.startsInFlightMax === b.startsInFlightMax &&
+    a.maxIdleAgeMs === b.maxIdleAgeMs &&
+    a.onMiss === b.onMiss
+  );
+}

@@ -1,0 +1,76 @@
+import type { OnExpiry } from '../../domain/pool-spec.ts';
+import type { Customisation, EndReason, Launch, SandboxRecord, SandboxState } from '../../domain/sandbox.ts';
+import { hasLease } from '../leased-states.ts';
+
+/** What the memory store keeps of one sandbox. Deadlines are milliseconds of the store's clock. */
+export interface MemorySandbox {
+  readonly id: string;
+  readonly pool: string;
+  readonly specVersion: string;
+  readonly launch: Launch;
+  readonly nodeId: string;
+  readonly createdAtMs: number;
+  readonly bootDeadlineMs: number;
+  state: SandboxState;
+  incarnation: number;
+  readyAtMs?: number;
+  claim?: MemoryClaim;
+  endReason?: EndReason;
+  failure?: string;
+  /** Ended and let go: reads as unknown from then on. */
+  forgetAtMs?: number;
+}
+
+export interface MemoryClaim {
+  readonly tenant: string;
+  readonly claimId: string;
+  readonly claimedAtMs: number;
+  readonly customisation: Customisation;
+  readonly requestKey: string;
+  /** Place among the claims of this store: larger is newer. */
+  readonly order: number;
+  readonly ttlMs: number;
+  readonly maxLifetimeMs: number;
+  readonly onExpiry: OnExpiry;
+  /** Both set when it becomes running. */
+  expiresAtMs: number;
+  endOfLifeMs: number;
+}
+
+export function recordOf(sandbox: MemorySandbox, nowMs: number): SandboxRecord {
+  const { claim } = sandbox;
+  return {
+    id: sandbox.id,
+    pool: sandbox.pool,
+    specVersion: sandbox.specVersion,
+    state: sandbox.state,
+    launch: sandbox.launch,
+    nodeId: sandbox.nodeId,
+    incarnation: sandbox.incarnation,
+    createdAtMs: sandbox.createdAtMs,
+    ...(sandbox.readyAtMs === undefined ? {} : { readyAtMs: sandbox.readyAtMs }),
+    ...(claim === undefined
+      ? {}
+      : {
+          claim: {
+            tenant: claim.tenant,
+            claimId: claim.claimId,
+            claimedAtMs: claim.claimedAtMs,
+            customisation: claim.customisation,
+          },
+        }),
+    ...(claim === undefined || !hasLease(sandbox.state)
+      ? {}
+      : {
+          lease: {
+            expiresAtMs: claim.expiresAtMs,
+            remainingMs: Math.max(0, claim.expiresAtMs - nowMs),
+            ttlMs: claim.ttlMs,
+            endOfLifeMs: claim.endOfLifeMs,
+            onExpiry: claim.onExpiry,
+          },
+        }),
+    ...(sandbox.endReason === undefined ? {} : { endReason: sandbox.endReason }),
+    ...(sandbox.failure === undefined ? {} : { failure: sandbox.failure }),
+  };
+}
