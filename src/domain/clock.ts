@@ -23,3 +23,17 @@ export class SystemClock implements Clock {
     return () => clearTimeout(timer);
   }
 }
+
+/** Settles after the delay or when the signal aborts, whichever comes first. */
+export function pause(clock: Clock, delayMs: number, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => {
+    const settle = () => {
+      cancel();
+      signal.removeEventListener('abort', settle);
+      resolve();
+    };
+    const cancel = clock.after(delayMs, settle);
+    signal.addEventListener('abort', settle);
+  });
+}

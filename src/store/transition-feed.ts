@@ -1,4 +1,4 @@
-import type { Clock } from '../domain/clock.ts';
+import { type Clock, pause } from '../domain/clock.ts';
 import { isWarmpoolError } from '../domain/errors.ts';
 import type { Log } from '../observability/log.ts';
 import type { EventCursor, PoolStore, StoreEvent } from './pool-store.ts';
@@ -68,7 +68,7 @@ export class TransitionFeed implements AsyncDisposable {
         // A cursor the streams have been trimmed past: what was missed is found by the listeners' own looking.
         if (isWarmpoolError(error) && error.code === 'INVALID_REQUEST') cursor = null;
         this.#log.warn({ err: error }, 'following the event streams was interrupted; trying again');
-        await this.#pause(250);
+        await pause(this.#clock, retryMs, signal);
       }
     }
   }
@@ -78,12 +78,11 @@ export class TransitionFeed implements AsyncDisposable {
     for (const wake of [...(this.#waiters.get(event.id) ?? [])]) wake();
   }
 
-  #pause(delayMs: number): Promise<void> {
-    return this.news('', delayMs, this.#stop.signal);
-  }
-
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort();
     await this.#running;
   }
 }
+
+/** Short enough that a restarted store is followed again before anybody's own look comes round. */
+const retryMs = 250;

@@ -1,0 +1,194 @@
+import { WarmpoolError } from '../domain/errors.ts';
+import { isSandboxId } from '../domain/ids.ts';
+import { listPageSizeDefault } from '../domain/limits.ts';
+import type { SandboxRecord } from '../domain/sandbox.ts';
+import { isEnded } from '../domain/transitions.ts';
+import type { GuestProcess, OutputSink } from '../guest-link/guest.ts';
+import type {
+  ListPage,
+  PoolSnapshot,
+  Refusal,
+  RenewAnswer,
+  SizeChange,
+  StoreEvent,
+} from '../store/pool-store.ts';
+import type {
+  AllocatorApi,
+  Created,
+  CreateRequest,
+  ExecRequest,
+  ExecResult,
+  ListRequest,
+  PoolView,
+  Principal,
+  SpawnRequest,
+} from './api.ts';
+import { type CreatorDeps, SandboxCreator } from './create-sandbox.ts';
+import { Executor, type ExecutorDeps } from './executor.ts';
+import { requireKnown, sandboxFailed, sandboxNotFound, wrongState } from './require-running.ts';
+import { assertListRequest, assertRenewal } from './validation.ts';
+
+/** The use cases behind every edge. Stateless: any number of allocators serve the same store. */
+export class Allocator implements AllocatorApi {
+  readonly #deps: AllocatorDeps;
+  readonly #creator: SandboxCreator;
+  readonly #executor: Executor;
+
+  constructor(deps: AllocatorDeps) {
+    this.#deps = deps;
+    this.#creator = new SandboxCreator(deps);
+    this.#executor = new Executor(deps);
+  }
+
+  createSandbox(principal: Principal, request: CreateRequest, signal: AbortSignal): Promise<Created> {
+    return this.#creator.create(principal, request, signal);
+  }
+
+  async getSandbox(principal: Principal, id: string): Promise<SandboxRecord> {
+    return requireKnown(await this.#read(principal, id), id);
+  }
+
+  async listSandboxes(principal: Principal, request: ListRequest): Promise<ListPage> {
+    assertListRequest(request);
+    const { template, pageSize, ...rest } = request;
+    return this.#deps.store.list({
+      ...rest,
+      ...(template !== undefined && { pool: template }),
+      tenant: principal.tenant,
+      pageSize: pageSize ?? listPageSizeDefault,
+    });
+  }
+
+  async deleteSandbox(principal: Principal, id: string, signal: AbortSignal): Promise<void> {
+    const { store, feed, remove } = this.#deps;
+    if (!isSandboxId(id)) throw sandboxNotFound(id);
+    const answer = await store.beginStop({ id, tenant: principal.tenant }, 'deleted');
+    if (answer.kind === 'done') this.#deps.observer.sandboxEnded('deleted');
+    else if (answer.why === 'not_found' || answer.state === 'stopped') throw sandboxNotFound(id);
+    else if (answer.state !== 'stopping' && answer.state !== 'failed') throw refusalError(answer, id);
+
+    let record = answer.kind === 'done' ? answer.record : await store.get(id, principal.tenant);
+    if (record) await remove(record);
+    while (record && !isEnded(record.state) && !signal.aborted) {
+      record = await store.get(id, principal.tenant);
+      if (record && !isEnded(record.state)) await feed.news(id, 1_000, signal);
+    }
+  }
+
+  async keepAlive(principal: Principal, id: string, ttlMs: number | null): Promise<SandboxRecord> {
+    if (ttlMs !== null) assertRenewal('ttl', ttlMs);
+    return this.#renew(principal, id, ttlMs, 'extend');
+  }
+
+  async setTimeout(principal: Principal, id: string, timeoutMs: number): Promise<SandboxRecord> {
+    assertRenewal('timeout', timeoutMs);
+    return this.#renew(principal, id, timeoutMs, 'set');
+  }
+
+  async *watchSandboxes(
+    principal: Principal,
+    filter: { readonly id?: string; readonly afterEventId: string | null },
+    signal: AbortSignal,
+  ): AsyncIterable<StoreEvent> {
+    for await (const events of this.#deps.store.follow(filter.afterEventId, signal)) {
+      for (const event of events) {
+        if (event.tenant !== principal.tenant) continue;
+        if (filter.id === undefined || filter.id === event.id) yield event;
+      }
+    }
+  }
+
+  spawn(
+    principal: Principal,
+    request: SpawnRequest,
+    output: OutputSink,
+    signal: AbortSignal,
+  ): Promise<GuestProcess> {
+    return this.#executor.spawn(principal, request, output, signal);
+  }
+
+  exec(principal: Principal, request: ExecRequest, signal: AbortSignal): Promise<ExecResult> {
+    return this.#executor.exec(principal, request, signal);
+  }
+
+  async listPools(_principal: Principal): Promise<readonly PoolView[]> {
+    const { catalog, store } = this.#deps;
+    const snapshots = await Promise.all(catalog.all().map((pool) => store.readPool(pool.spec.name)));
+    return snapshots.filter((snapshot) => snapshot !== null).map((snapshot) => this.#view(snapshot));
+  }
+
+  async getPool(_principal: Principal, name: string): Promise<PoolView> {
+    const snapshot = this.#deps.catalog.get(name) && (await this.#deps.store.readPool(name));
+    if (!snapshot) throw poolNotFound(name);
+    return this.#view(snapshot);
+  }
+
+  async scalePool(_principal: Principal, name: string, change: SizeChange): Promise<PoolView> {
+    const { store } = this.#deps;
+    const before = this.#deps.catalog.get(name) && (await store.readPool(name));
+    if (!before) throw poolNotFound(name);
+    assertSize({ ...before.size, ...change });
+    const snapshot = await store.scalePool(name, change);
+    if (!snapshot) throw poolNotFound(name);
+    this.#deps.poolChanged();
+    return this.#view(snapshot);
+  }
+
+  /** Ids of a wrong shape are simply unknown: nothing to look up. */
+  async #read(principal: Principal, id: string): Promise<SandboxRecord | null> {
+    return isSandboxId(id) ? this.#deps.store.get(id, principal.tenant) : null;
+  }
+
+  async #renew(
+    principal: Principal,
+    id: string,
+    ttlMs: number | null,
+    mode: 'extend' | 'set',
+  ): Promise<SandboxRecord> {
+    if (!isSandboxId(id)) throw sandboxNotFound(id);
+    const answer: RenewAnswer = await this.#deps.store.renew({ id, tenant: principal.tenant }, ttlMs, mode);
+    if (answer.kind === 'done') return answer.record;
+    if (answer.state === 'failed') {
+      throw sandboxFailed(requireKnown(await this.#deps.store.get(id, principal.tenant), id));
+    }
+    throw refusalError(answer, id);
+  }
+
+  #view(snapshot: PoolSnapshot): PoolView {
+    return { ...snapshot, ...this.#deps.describePool(snapshot.name) };
+  }
+}
+
+export interface AllocatorDeps extends CreatorDeps, ExecutorDeps {
+  readonly store: CreatorDeps['store'];
+  /** Removes a sandbox on its way out in this process when its node is here; null when it is elsewhere. */
+  readonly remove: (record: SandboxRecord) => Promise<void> | null;
+  readonly describePool: (name: string) => { readonly runtime: string; readonly note: string };
+  readonly poolChanged: () => void;
+}
+
+function refusalError(answer: Refusal, id: string): WarmpoolError {
+  if (answer.why === 'not_found' || answer.state === undefined || answer.state === 'stopped')
+    return sandboxNotFound(id);
+  return wrongState(id, answer.state);
+}
+
+function poolNotFound(name: string): WarmpoolError {
+  return new WarmpoolError('POOL_NOT_FOUND', `no pool is named "${name.slice(0, 64)}"`, {
+    facts: { pool: name.slice(0, 64) },
+  });
+}
+
+function assertSize(size: { minReady: number; maxReady: number; maxTotal: number }): void {
+  const { minReady, maxReady, maxTotal } = size;
+  const whole = [minReady, maxReady, maxTotal].every((count) => Number.isInteger(count) && count >= 0);
+  if (whole && minReady <= maxReady && maxReady <= maxTotal) return;
+  throw new WarmpoolError('INVALID_REQUEST', 'a pool needs 0 ≤ minReady ≤ maxReady ≤ maxTotal', {
+    violations: [
+      {
+        field: 'size',
+        description: `would be minReady ${minReady}, maxReady ${maxReady}, maxTotal ${maxTotal}`,
+      },
+    ],
+  });
+}

@@ -1,0 +1,249 @@
+import { createHash } from 'node:crypto';
+import { type Clock, pause } from '../domain/clock.ts';
+import { invalidRequest, isWarmpoolError, WarmpoolError } from '../domain/errors.ts';
+import { newClaimId, newSandboxId, shardOfPool } from '../domain/ids.ts';
+import type { CatalogPool, PoolCatalog } from '../domain/pool-catalog.ts';
+import type { Customisation, SandboxRecord } from '../domain/sandbox.ts';
+import { canonicalJson } from '../domain/spec-version.ts';
+import type { ClaimAnswer, ClaimRequest, PoolStore } from '../store/pool-store.ts';
+import type { TransitionFeed } from '../store/transition-feed.ts';
+import type { Created, CreateRequest, Principal } from './api.ts';
+import type { AllocatorObserver } from './observer.ts';
+import type { Placement } from './placement.ts';
+import { assertCreateRequest } from './validation.ts';
+
+/**
+ * Create: one atomic step in the store when a ready sandbox is there, and on a miss whatever the pool or the request
+ * says: a cold start in the foreground, a bounded wait for the pool, or an error at once.
+ *
+ * Every create has a request id, the client's or one made up here, so a step whose answer was lost is repeated without
+ * ever taking two sandboxes.
+ */
+export class SandboxCreator {
+  readonly #deps: CreatorDeps;
+
+  constructor(deps: CreatorDeps) {
+    this.#deps = deps;
+  }
+
+  async create(principal: Principal, request: CreateRequest, signal: AbortSignal): Promise<Created> {
+    assertCreateRequest(request);
+    const pool = this.#deps.catalog.get(request.template);
+    if (!pool) {
+      throw new WarmpoolError('TEMPLATE_NOT_FOUND', `no template is named "${request.template}"`, {
+        violations: [
+          { field: 'template', description: 'is not a pool of this service; ListPools names them' },
+        ],
+        facts: { template: request.template },
+      });
+    }
+    if (request.timeoutMs !== undefined && request.timeoutMs > pool.spec.lease.maxLifetimeMs) {
+      const mostSeconds = pool.spec.lease.maxLifetimeMs / 1_000;
+      throw invalidRequest([
+        { field: 'timeout', description: `is over this pool's maxLifetime of ${mostSeconds} s` },
+      ]);
+    }
+    const claim = this.#claimOf(principal, request, pool);
+    const started = this.#deps.clock.monotonicMs();
+    const created = await this.#obtain(claim, pool, request, signal);
+    const outcome = created.record.launch === 'warm' ? 'hit' : 'cold';
+    this.#deps.observer.claimEnded(outcome, (this.#deps.clock.monotonicMs() - started) / 1_000);
+    return created;
+  }
+
+  async #obtain(
+    claim: ClaimRequest,
+    pool: CatalogPool,
+    request: CreateRequest,
+    signal: AbortSignal,
+  ): Promise<Created> {
+    const answer = await this.#claim(claim, signal);
+    switch (answer.kind) {
+      case 'claimed':
+        return { record: answer.record, repeated: answer.repeated };
+      case 'starting': {
+        const record = await this.#awaitColdStart(answer.record, request.requestId === undefined, signal);
+        return { record, repeated: answer.repeated };
+      }
+      case 'empty':
+        this.#deps.observer.missed(answer.why);
+        if (onMissOf(pool, request) === 'wait') return this.#awaitReady(claim, pool, request, signal);
+        throw noCapacity(pool, answer.why);
+      case 'request_id_reused':
+        throw new WarmpoolError(
+          'REQUEST_ID_REUSED',
+          'this request id was used before with a different request',
+          {
+            violations: [{ field: 'request_id', description: 'was used with another body; use a new one' }],
+          },
+        );
+      case 'no_pool':
+        throw noCapacity(pool, 'no_ready');
+    }
+  }
+
+  #claimOf(principal: Principal, request: CreateRequest, pool: CatalogPool): ClaimRequest {
+    const { spec } = pool;
+    const customisation: Customisation = {
+      env: request.env,
+      metadata: request.metadata,
+      ...(request.user !== undefined && { user: request.user }),
+      ...(request.cwd !== undefined && { cwd: request.cwd }),
+    };
+    const nodeId = onMissOf(pool, request) === 'cold' ? this.#deps.placement.choose() : null;
+    return {
+      pool: spec.name,
+      tenant: principal.tenant,
+      requestId: request.requestId ?? `made-${newClaimId()}`,
+      bodyHash: request.requestId === undefined ? '' : hashOf(request),
+      claimId: newClaimId(),
+      leaseTtlMs: request.timeoutMs ?? spec.lease.ttlMs,
+      maxLifetimeMs: spec.lease.maxLifetimeMs,
+      onExpiry: spec.lease.onExpiry,
+      customisation,
+      warm: true,
+      cold:
+        nodeId === null
+          ? null
+          : {
+              id: newSandboxId(shardOfPool(spec.name)),
+              nodeId,
+              bootTimeoutMs: spec.template.bootTimeoutMs + coldQueueMs,
+            },
+    };
+  }
+
+  /** Repeats a step whose outcome is unknown: the request id makes that safe, whoever the first answer was lost to. */
+  async #claim(claim: ClaimRequest, signal: AbortSignal): Promise<ClaimAnswer> {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await this.#deps.store.claim(claim);
+      } catch (error) {
+        const isUnknown = isWarmpoolError(error) && error.code === 'STORE_UNAVAILABLE';
+        if (!isUnknown || attempt === claimAttemptsMax || signal.aborted) throw error;
+        await pause(this.#deps.clock, claimRetryMs * attempt, signal);
+      }
+    }
+  }
+
+  /**
+   * Until the boot is reported, one way or the other. When the caller goes away nobody can ever ask for a sandbox whose
+   * request id was made up here, so it is stopped; with the caller's own id a retry will find it.
+   */
+  async #awaitColdStart(
+    reserved: SandboxRecord,
+    isAnonymous: boolean,
+    signal: AbortSignal,
+  ): Promise<SandboxRecord> {
+    const { store, feed, startCold } = this.#deps;
+    let record: SandboxRecord | null = reserved;
+    const local = startCold(reserved)?.catch(() => null);
+    while (record?.state === 'starting' && !signal.aborted) {
+      const booted: SandboxRecord | null = local
+        ? await Promise.race([local, aborted(signal)])
+        : await feed.news(reserved.id, pollMs, signal).then(() => null);
+      if (booted) return booted;
+      record = await store.get(reserved.id, null);
+      // The local boot has ended but the record does not show it yet: the store was away; look again in a moment.
+      if (local && record?.state === 'starting') await feed.news(reserved.id, pollMs, signal);
+    }
+    if (record?.state === 'running') return record;
+    if (signal.aborted && record?.state === 'starting') {
+      if (isAnonymous) await store.beginStop({ id: record.id, tenant: null }, 'deleted').catch(() => {});
+      throw abortError(signal);
+    }
+    const failure = record?.failure ?? 'the sandbox was deleted while it was booting';
+    throw new WarmpoolError('BOOT_FAILED', failure, {
+      retryAfterMs: retryAfterBootMs,
+      facts: { sandbox: reserved.id },
+    });
+  }
+
+  async #awaitReady(
+    claim: ClaimRequest,
+    pool: CatalogPool,
+    request: CreateRequest,
+    signal: AbortSignal,
+  ): Promise<Created> {
+    const { clock, store } = this.#deps;
+    const endMs = clock.monotonicMs() + (request.waitMs ?? waitMsDefault);
+    for (;;) {
+      const leftMs = endMs - clock.monotonicMs();
+      if (signal.aborted) throw abortError(signal);
+      if (leftMs <= 0) throw noCapacity(pool, 'no_ready');
+      await this.#poolNews(pool.spec.name, Math.min(leftMs, pollMs), signal);
+      const answer = await store.claim(claim);
+      if (answer.kind === 'claimed') return { record: answer.record, repeated: answer.repeated };
+      if (answer.kind !== 'empty') throw noCapacity(pool, 'no_ready');
+    }
+  }
+
+  /** Settles when a sandbox of the pool becomes ready, after `waitMs`, or on abort. */
+  #poolNews(pool: string, waitMs: number, signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const settle = () => {
+        stopListening();
+        cancelTimer();
+        signal.removeEventListener('abort', settle);
+        resolve();
+      };
+      const stopListening = this.#deps.feed.listen((event) => {
+        if (event.pool === pool && event.to === 'ready') settle();
+      });
+      const cancelTimer = this.#deps.clock.after(waitMs, settle);
+      signal.addEventListener('abort', settle);
+    });
+  }
+}
+
+export interface CreatorDeps {
+  readonly store: PoolStore;
+  readonly catalog: PoolCatalog;
+  readonly feed: TransitionFeed;
+  readonly placement: Placement;
+  readonly clock: Clock;
+  readonly observer: AllocatorObserver;
+  /** Boots in this process when the record's node is here; null when it is elsewhere. */
+  readonly startCold: (record: SandboxRecord) => Promise<SandboxRecord | null> | null;
+}
+
+function onMissOf(pool: CatalogPool, request: CreateRequest) {
+  return request.onMiss ?? (request.waitMs !== undefined ? 'wait' : pool.spec.size.onMiss);
+}
+
+function hashOf(request: CreateRequest): string {
+  const { requestId: _, ...body } = request;
+  const defined = Object.fromEntries(Object.entries(body).filter(([, value]) => value !== undefined));
+  return createHash('sha256').update(canonicalJson(defined)).digest('base64url');
+}
+
+function noCapacity(pool: CatalogPool, why: 'no_ready' | 'max_total'): WarmpoolError {
+  const { name, size } = pool.spec;
+  const sentence =
+    why === 'max_total'
+      ? `pool "${name}" has reached its maxTotal of ${size.maxTotal} sandboxes`
+      : `pool "${name}" has no ready sandbox`;
+  return new WarmpoolError('NO_CAPACITY', sentence, {
+    retryAfterMs: retryAfterEmptyMs,
+    facts: { pool: name, why },
+  });
+}
+
+export function abortError(signal: AbortSignal): WarmpoolError {
+  if (isWarmpoolError(signal.reason)) return signal.reason;
+  return new WarmpoolError('CANCELLED', 'the call was given up by its caller', {}, { cause: signal.reason });
+}
+
+function aborted(signal: AbortSignal): Promise<null> {
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(null), { once: true }));
+}
+
+/** A cold start may have to wait for its turn at the node; the reaper ends it only after this much more. */
+const coldQueueMs = 30_000;
+const claimAttemptsMax = 3;
+const claimRetryMs = 100;
+/** D6: events only shorten the wait. */
+const pollMs = 1_000;
+const waitMsDefault = 30_000;
+const retryAfterEmptyMs = 1_000;
+const retryAfterBootMs = 1_000;

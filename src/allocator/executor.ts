@@ -1,0 +1,160 @@
+import { templateEnvironment } from '../domain/environment.ts';
+import { WarmpoolError } from '../domain/errors.ts';
+import * as limits from '../domain/limits.ts';
+import type { PoolCatalog } from '../domain/pool-catalog.ts';
+import type { SandboxRecord } from '../domain/sandbox.ts';
+import type { Guest, GuestCommand, GuestProcess, OutputSink, ProcessExit } from '../guest-link/guest.ts';
+import type { PoolStore } from '../store/pool-store.ts';
+import type { ExecRequest, ExecResult, Principal, SpawnRequest } from './api.ts';
+import { abortError } from './create-sandbox.ts';
+import type { AllocatorObserver } from './observer.ts';
+import { requireRunning } from './require-running.ts';
+import { assertExecRequest, assertSpawnRequest } from './validation.ts';
+
+/**
+ * Runs commands in a sandbox, with what its claim customised applied: environment is the template's, then the claim's,
+ * then the request's; user and cwd are the request's, else the claim's, else the template's.
+ */
+export class Executor {
+  readonly #deps: ExecutorDeps;
+
+  constructor(deps: ExecutorDeps) {
+    this.#deps = deps;
+  }
+
+  async spawn(
+    principal: Principal,
+    request: SpawnRequest,
+    output: OutputSink,
+    signal: AbortSignal,
+  ): Promise<GuestProcess> {
+    assertSpawnRequest(request);
+    const { store, catalog, guestOf, observer } = this.#deps;
+    const record = requireRunning(await store.get(request.sandboxId, principal.tenant), request.sandboxId);
+    const guest = guestOf(record);
+    if (!guest) throw unreachable(record);
+    if (signal.aborted) throw abortError(signal);
+    const process = await guest.spawn(commandOf(catalog, record, request), output);
+    const kill = () => process.signal(sigkill);
+    signal.addEventListener('abort', kill, { once: true });
+    // The caller gave up while the process was being started: it must not run on unseen.
+    if (signal.aborted) kill();
+    process.exited
+      .then((exit) => observer.execEnded(outcomeOf(exit), exit.durationUs / 1e6))
+      .catch(() => {})
+      .finally(() => signal.removeEventListener('abort', kill));
+    return process;
+  }
+
+  async exec(principal: Principal, request: ExecRequest, signal: AbortSignal): Promise<ExecResult> {
+    assertExecRequest(request);
+    const limit = request.outputLimitBytes ?? limits.execOutputBytesDefault;
+    const stdout = new BoundedOutput(limit);
+    const stderr = new BoundedOutput(limit);
+    // Output may come before spawn() has returned the process to release it to.
+    let process: GuestProcess | undefined;
+    let owedBytes = 0;
+    const sink: OutputSink = {
+      onOutput: (stream, bytes) => {
+        (stream === 'stdout' ? stdout : stderr).add(bytes);
+        if (process) process.release(bytes.length);
+        else owedBytes += bytes.length;
+      },
+    };
+    const hasStdin = request.stdin.length > 0;
+    process = await this.spawn(principal, { ...request, stdin: hasStdin }, sink, signal);
+    if (owedBytes > 0) process.release(owedBytes);
+    if (hasStdin) {
+      // A process that ends without reading its input is fine; a lost link shows in `exited`.
+      process.writeStdin(request.stdin).catch(() => {});
+      process.endStdin();
+    }
+    const exit = await process.exited;
+    if (signal.aborted) throw abortError(signal);
+    return {
+      ...exit,
+      stdout: stdout.bytes(),
+      stderr: stderr.bytes(),
+      stdoutTruncated: stdout.truncated,
+      stderrTruncated: stderr.truncated,
+    };
+  }
+}
+
+export interface ExecutorDeps {
+  readonly store: Pick<PoolStore, 'get'>;
+  readonly catalog: PoolCatalog;
+  readonly observer: AllocatorObserver;
+  /** The link to a sandbox's guest; null when its node is not this process. */
+  readonly guestOf: (record: SandboxRecord) => Guest | null;
+}
+
+/** Keeps the first `limit` bytes and counts the rest as cut. */
+class BoundedOutput {
+  readonly #limit: number;
+  readonly #chunks: Buffer[] = [];
+  #byteCount = 0;
+  truncated = false;
+
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  add(bytes: Buffer): void {
+    const room = this.#limit - this.#byteCount;
+    if (bytes.length > room) this.truncated = true;
+    if (room <= 0) return;
+    this.#chunks.push(bytes.length > room ? bytes.subarray(0, room) : bytes);
+    this.#byteCount += Math.min(bytes.length, room);
+  }
+
+  bytes(): Buffer {
+    return Buffer.concat(this.#chunks);
+  }
+}
+
+function commandOf(catalog: PoolCatalog, record: SandboxRecord, request: SpawnRequest): GuestCommand {
+  const template = catalog.get(record.pool)?.spec.template;
+  const custom = record.claim?.customisation;
+  const user = request.user ?? custom?.user ?? template?.user ?? '';
+  const base = template ? templateEnvironment({ ...template, user: user || template.user }) : {};
+  const command = {
+    argv: request.argv,
+    env: { ...base, ...custom?.env, ...request.env },
+    cwd: request.cwd ?? custom?.cwd ?? template?.cwd ?? '/',
+    user,
+    stdin: request.stdin,
+    timeoutMs: request.timeoutMs ?? 0,
+  };
+  const bytes = Buffer.byteLength(JSON.stringify([command.argv, command.env]));
+  if (bytes > limits.execBytesMax) {
+    throw new WarmpoolError(
+      'INVALID_REQUEST',
+      `argv and env take ${bytes} bytes; at most ${limits.execBytesMax}`,
+      {
+        violations: [
+          { field: 'argv', description: `argv and env together are over ${limits.execBytesMax} bytes` },
+        ],
+      },
+    );
+  }
+  return command;
+}
+
+function unreachable(record: SandboxRecord): WarmpoolError {
+  return new WarmpoolError(
+    'NODE_UNREACHABLE',
+    `sandbox ${record.id} runs on node "${record.nodeId}", which this process does not reach`,
+    {
+      retryAfterMs: 1_000,
+      facts: { sandbox: record.id, node: record.nodeId },
+    },
+  );
+}
+
+function outcomeOf(exit: ProcessExit): 'exited' | 'signalled' | 'timed_out' {
+  if (exit.timedOut) return 'timed_out';
+  return exit.signal === null ? 'exited' : 'signalled';
+}
+
+const sigkill = 9;

@@ -1,0 +1,38 @@
+import { WarmpoolError } from '../domain/errors.ts';
+import type { SandboxRecord, SandboxState } from '../domain/sandbox.ts';
+
+/** The record when its sandbox can be used; otherwise the error that says why not. */
+export function requireRunning(record: SandboxRecord | null, id: string): SandboxRecord {
+  const known = requireKnown(record, id);
+  if (known.state === 'running') return known;
+  if (known.state === 'failed') throw sandboxFailed(known);
+  throw wrongState(id, known.state);
+}
+
+/** The record of a sandbox that exists for this caller; a stopped one does not any more. */
+export function requireKnown(record: SandboxRecord | null, id: string): SandboxRecord {
+  if (record && record.state !== 'stopped') return record;
+  throw sandboxNotFound(id);
+}
+
+export function sandboxNotFound(id: string): WarmpoolError {
+  return new WarmpoolError('SANDBOX_NOT_FOUND', `no sandbox has the id "${id.slice(0, 64)}"`, {
+    facts: { sandbox: id.slice(0, 64) },
+  });
+}
+
+export function wrongState(id: string, state: SandboxState): WarmpoolError {
+  return new WarmpoolError('SANDBOX_WRONG_STATE', `sandbox ${id} is ${state}; this needs it to be running`, {
+    facts: { sandbox: id, state },
+  });
+}
+
+export function sandboxFailed(record: SandboxRecord): WarmpoolError {
+  return new WarmpoolError(
+    'SANDBOX_FAILED',
+    `sandbox ${record.id} has failed: ${record.failure ?? 'no reason known'}`,
+    {
+      facts: { sandbox: record.id, state: record.state, reason: record.endReason ?? '' },
+    },
+  );
+}
