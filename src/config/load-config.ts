@@ -11,7 +11,7 @@ import { deepFreeze } from './deep-freeze.ts';
 import { formatListenAddress, isLoopback } from './listen-address.ts';
 import { readPools, systemCode } from './pool-files.ts';
 import { foreignVariables, isSetting, type Setting, settingsSchema, variableOf } from './settings.ts';
-import { issuesOf, YamlSource } from './yaml-source.ts';
+import { type IssuePlace, issuesOf, YamlSource } from './yaml-source.ts';
 
 export interface ConfigSources {
   /** Usually `process.env`. What may hold a secret is deleted from it (A17). */
@@ -34,20 +34,13 @@ export function loadConfig(sources: ConfigSources): Config {
   const file = readConfigFile(sources.configFile ?? env.get('WARMPOOL_CONFIG'), issues);
   const written = { ...file.values, ...settingsOf(env) };
 
-  const checked = settingsSchema.safeParse(written);
   const sourceOf = (setting: string) =>
     isSetting(setting) && env.has(variableOf[setting]) ? variableOf[setting] : file.placeOf(setting);
-  if (!checked.success) {
-    issues.push(
-      ...issuesOf(checked.error, {
-        ofValue: (path) => sourceOf(String(path[0])),
-        ofKey: (_path, key) => file.placeOfKey(key),
-        knownKeys: () => Object.keys(variableOf),
-      }),
-    );
-    throw new ConfigError(issues);
-  }
-  const settings = checked.data;
+  const settings = checkSettings(written, issues, {
+    ofValue: (path) => sourceOf(String(path[0])),
+    ofKey: (_path, key) => file.placeOfKey(key),
+    knownKeys: () => Object.keys(variableOf),
+  });
   const host = sources.host ?? { name: hostname(), isRoot: process.getuid?.() === 0, home: homedir() };
   // A path in the file is relative to the file; one in the environment, to where the service was started.
   const pathOf = (setting: Setting, path: string) =>
@@ -101,6 +94,25 @@ function settingsOf(env: ReadonlyMap<string, string>): Record<string, string> {
     if (value !== undefined) written[setting] = value;
   }
   return written;
+}
+
+/** A setting that is wrong is an issue and counts as unset, so that what depends on the others is still checked. */
+function checkSettings(
+  written: Readonly<Record<string, unknown>>,
+  issues: ConfigIssue[],
+  place: IssuePlace,
+): Settings {
+  const checked = settingsSchema.safeParse(written);
+  if (checked.success) return checked.data;
+  issues.push(...issuesOf(checked.error, place));
+  const wrong = new Set<PropertyKey | undefined>(
+    checked.error.issues.flatMap((issue) =>
+      issue.code === 'unrecognized_keys' ? issue.keys : [issue.path[0]],
+    ),
+  );
+  return settingsSchema.parse(
+    Object.fromEntries(Object.entries(written).filter(([name]) => !wrong.has(name))),
+  );
 }
 
 interface ConfigFile {

@@ -82,15 +82,15 @@ export class YamlSource {
   }
 }
 
+/** Where things were said, for a schema that only knows paths. */
+export interface IssuePlace {
+  ofValue(path: readonly PropertyKey[]): string;
+  ofKey(path: readonly PropertyKey[], key: string): string;
+  knownKeys(path: readonly PropertyKey[]): readonly string[];
+}
+
 /** Turns what a schema found into issues with places; an unknown key gets the name it was probably meant to be. */
-export function issuesOf(
-  error: z.ZodError,
-  place: {
-    readonly ofValue: (path: readonly PropertyKey[]) => string;
-    readonly ofKey: (path: readonly PropertyKey[], key: string) => string;
-    readonly knownKeys: (path: readonly PropertyKey[]) => readonly string[];
-  },
-): ConfigIssue[] {
+export function issuesOf(error: z.ZodError, place: IssuePlace): ConfigIssue[] {
   return error.issues.flatMap((issue) => {
     if (issue.code !== 'unrecognized_keys') {
       return [{ source: place.ofValue(issue.path), field: fieldName(issue.path), message: issue.message }];

@@ -139,9 +139,7 @@ export class Metrics {
   readonly #orphans = this.#counter(
     'orphans_destroyed_total',
     'Objects without a record that were destroyed.',
-    {
-      runtime: runtimes,
-    },
+    {},
   );
   readonly #dropped = new Map<Droppable, ClosedCounter<Record<never, never>>>();
 
