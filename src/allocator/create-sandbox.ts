@@ -44,11 +44,19 @@ export class SandboxCreator {
       ]);
     }
     const claim = this.#claimOf(principal, request, pool);
-    const started = this.#deps.clock.monotonicMs();
-    const created = await this.#obtain(claim, pool, request, signal);
-    const outcome = created.record.launch === 'warm' ? 'hit' : 'cold';
-    this.#deps.observer.claimEnded(outcome, (this.#deps.clock.monotonicMs() - started) / 1_000);
-    return created;
+    const startedMs = this.#deps.clock.monotonicMs();
+    let outcome: Parameters<AllocatorObserver['claimEnded']>[0] = 'failed';
+    try {
+      const created = await this.#obtain(claim, pool, request, signal);
+      outcome = created.record.launch;
+      return created;
+    } catch (error) {
+      if (signal.aborted) outcome = 'cancelled';
+      else if (isWarmpoolError(error) && error.code === 'NO_CAPACITY') outcome = 'no_capacity';
+      throw error;
+    } finally {
+      this.#deps.observer.claimEnded(outcome, (this.#deps.clock.monotonicMs() - startedMs) / 1_000);
+    }
   }
 
   async #obtain(
@@ -62,11 +70,12 @@ export class SandboxCreator {
       case 'claimed':
         return { record: answer.record, repeated: answer.repeated };
       case 'starting': {
+        if (!answer.repeated) this.#deps.observer.claimMissed('empty');
         const record = await this.#awaitColdStart(answer.record, request.requestId === undefined, signal);
         return { record, repeated: answer.repeated };
       }
       case 'empty':
-        this.#deps.observer.missed(answer.why);
+        this.#deps.observer.claimMissed('empty');
         if (onMissOf(pool, request) === 'wait') return this.#awaitReady(claim, pool, request, signal);
         throw noCapacity(pool, answer.why);
       case 'request_id_reused':

@@ -34,14 +34,17 @@ export class Executor {
     const guest = guestOf(record);
     if (!guest) throw unreachable(record);
     if (signal.aborted) throw abortError(signal);
-    const process = await guest.spawn(commandOf(catalog, record, request), output);
+    const process = await guest.spawn(commandOf(catalog, record, request), output).catch((error: unknown) => {
+      observer.execEnded('refused', 0);
+      throw error;
+    });
     const kill = () => process.signal(sigkill);
     signal.addEventListener('abort', kill, { once: true });
     // The caller gave up while the process was being started: it must not run on unseen.
     if (signal.aborted) kill();
     process.exited
       .then((exit) => observer.execEnded(outcomeOf(exit), exit.durationUs / 1e6))
-      .catch(() => {})
+      .catch(() => observer.execEnded('lost', 0))
       .finally(() => signal.removeEventListener('abort', kill));
     return process;
   }
@@ -71,12 +74,14 @@ export class Executor {
     }
     const exit = await process.exited;
     if (signal.aborted) throw abortError(signal);
+    const cutBytes = stdout.cutBytes + stderr.cutBytes;
+    if (cutBytes > 0) this.#deps.observer.dropped('output_bytes', cutBytes);
     return {
       ...exit,
       stdout: stdout.bytes(),
       stderr: stderr.bytes(),
-      stdoutTruncated: stdout.truncated,
-      stderrTruncated: stderr.truncated,
+      stdoutTruncated: stdout.cutBytes > 0,
+      stderrTruncated: stderr.cutBytes > 0,
     };
   }
 }
@@ -94,7 +99,7 @@ class BoundedOutput {
   readonly #limit: number;
   readonly #chunks: Buffer[] = [];
   #byteCount = 0;
-  truncated = false;
+  cutBytes = 0;
 
   constructor(limit: number) {
     this.#limit = limit;
@@ -102,7 +107,7 @@ class BoundedOutput {
 
   add(bytes: Buffer): void {
     const room = this.#limit - this.#byteCount;
-    if (bytes.length > room) this.truncated = true;
+    this.cutBytes += Math.max(0, bytes.length - room);
     if (room <= 0) return;
     this.#chunks.push(bytes.length > room ? bytes.subarray(0, room) : bytes);
     this.#byteCount += Math.min(bytes.length, room);

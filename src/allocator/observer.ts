@@ -1,10 +1,11 @@
 import type { EndReason } from '../domain/sandbox.ts';
 
-/** What the allocator counts; the composition root turns it into metrics. */
+/** What the allocator counts; Metrics is one. */
 export interface AllocatorObserver {
-  claimEnded(outcome: 'hit' | 'cold', seconds: number): void;
-  missed(why: 'no_ready' | 'max_total'): void;
-  execEnded(outcome: 'exited' | 'signalled' | 'timed_out', seconds: number): void;
+  claimEnded(outcome: 'warm' | 'cold' | 'no_capacity' | 'failed' | 'cancelled', seconds: number): void;
+  claimMissed(cause: 'empty'): void;
+  execEnded(outcome: 'exited' | 'signalled' | 'timed_out' | 'refused' | 'lost', seconds: number): void;
   sandboxEnded(reason: EndReason): void;
-  indexHealed(count: number): void;
+  leaseIndexHealed(count: number): void;
+  dropped(what: 'output_bytes', count: number): void;
 }

@@ -1,9 +1,9 @@
 import type { RuntimeName } from '../domain/pool-spec.ts';
 import type { EndReason } from '../domain/sandbox.ts';
 
-/** What the node counts; the composition root turns it into metrics. */
+/** What the node counts; Metrics is one. */
 export interface NodeObserver {
-  bootEnded(runtime: RuntimeName, outcome: 'ok' | 'failed', seconds: number): void;
+  bootEnded(runtime: RuntimeName, outcome: 'ready' | 'failed' | 'cancelled', seconds: number): void;
   sandboxEnded(reason: EndReason): void;
-  orphanDestroyed(): void;
+  orphanDestroyed(runtime: RuntimeName): void;
 }

@@ -2,7 +2,7 @@ import type { Clock } from '../domain/clock.ts';
 import type { SandboxRecord } from '../domain/sandbox.ts';
 import type { Log } from '../observability/log.ts';
 import type { RuntimeObject, SandboxRuntime } from '../runtime/sandbox-runtime.ts';
-import type { PoolStore } from '../store/pool-store.ts';
+import { embeddedStorePrefix, type PoolStore } from '../store/pool-store.ts';
 import type { NodePools } from './node-pools.ts';
 import type { NodeObserver } from './observer.ts';
 import type { SandboxSupervisor } from './sandbox-supervisor.ts';
@@ -104,7 +104,7 @@ export class Reconciler {
     }
     log.warn({ sandbox: object.sandboxId, runtime: runtime.name }, 'destroying an object that has no record');
     await runtime.destroy(object.sandboxId);
-    observer.orphanDestroyed();
+    observer.orphanDestroyed(runtime.name);
   }
 
   #isOfDeadStore(object: RuntimeObject): boolean {
@@ -141,5 +141,3 @@ export interface ReconcilerDeps {
 const orphanAgeMs = 15_000;
 /** Two node timeouts. */
 const storeHealthyMs = 10_000;
-/** Ids of embedded stores begin with it: such a store has died with its process. */
-export const embeddedStorePrefix = 'memory-';

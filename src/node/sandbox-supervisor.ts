@@ -124,11 +124,16 @@ export class SandboxSupervisor {
         return null;
       }
       this.#up(entry, guest);
-      observer.bootEnded(runtime.name, 'ok', (clock.monotonicMs() - startedMs) / 1_000);
+      observer.bootEnded(runtime.name, 'ready', (clock.monotonicMs() - startedMs) / 1_000);
       return answer.record;
     } catch (error) {
-      if (entry.phase !== 'stopping') {
-        observer.bootEnded(runtime.name, 'failed', (clock.monotonicMs() - startedMs) / 1_000);
+      const isUnwanted = entry.phase === 'stopping';
+      observer.bootEnded(
+        runtime.name,
+        isUnwanted ? 'cancelled' : 'failed',
+        (clock.monotonicMs() - startedMs) / 1_000,
+      );
+      if (!isUnwanted) {
         const sentence = error instanceof Error ? error.message : String(error);
         log.warn({ sandbox: record.id, pool: record.pool, reason: sentence }, 'a sandbox did not boot');
         await this.#reportLoss(record, 'boot_failed', sentence);

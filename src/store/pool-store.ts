@@ -69,6 +69,9 @@ export interface PoolStore extends AsyncDisposable {
   healIndexes(): Promise<HealReport>;
 }
 
+/** Ids of embedded stores begin with it, and no other's do: such a store has died with its process. */
+export const embeddedStorePrefix = 'mem-';
+
 export interface StoreHealth {
   readonly healthy: boolean;
   /** Monotonic milliseconds of when the present health began. */

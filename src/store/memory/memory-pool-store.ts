@@ -33,6 +33,7 @@ import type {
   StoreHealth,
   TransitionAnswer,
 } from '../pool-store.ts';
+import { embeddedStorePrefix } from '../pool-store.ts';
 import { requestKey } from '../request-key.ts';
 import { bootTimeoutSentence, claimCandidatesMax, eventsPerShardMax } from '../store-limits.ts';
 import { EventLog } from './event-log.ts';
@@ -53,7 +54,7 @@ import { type MemorySandbox, recordOf } from './memory-sandbox.ts';
  * sandbox in the store.
  */
 export class MemoryPoolStore implements PoolStore {
-  readonly storeId = `mem-${newClaimId()}`;
+  readonly storeId = `${embeddedStorePrefix}${newClaimId()}`;
   readonly #clock: Clock;
   readonly #openedAtMonotonicMs: number;
   readonly #wallOffsetMs: number;
