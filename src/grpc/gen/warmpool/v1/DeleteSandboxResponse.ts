@@ -1,0 +1,8 @@
+// Original file: proto/warmpool/v1/sandbox_service.proto
+
+
+export interface DeleteSandboxResponse {
+}
+
+export interface DeleteSandboxResponse__Output {
+}

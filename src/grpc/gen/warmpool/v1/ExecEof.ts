@@ -1,0 +1,8 @@
+// Original file: proto/warmpool/v1/exec_service.proto
+
+
+export interface ExecEof {
+}
+
+export interface ExecEof__Output {
+}

@@ -1,0 +1,11 @@
+// Original file: proto/warmpool/v1/sandbox_service.proto
+
+import type { Sandbox as _warmpool_v1_Sandbox, Sandbox__Output as _warmpool_v1_Sandbox__Output } from '../../warmpool/v1/Sandbox.ts';
+
+export interface KeepAliveResponse {
+  'sandbox'?: (_warmpool_v1_Sandbox | null);
+}
+
+export interface KeepAliveResponse__Output {
+  'sandbox': (_warmpool_v1_Sandbox__Output | null);
+}
