@@ -70,12 +70,12 @@ export class SandboxCreator {
       case 'claimed':
         return { record: answer.record, repeated: answer.repeated };
       case 'starting': {
-        if (!answer.repeated) this.#deps.observer.claimMissed('empty');
+        if (!answer.repeated) this.#deps.observer.missed('no_ready');
         const record = await this.#awaitColdStart(answer.record, request.requestId === undefined, signal);
         return { record, repeated: answer.repeated };
       }
       case 'empty':
-        this.#deps.observer.claimMissed('empty');
+        this.#deps.observer.missed(answer.why);
         if (onMissOf(pool, request) === 'wait') return this.#awaitReady(claim, pool, request, signal);
         throw noCapacity(pool, answer.why);
       case 'request_id_reused':

@@ -57,7 +57,7 @@ export class Reaper implements AsyncDisposable {
   async #heal(): Promise<void> {
     const report = await this.#deps.store.healIndexes();
     if (report.readded + report.dropped === 0) return;
-    this.#deps.observer.leaseIndexHealed(report.readded + report.dropped);
+    this.#deps.observer.indexHealed(report.readded + report.dropped);
     this.#deps.log.error(report, 'an index of the store disagreed with its records and was healed');
   }
 
@@ -70,7 +70,7 @@ export class Reaper implements AsyncDisposable {
 export interface ReaperDeps {
   readonly store: Pick<PoolStore, 'due' | 'expire' | 'healIndexes'>;
   readonly clock: Clock;
-  readonly observer: { sandboxEnded(reason: EndReason): void; leaseIndexHealed(count: number): void };
+  readonly observer: { sandboxEnded(reason: EndReason): void; indexHealed(count: number): void };
   readonly log: Log;
   /** Lets a node in this process act at once instead of at its next look. */
   readonly onEnding: (record: SandboxRecord) => void;

@@ -3,18 +3,18 @@ import type { RuntimeName } from '../domain/pool-spec.ts';
 import { type EndReason, endReasons } from '../domain/sandbox.ts';
 import { ClosedCounter, ClosedHistogram, PoolGauge } from './closed-metrics.ts';
 
-/** How an answered create call was served: from the pool, or by a boot in the foreground. */
-export const claimOutcomes = ['hit', 'cold'] as const;
+/** How a create call ended: served from the pool or by a boot in the foreground, or not served. */
+export const claimOutcomes = ['warm', 'cold', 'no_capacity', 'failed', 'cancelled'] as const;
 export type ClaimOutcome = (typeof claimOutcomes)[number];
 
 /** Why no ready sandbox served a claim: there was none, or the pool's hard maximum was reached as well. */
 export const missCauses = ['no_ready', 'max_total'] as const;
 export type MissCause = (typeof missCauses)[number];
 
-export const bootOutcomes = ['ok', 'failed'] as const;
+export const bootOutcomes = ['ready', 'failed', 'cancelled'] as const;
 export type BootOutcome = (typeof bootOutcomes)[number];
 
-export const execOutcomes = ['exited', 'signalled', 'timed_out'] as const;
+export const execOutcomes = ['exited', 'signalled', 'timed_out', 'refused', 'lost'] as const;
 export type ExecOutcome = (typeof execOutcomes)[number];
 
 /** The verbs of the store's port. */
@@ -139,7 +139,7 @@ export class Metrics {
   readonly #orphans = this.#counter(
     'orphans_destroyed_total',
     'Objects without a record that were destroyed.',
-    {},
+    { runtime: runtimes },
   );
   readonly #dropped = new Map<Droppable, ClosedCounter<Record<never, never>>>();
 
@@ -181,7 +181,7 @@ export class Metrics {
   /** `seconds` counts only for boots that came up: a failure says nothing about how long booting takes. */
   bootEnded(runtime: RuntimeName, outcome: BootOutcome, seconds: number): void {
     this.#boots.add({ runtime, outcome });
-    if (outcome === 'ok') this.#bootSeconds.observe({ runtime }, seconds);
+    if (outcome === 'ready') this.#bootSeconds.observe({ runtime }, seconds);
   }
 
   /** Levels of a pool that is not configured here (another allocator's) are not kept. */
@@ -214,8 +214,8 @@ export class Metrics {
     this.#healed.add({}, count);
   }
 
-  orphanDestroyed(): void {
-    this.#orphans.add({});
+  orphanDestroyed(runtime: RuntimeName): void {
+    this.#orphans.add({ runtime });
   }
 
   dropped(what: Droppable, count: number): void {

@@ -1,0 +1,139 @@
+import { Allocator } from '../../src/allocator/allocator.ts';
+import { type Principal, scopes } from '../../src/allocator/api.ts';
+import { Placement } from '../../src/allocator/placement.ts';
+import { Reaper } from '../../src/allocator/reaper.ts';
+import { SystemClock } from '../../src/domain/clock.ts';
+import { PoolCatalog } from '../../src/domain/pool-catalog.ts';
+import type { PoolSpec } from '../../src/domain/pool-spec.ts';
+import { specVersionOf } from '../../src/domain/spec-version.ts';
+import { Node } from '../../src/node/node.ts';
+import { NodePools } from '../../src/node/node-pools.ts';
+import { Metrics } from '../../src/observability/metrics.ts';
+import { MemoryPoolStore } from '../../src/store/memory/memory-pool-store.ts';
+import type { PoolSnapshot, PoolStore } from '../../src/store/pool-store.ts';
+import { TransitionFeed } from '../../src/store/transition-feed.ts';
+import { FakeRuntime } from './fake-runtime.ts';
+import { SilentLog } from './silent-log.ts';
+
+/** One process's core (node, allocator, reaper) over a memory store and a fake runtime, wired as main.ts does it. */
+export async function startCore(options: CoreOptions = {}) {
+  const clock = new SystemClock();
+  const log = new SilentLog();
+  const runtime = options.runtime ?? new FakeRuntime();
+  const store = options.store ?? new MemoryPoolStore({ clock });
+  await store.open();
+  const specs = options.pools ?? [poolSpec()];
+  const catalog = new PoolCatalog(specs.map((spec) => ({ spec, specVersion: specVersionOf(spec.template) })));
+  for (const { spec, specVersion } of catalog.all()) {
+    await store.declarePool({ name: spec.name, specVersion, size: spec.size });
+  }
+  const observer = new Metrics(specs.map((spec) => spec.name));
+  const feed = new TransitionFeed({ store, clock, log });
+  const pools = new NodePools(catalog, new Map(specs.map((spec) => [spec.name, runtime])));
+  const { openGuest } = runtime;
+  const nodeId = options.nodeId ?? 'node-a';
+  const node = new Node({ store, pools, feed, openGuest, clock, observer, log }, { nodeId });
+  const placement = new Placement({ store, clock, log });
+  const reaper = new Reaper({ store, clock, observer, log, onEnding: (record) => void node.remove(record) });
+  const allocator = new Allocator({
+    store,
+    catalog,
+    feed,
+    placement,
+    clock,
+    observer,
+    startCold: (record) => node.startCold(record),
+    remove: (record) => node.remove(record),
+    guestOf: (record) => node.guest(record.id),
+    describePool: (name) => node.describePool(name),
+    poolChanged: () => node.syncPools(),
+  });
+  feed.start();
+  await node.start();
+  await placement.start();
+  reaper.start();
+  return {
+    allocator,
+    catalog,
+    feed,
+    log,
+    node,
+    observer,
+    runtime,
+    store,
+    /** Settles when the pool looks as asked; looks again at every event. */
+    async until(pool: string, isAsAsked: (snapshot: PoolSnapshot) => boolean): Promise<PoolSnapshot> {
+      for (;;) {
+        const snapshot = await store.readPool(pool);
+        if (snapshot && isAsAsked(snapshot)) return snapshot;
+        await new Promise<void>((resolve) => {
+          const settle = () => {
+            stopListening();
+            cancel();
+            resolve();
+          };
+          const stopListening = feed.listen(settle);
+          const cancel = clock.after(100, settle);
+        });
+      }
+    },
+    async [Symbol.asyncDispose](): Promise<void> {
+      await reaper[Symbol.asyncDispose]();
+      await placement[Symbol.asyncDispose]();
+      await node[Symbol.asyncDispose]();
+      await feed[Symbol.asyncDispose]();
+      if (!options.store) await store[Symbol.asyncDispose]();
+    },
+  };
+}
+
+export interface CoreOptions {
+  readonly runtime?: FakeRuntime;
+  readonly store?: PoolStore;
+  readonly pools?: readonly PoolSpec[];
+  readonly nodeId?: string;
+}
+
+export function poolSpec(change: PoolChange = {}): PoolSpec {
+  return {
+    name: change.name ?? 'base',
+    template: {
+      image: 'warmpool/base',
+      rootfs: 'host',
+      runtime: 'auto',
+      ociRuntime: '',
+      user: 'user',
+      cwd: '/home/user',
+      env: { FROM_TEMPLATE: 'template', SHARED: 'template' },
+      warmup: [],
+      ready: { exec: ['true'] },
+      resources: { cpu: 1, memoryMb: 512, diskMb: 1_024, pids: 256 },
+      bootTimeoutMs: 30_000,
+      ...change.template,
+    },
+    size: {
+      minReady: 2,
+      maxReady: 8,
+      maxTotal: 16,
+      startsInFlightMax: 4,
+      maxIdleAgeMs: 3_600_000,
+      onMiss: 'cold',
+      ...change.size,
+    },
+    lease: { ttlMs: 300_000, maxLifetimeMs: 86_400_000, onExpiry: 'kill', ...change.lease },
+  };
+}
+
+interface PoolChange {
+  readonly name?: string;
+  readonly template?: Partial<PoolSpec['template']>;
+  readonly size?: Partial<PoolSpec['size']>;
+  readonly lease?: Partial<PoolSpec['lease']>;
+}
+
+export const alice: Principal = { tenant: 'alice', scopes: new Set(scopes) };
+export const bob: Principal = { tenant: 'bob', scopes: new Set(scopes) };
+/** A signal that never aborts. */
+export const never = new AbortController().signal;
+/** The least a create needs. */
+export const plain = { template: 'base', env: {}, metadata: {} };
