@@ -1,0 +1,121 @@
+import type { Socket } from 'node:net';
+import { Duplex } from 'node:stream';
+import { WarmpoolError } from '../../domain/errors.ts';
+import { StdioDemultiplexer } from './stdio-demultiplexer.ts';
+
+/**
+ * The link to the guest over a hijacked attach connection: what is written goes to the guest's stdin as it is, what is
+ * read is the guest's stdout. Owns the socket.
+ *
+ * Backpressure holds both ways: a reader that stops pauses the socket (the engine then stops reading the guest, which
+ * blocks or waits for credit), and a write settles only when the socket has room. Ending or destroying it detaches; the
+ * container goes on. When the engine ends the stream with something on the guest's stderr, that is the error, because
+ * it is the only account of a guest that died young.
+ */
+export class AttachTransport extends Duplex {
+  readonly #socket: Socket;
+  readonly #demultiplexer: StdioDemultiplexer;
+  #stderrTail: Buffer = Buffer.alloc(0);
+  #full = false;
+  #writeWaiting: ((error?: Error) => void) | null = null;
+
+  constructor(socket: Socket) {
+    super({
+      readableHighWaterMark: bufferedBytesMax,
+      writableHighWaterMark: bufferedBytesMax,
+      allowHalfOpen: false,
+    });
+    this.#socket = socket;
+    this.#demultiplexer = new StdioDemultiplexer((stream, payload) => {
+      if (stream === 'stdout') {
+        if (!this.push(payload)) this.#full = true;
+      } else if (stream !== 'stdin') {
+        this.#stderrTail = Buffer.concat([this.#stderrTail, payload]).subarray(-stderrTailBytesMax);
+      }
+    });
+    // The engine client's idle timeout would end a link that is merely quiet.
+    socket.setTimeout(0);
+    socket.setNoDelay(true);
+    socket.setKeepAlive(true, keepAliveMs);
+    socket.on('data', (chunk: Buffer) => this.#onData(chunk));
+    socket.on('drain', () => this.#settleWrite());
+    socket.on('end', () => this.#onEnd());
+    socket.on('error', (error) => this.destroy(error));
+    socket.on('close', () => this.#onEnd());
+    socket.pause();
+  }
+
+  /** The last of what the guest wrote to its stderr, control characters removed. */
+  get stderrTail(): string {
+    return this.#stderrTail
+      .toString('utf8')
+      .replace(/\p{C}+/gu, ' ')
+      .trim();
+  }
+
+  override _read(): void {
+    this.#full = false;
+    this.#socket.resume();
+  }
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
+    if (this.#socket.write(chunk)) done();
+    else this.#writeWaiting = done;
+  }
+
+  override _writev(
+    chunks: readonly { readonly chunk: Buffer }[],
+    done: (error?: Error | null) => void,
+  ): void {
+    this.#socket.cork();
+    let roomLeft = true;
+    for (const { chunk } of chunks) roomLeft = this.#socket.write(chunk);
+    this.#socket.uncork();
+    if (roomLeft) done();
+    else this.#writeWaiting = done;
+  }
+
+  override _final(done: (error?: Error | null) => void): void {
+    this.#socket.destroySoon();
+    done();
+  }
+
+  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
+    this.#socket.destroy();
+    this.#settleWrite(error ?? new Error('docker: the attached stream was closed'));
+    done(error);
+  }
+
+  #onData(chunk: Buffer): void {
+    try {
+      this.#demultiplexer.push(chunk);
+    } catch (error) {
+      this.destroy(error instanceof Error ? error : new Error(String(error)));
+      return;
+    }
+    if (this.#full) this.#socket.pause();
+  }
+
+  #onEnd(): void {
+    if (this.readableEnded || this.destroyed) return;
+    if (this.stderrTail === '') {
+      this.push(null);
+      return;
+    }
+    const message = `the container's stream ended; the last it wrote to stderr: ${this.stderrTail}`;
+    this.destroy(new WarmpoolError('GUEST_UNREACHABLE', message));
+  }
+
+  #settleWrite(error?: Error): void {
+    const waiting = this.#writeWaiting;
+    this.#writeWaiting = null;
+    waiting?.(error);
+  }
+}
+
+/** One frame of the guest link and some; the rest waits in the kernel and with the guest's credit. */
+const bufferedBytesMax = 131_072;
+/** Enough for a loader's or the guest's last sentence. */
+const stderrTailBytesMax = 2_048;
+/** Finds out about a remote engine's host that vanished without a word. */
+const keepAliveMs = 15_000;
