@@ -1,0 +1,98 @@
+import { type Frame, readFrame, viewOf } from './frame.ts';
+import {
+  linkHeaderBytes,
+  linkHeaderOffset,
+  linkTrailer,
+  linkTrailerBytes,
+  readLinkHeader,
+} from './link-framing.ts';
+
+/**
+ * Cuts a byte stream into frames, strictly: the first byte that does not fit ends it for good, because on a synchronised
+ * link that is a broken or hostile peer.
+ *
+ * It owns at most one unfinished frame. A frame that lies whole in a chunk is handed out as a view on that chunk, so
+ * nothing is copied; one that spans chunks is gathered in an allocation of its own size, which a header may claim but
+ * only up to 65,557 bytes. Turned down: concatenating chunks, which is quadratic for a slow sender, and one reused
+ * buffer, which would make every payload a view that the next frame overwrites.
+ *
+ * States: reading a header (`#rest` null) → reading the rest (`#rest` set) → …; `broken` or `stopped` from any, for good.
+ */
+export class LinkDecoder {
+  readonly #header = new Uint8Array(linkHeaderBytes);
+  readonly #headerView = viewOf(this.#header);
+  #headerFilled = 0;
+  /** Payload and trailer of the frame whose header is complete. */
+  #rest: Uint8Array | null = null;
+  #restFilled = 0;
+  #end: string | null = null;
+
+  /** Why no more frames come out; null while they do. */
+  get end(): string | null {
+    return this.#end;
+  }
+
+  /** From inside `onFrame`: the rest of the chunk and everything later is ignored. */
+  stop(): void {
+    this.#end ??= 'stopped';
+    this.#rest = null;
+  }
+
+  /** Hands each completed frame to `onFrame` in order. Afterwards `end` says whether the stream was still valid. */
+  push(chunk: Uint8Array, onFrame: (frame: Frame) => void): void {
+    const view = viewOf(chunk);
+    let offset = 0;
+    while (this.#end === null && offset < chunk.length) {
+      const inPlace = this.#headerFilled === 0 && chunk.length - offset >= linkHeaderBytes;
+      offset = inPlace
+        ? this.#takeInPlace(chunk, view, offset, onFrame)
+        : this.#gather(chunk, offset, onFrame);
+    }
+  }
+
+  /** A frame begins at `offset` and its header is in the chunk. */
+  #takeInPlace(chunk: Uint8Array, view: DataView, offset: number, onFrame: (frame: Frame) => void): number {
+    const length = readLinkHeader(view, offset);
+    if (typeof length === 'string') return this.#break(length, chunk);
+    const payloadOffset = offset + linkHeaderBytes;
+    const trailerOffset = payloadOffset + length;
+    if (trailerOffset + linkTrailerBytes > chunk.length) return this.#gather(chunk, offset, onFrame);
+    if (view.getUint32(trailerOffset) !== linkTrailer) return this.#break(wrongTrailer, chunk);
+    onFrame(readFrame(view, offset + linkHeaderOffset, chunk.subarray(payloadOffset, trailerOffset)));
+    return trailerOffset + linkTrailerBytes;
+  }
+
+  /** Copies towards the end of the unfinished frame; one step: header or rest. */
+  #gather(chunk: Uint8Array, offset: number, onFrame: (frame: Frame) => void): number {
+    if (this.#rest === null) {
+      const end = Math.min(chunk.length, offset + linkHeaderBytes - this.#headerFilled);
+      this.#header.set(chunk.subarray(offset, end), this.#headerFilled);
+      this.#headerFilled += end - offset;
+      if (this.#headerFilled < linkHeaderBytes) return end;
+      const length = readLinkHeader(this.#headerView, 0);
+      if (typeof length === 'string') return this.#break(length, chunk);
+      this.#rest = new Uint8Array(length + linkTrailerBytes);
+      this.#restFilled = 0;
+      return end;
+    }
+    const rest = this.#rest;
+    const end = Math.min(chunk.length, offset + rest.length - this.#restFilled);
+    rest.set(chunk.subarray(offset, end), this.#restFilled);
+    this.#restFilled += end - offset;
+    if (this.#restFilled < rest.length) return end;
+    this.#rest = null;
+    this.#headerFilled = 0;
+    const payloadLength = rest.length - linkTrailerBytes;
+    if (viewOf(rest).getUint32(payloadLength) !== linkTrailer) return this.#break(wrongTrailer, chunk);
+    onFrame(readFrame(this.#headerView, linkHeaderOffset, rest.subarray(0, payloadLength)));
+    return end;
+  }
+
+  #break(reason: string, chunk: Uint8Array): number {
+    this.#end = reason;
+    this.#rest = null;
+    return chunk.length;
+  }
+}
+
+const wrongTrailer = 'a frame does not end with the trailer';

@@ -1,0 +1,131 @@
+import type { Duplex } from 'node:stream';
+import { type Frame, viewOf } from '../../protocol/frame.ts';
+import { linkOverheadBytes, writeLinkFrame } from '../../protocol/link-framing.ts';
+
+/** Something with bulk data for the guest: asked for one frame at a time, in turn with the others. */
+export interface BulkSource {
+  /** Takes the next frame of at most `bytesMax` payload bytes, or null when it has nothing to send now. */
+  take(bytesMax: number): Frame | null;
+  /** The bytes of all frames taken so far are with the transport. */
+  taken(): void;
+}
+
+/**
+ * What leaves for the guest. It owns the order of frames, the batching and the transport's backpressure.
+ *
+ * Control frames (starts, credits, signals, pings) go at the end of the tick they were sent in, also when the transport
+ * is full: they are what gets a stuck sandbox moving again. Bulk frames (stdin) wait until the transport is writable and
+ * are taken from their sources in turn, one frame each, so that one fat stdin does not starve the others. All frames of
+ * a tick travel in one write, bounded by `batchBytesMax` for bulk.
+ *
+ * A guest that does not read makes control frames pile up. They are bounded: past `backlogBytesMax` the link is given up.
+ *
+ * Turned down: cork and writev, which depends on what kind of stream the runtime made; a copy into one buffer is
+ * cheaper than one system call more.
+ */
+export class Outbox {
+  readonly #transport: Duplex;
+  readonly #onOverflow: () => void;
+  #control: Frame[] = [];
+  /** Sources with something to send, each at most once; the first is next. */
+  readonly #sources = new Set<BulkSource>();
+  #transportFull = false;
+  #flushScheduled = false;
+  #closed = false;
+
+  constructor(transport: Duplex, onOverflow: () => void) {
+    this.#transport = transport;
+    this.#onOverflow = onOverflow;
+    transport.on('drain', () => {
+      this.#transportFull = false;
+      this.#flush();
+    });
+  }
+
+  /** Whether answers to the guest's own requests had better be left out. */
+  get full(): boolean {
+    return this.#transportFull;
+  }
+
+  send(frame: Frame): void {
+    if (this.#closed) return;
+    this.#control.push(frame);
+    this.#schedule();
+  }
+
+  /** The source may have something to send now; it is asked when its turn comes. */
+  offer(source: BulkSource): void {
+    if (this.#closed) return;
+    this.#sources.add(source);
+    if (!this.#transportFull) this.#schedule();
+  }
+
+  withdraw(source: BulkSource): void {
+    this.#sources.delete(source);
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#control = [];
+    this.#sources.clear();
+  }
+
+  #schedule(): void {
+    if (this.#flushScheduled) return;
+    this.#flushScheduled = true;
+    process.nextTick(() => {
+      this.#flushScheduled = false;
+      this.#flush();
+    });
+  }
+
+  #flush(): void {
+    while (!this.#closed) {
+      const frames = this.#control;
+      this.#control = [];
+      const served = this.#transportFull ? [] : this.#takeBulk(frames);
+      if (frames.length === 0) return;
+      this.#transportFull = !this.#transport.write(encoded(frames));
+      for (const source of served) source.taken();
+      if (this.#transport.writableLength > backlogBytesMax) this.#onOverflow();
+    }
+  }
+
+  /** Appends up to a batch of bulk frames to `frames`, one of each source per round. */
+  #takeBulk(frames: Frame[]): Set<BulkSource> {
+    const served = new Set<BulkSource>();
+    let bytes = 0;
+    while (bytes < batchBytesMax) {
+      const source = first(this.#sources);
+      if (source === undefined) break;
+      this.#sources.delete(source);
+      const frame = source.take(batchBytesMax);
+      if (frame === null) continue;
+      frames.push(frame);
+      served.add(source);
+      bytes += frame.payload.length + linkOverheadBytes;
+      this.#sources.add(source);
+    }
+    return served;
+  }
+}
+
+function first<T>(set: ReadonlySet<T>): T | undefined {
+  for (const item of set) return item;
+  return undefined;
+}
+
+function encoded(frames: readonly Frame[]): Buffer {
+  let length = 0;
+  for (const frame of frames) length += frame.payload.length + linkOverheadBytes;
+  const batch = Buffer.allocUnsafe(length);
+  const view = viewOf(batch);
+  let offset = 0;
+  for (const frame of frames) offset = writeLinkFrame(batch, view, offset, frame);
+  return batch;
+}
+
+/** Bulk bytes per write: a few pipes full, so that a write is worth its call and a control frame waits little. */
+const batchBytesMax = 262_144;
+/** Above the largest honest backlog, 256 starts of 64 KiB each; past it the guest is not reading. */
+const backlogBytesMax = 33_554_432;
