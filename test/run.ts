@@ -1,0 +1,98 @@
+import { spawnSync } from 'node:child_process';
+import { chmodSync, mkdirSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import process from 'node:process';
+import { finished } from 'node:stream/promises';
+import { run } from 'node:test';
+import { spec } from 'node:test/reporters';
+import { packageRoot } from '../src/package-root.ts';
+import { chooseEngine, type TestEngineChoice } from './runner/choose-engine.ts';
+import { Leftovers } from './runner/leftovers.ts';
+import { missingRequirements, requirementsOf, skipsAgainst } from './runner/required.ts';
+import { needsEngine, selectTests } from './runner/select-tests.ts';
+import { Summary } from './runner/summary.ts';
+
+/**
+ * The runner behind `npm test`: `tsx test/run.ts [--soak] [--name PATTERN] [FILE, FOLDER or part of a path …]`.
+ *
+ * It installs what is missing where it may, gives all tests one Docker engine (one that answers, or a private one that it
+ * starts and stops), runs the files with Node's runner, and then says what a green line hides: which tests were skipped
+ * and why, which files are slow, and what was left behind. Leaving something behind fails the run, and so does a skip
+ * of what WARMPOOL_REQUIRE lists. Node's own `--test` has neither, nor a place to start an engine once.
+ */
+
+/** Two cores are the smallest machine we promise to be tested on; more at once only makes timings worse. */
+const filesAtOnce = 2;
+/** A file that takes longer hangs. */
+const fileTimeoutMs = 600_000;
+
+async function main(): Promise<number> {
+  const selection = selectTests(packageRoot(), process.argv.slice(2));
+  if ('error' in selection) {
+    console.error(selection.error);
+    return 2;
+  }
+  const required = requirementsOf(process.env.WARMPOOL_REQUIRE);
+  if ('error' in required) {
+    console.error(required.error);
+    return 2;
+  }
+  const interrupt = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+    process.on(signal, () => interrupt.abort(signal));
+
+  provision();
+  const wantsEngine = required.names.includes('docker') || needsEngine(selection.files);
+  await using engine = wantsEngine ? await chooseEngine() : null;
+  if (engine !== null) announceEngine(engine);
+  const missing = missingRequirements(required.names, engine);
+  if (missing.length > 0) {
+    for (const sentence of missing) console.error(sentence);
+    return 1;
+  }
+
+  const runFolder = makeRunFolder();
+  process.env.TMPDIR = runFolder;
+  await using leftovers = await Leftovers.watch(runFolder, engine?.dockerHost ?? null);
+  const summary = new Summary();
+  const events = run({
+    files: [...selection.files],
+    concurrency: filesAtOnce,
+    signal: interrupt.signal,
+    ...(selection.soak ? {} : { timeout: fileTimeoutMs }),
+    ...(selection.name === null ? {} : { testNamePatterns: selection.name }),
+  });
+  summary.listen(events);
+  const output = events.compose(new spec());
+  output.pipe(process.stdout, { end: false });
+  await finished(output);
+
+  const left = await leftovers.find();
+  const refusedSkips = skipsAgainst(required.names, summary.skips);
+  const interrupted = interrupt.signal.aborted;
+  process.stdout.write(summary.describe({ left, refusedSkips, interrupted }));
+  if (interrupted) return 130;
+  return summary.failed || left.length > 0 || refusedSkips.length > 0 ? 1 : 0;
+}
+
+/** In a process of its own: it is a plain script, because npm runs it before anything is compiled. */
+function provision(): void {
+  spawnSync(process.execPath, [join(packageRoot(), 'scripts/provision.mjs'), 'test'], { stdio: 'inherit' });
+}
+
+function announceEngine(engine: TestEngineChoice): void {
+  console.log(engine.dockerHost === null ? `no Docker: ${engine.why}` : `Docker: ${engine.why}`);
+  if (engine.dockerHost !== null) process.env.WARMPOOL_TEST_DOCKER_HOST = engine.dockerHost;
+}
+
+/** Everything the tests put into the temporary directory is ours by its place. The name is short: sockets lie in it. */
+function makeRunFolder(): string {
+  const folder = join(tmpdir(), `wpt-${process.pid}`);
+  mkdirSync(folder);
+  // As the temporary directory itself: sandboxes run under uids of their own.
+  chmodSync(folder, 0o1777);
+  return folder;
+}
+
+process.exitCode = await main();

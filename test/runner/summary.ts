@@ -1,0 +1,84 @@
+import { relative } from 'node:path';
+import type { TestsStream } from 'node:test';
+
+export interface SkippedTest {
+  readonly file: string;
+  readonly name: string;
+  readonly reason: string;
+}
+
+interface Verdict {
+  readonly left: readonly string[];
+  readonly refusedSkips: readonly SkippedTest[];
+  readonly interrupted: boolean;
+}
+
+const slowFilesShown = 10;
+
+/** Listens to the runner and, at the end, says what its own lines do not. */
+export class Summary {
+  readonly skips: SkippedTest[] = [];
+  readonly #msOfFile = new Map<string, number>();
+  /** Node's closing lines (`tests 12`, `pass 12`, …), said again at the very end where people and scripts look. */
+  readonly #closing: string[] = [];
+  #failures = 0;
+
+  get failed(): boolean {
+    return this.#failures > 0;
+  }
+
+  listen(events: TestsStream): void {
+    events.on('test:pass', (test) => this.#count(test));
+    events.on('test:fail', (test) => {
+      if (test.todo === undefined) this.#failures++;
+      this.#count(test);
+    });
+    events.on('test:diagnostic', (diagnostic) => {
+      const isClosing = /^(tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) [\d.]+$/.test(
+        diagnostic.message,
+      );
+      if (diagnostic.nesting === 0 && isClosing) this.#closing.push(diagnostic.message);
+    });
+  }
+
+  describe(verdict: Verdict): string {
+    const lines = [''];
+    const section = (title: string, items: readonly string[]) => {
+      if (items.length > 0) lines.push(title, ...items.map((item) => `  ${item}`), '');
+    };
+    section(`Skipped (${this.skips.length}):`, this.skips.map(describeSkip));
+    section('Slowest files:', this.#slowest());
+    section('LEFT BEHIND by the tests:', verdict.left);
+    section('SKIPPED, though WARMPOOL_REQUIRE lists it:', verdict.refusedSkips.map(describeSkip));
+    if (verdict.interrupted) lines.push('Interrupted.', '');
+    lines.push(...this.#closing.map((line) => `ℹ ${line}`), '');
+    return lines.join('\n');
+  }
+
+  #count(test: {
+    readonly name: string;
+    readonly nesting: number;
+    readonly file?: string;
+    readonly skip?: string | boolean;
+    readonly details: { readonly duration_ms: number };
+  }): void {
+    const file = relative(process.cwd(), test.file ?? '');
+    const unasked = typeof test.skip === 'string' && /^test name does not match/.test(test.skip);
+    if (test.skip !== undefined && test.skip !== false && !unasked) {
+      this.skips.push({ file, name: test.name, reason: test.skip === true ? '' : test.skip });
+    }
+    if (test.nesting === 0)
+      this.#msOfFile.set(file, (this.#msOfFile.get(file) ?? 0) + test.details.duration_ms);
+  }
+
+  #slowest(): string[] {
+    return [...this.#msOfFile]
+      .sort(([, a], [, b]) => b - a)
+      .slice(0, slowFilesShown)
+      .map(([file, durationMs]) => `${(durationMs / 1_000).toFixed(1).padStart(6)} s  ${file}`);
+  }
+}
+
+function describeSkip(skip: SkippedTest): string {
+  return `${skip.file}: ${skip.name}${skip.reason === '' ? '' : ` (${skip.reason})`}`;
+}
