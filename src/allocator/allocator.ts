@@ -92,6 +92,7 @@ export class Allocator implements AllocatorApi {
   ): AsyncIterable<StoreEvent> {
     for await (const events of this.#deps.store.follow(filter.afterEventId, signal)) {
       for (const event of events) {
+        if (signal.aborted) return;
         if (event.tenant !== principal.tenant) continue;
         if (filter.id === undefined || filter.id === event.id) yield event;
       }

@@ -48,6 +48,8 @@ export async function startCore(options: CoreOptions = {}) {
     describePool: (name) => node.describePool(name),
     poolChanged: () => node.syncPools(),
   });
+  // The core's timers do not keep a process alive; in a service the listening sockets do.
+  const keepsAlive = setInterval(() => {}, 60_000);
   feed.start();
   await node.start();
   await placement.start();
@@ -78,6 +80,7 @@ export async function startCore(options: CoreOptions = {}) {
       }
     },
     async [Symbol.asyncDispose](): Promise<void> {
+      clearInterval(keepsAlive);
       await reaper[Symbol.asyncDispose]();
       await placement[Symbol.asyncDispose]();
       await node[Symbol.asyncDispose]();

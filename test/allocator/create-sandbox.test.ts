@@ -1,0 +1,146 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { CreateRequest } from '../../src/allocator/api.ts';
+import { SystemClock } from '../../src/domain/clock.ts';
+import { type ErrorCode, isWarmpoolError, WarmpoolError } from '../../src/domain/errors.ts';
+import { MemoryPoolStore } from '../../src/store/memory/memory-pool-store.ts';
+import type { ClaimRequest } from '../../src/store/pool-store.ts';
+import { alice, bob, never, plain, poolSpec, startCore } from '../support/core.ts';
+
+function hasCode(code: ErrorCode, field?: string) {
+  return (error: unknown) => {
+    assert.ok(isWarmpoolError(error), String(error));
+    assert.equal(error.code, code, error.message);
+    if (field)
+      assert.ok(
+        error.details.violations?.some((violation) => violation.field === field),
+        error.message,
+      );
+    return true;
+  };
+}
+
+test('hands out a ready sandbox, leased to its tenant, with what was asked for in its record', async () => {
+  await using core = await startCore();
+  await core.until('base', (pool) => pool.ready === 2);
+  const request = { ...plain, timeoutMs: 60_000, env: { A: '1' }, metadata: { job: '7' }, cwd: '/tmp' };
+  const { record, repeated } = await core.allocator.createSandbox(alice, request, never);
+  assert.deepEqual([record.state, record.launch, repeated], ['running', 'warm', false]);
+  assert.deepEqual(record.claim?.customisation, { env: { A: '1' }, metadata: { job: '7' }, cwd: '/tmp' });
+  assert.equal(record.lease?.ttlMs, 60_000);
+});
+
+test('an empty pool is a cold start, not an error', async () => {
+  await using core = await startCore({ pools: [poolSpec({ size: { minReady: 0 } })] });
+  const { record } = await core.allocator.createSandbox(alice, plain, never);
+  assert.deepEqual([record.state, record.launch], ['running', 'cold']);
+});
+
+test('onMiss fail refuses at once with a time to try again', async () => {
+  await using core = await startCore({ pools: [poolSpec({ size: { minReady: 0, onMiss: 'fail' } })] });
+  await assert.rejects(core.allocator.createSandbox(alice, plain, never), (error) => {
+    assert.ok(isWarmpoolError(error) && error.code === 'NO_CAPACITY');
+    assert.equal(error.details.retryAfterMs, 1_000);
+    return true;
+  });
+});
+
+test('onMiss wait gets the next sandbox that becomes ready, or gives up after the wait', async () => {
+  await using core = await startCore({ pools: [poolSpec({ size: { minReady: 0, onMiss: 'wait' } })] });
+  await assert.rejects(
+    core.allocator.createSandbox(alice, { ...plain, waitMs: 50 }, never),
+    hasCode('NO_CAPACITY'),
+  );
+  const waiting = core.allocator.createSandbox(alice, { ...plain, waitMs: 30_000 }, never);
+  await core.allocator.scalePool(alice, 'base', { minReady: 1 });
+  assert.equal((await waiting).record.launch, 'warm');
+});
+
+test('maxTotal is a hard limit for cold starts too', async () => {
+  await using core = await startCore({
+    pools: [poolSpec({ size: { minReady: 0, maxReady: 1, maxTotal: 1 } })],
+  });
+  await core.allocator.createSandbox(alice, plain, never);
+  await assert.rejects(core.allocator.createSandbox(alice, plain, never), hasCode('NO_CAPACITY'));
+});
+
+test('the same request id and body give the same sandbox; another body is refused; another tenant is free', async () => {
+  await using core = await startCore();
+  const request = { ...plain, requestId: 'job-1', env: { A: '1', B: '2' } };
+  const first = await core.allocator.createSandbox(alice, request, never);
+  const again = await core.allocator.createSandbox(alice, { ...request, env: { B: '2', A: '1' } }, never);
+  assert.deepEqual([again.record.id, again.repeated], [first.record.id, true]);
+  await assert.rejects(
+    core.allocator.createSandbox(alice, { ...request, env: {} }, never),
+    hasCode('REQUEST_ID_REUSED', 'request_id'),
+  );
+  const other = await core.allocator.createSandbox(bob, request, never);
+  assert.notEqual(other.record.id, first.record.id);
+});
+
+test('D1 a claim whose answer is lost is repeated without taking a second sandbox', async () => {
+  class ForgetfulStore extends MemoryPoolStore {
+    lost = 0;
+
+    override async claim(request: ClaimRequest) {
+      const answer = await super.claim(request);
+      this.lost += 1;
+      if (this.lost === 1) throw new WarmpoolError('STORE_UNAVAILABLE', 'the answer was lost');
+      return answer;
+    }
+  }
+  await using store = new ForgetfulStore({ clock: new SystemClock() });
+  await using core = await startCore({ store });
+  await core.until('base', (pool) => pool.ready === 2);
+  await core.allocator.createSandbox(alice, plain, never);
+  assert.equal((await core.until('base', (pool) => pool.ready === 2)).live, 3);
+});
+
+test('an unknown template is TEMPLATE_NOT_FOUND', async () => {
+  await using core = await startCore();
+  await assert.rejects(
+    core.allocator.createSandbox(alice, { ...plain, template: 'nope' }, never),
+    hasCode('TEMPLATE_NOT_FOUND', 'template'),
+  );
+});
+
+const badRequests: readonly [string, Partial<CreateRequest>, string][] = [
+  ['an empty template', { template: '' }, 'template'],
+  ['a timeout of nothing', { timeoutMs: 0 }, 'timeout'],
+  ['a negative timeout', { timeoutMs: -5_000 }, 'timeout'],
+  ['a timeout over the pool’s maxLifetime', { timeoutMs: 6 * 86_400_000 }, 'timeout'],
+  ['a timeout that is no number', { timeoutMs: Number.NaN }, 'timeout'],
+  ['a variable name with =', { env: { 'A=B': '1' } }, 'env.A=B'],
+  ['a NUL in a value', { env: { A: 'x\0y' } }, 'env.A'],
+  ['a value that is too long', { env: { A: 'x'.repeat(40_000) } }, 'env.A'],
+  [
+    'too many variables',
+    { env: Object.fromEntries(Array.from({ length: 257 }, (_, i) => [`V${i}`, ''])) },
+    'env',
+  ],
+  [
+    'env and metadata that are too big together',
+    { env: { A: 'x'.repeat(32_000), B: 'x'.repeat(32_000), C: 'x'.repeat(2_000) } },
+    'env',
+  ],
+  ['reserved metadata', { metadata: { 'warmpool.owner': 'me' } }, 'metadata.warmpool.owner'],
+  ['a long metadata value', { metadata: { a: 'é'.repeat(600) } }, 'metadata.a'],
+  ['a relative cwd', { cwd: 'tmp' }, 'cwd'],
+  ['an empty user', { user: '' }, 'user'],
+  ['a long request id', { requestId: 'x'.repeat(129) }, 'request_id'],
+  ['a request id with a line break', { requestId: 'a\nb' }, 'request_id'],
+  ['a wait beside on_miss fail', { onMiss: 'fail', waitMs: 5 }, 'wait'],
+  ['a wait of days', { onMiss: 'wait', waitMs: 1e9 }, 'wait'],
+];
+
+for (const [name, change, field] of badRequests) {
+  test(`refuses ${name}, naming ${field.slice(0, 20)}, and takes no sandbox`, async () => {
+    await using core = await startCore();
+    await core.until('base', (pool) => pool.ready === 2);
+    await assert.rejects(
+      core.allocator.createSandbox(alice, { ...plain, ...change }, never),
+      hasCode('INVALID_REQUEST', field),
+    );
+    assert.equal((await core.until('base', () => true)).ready, 2);
+  });
+}

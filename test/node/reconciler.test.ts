@@ -1,0 +1,119 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { WarmpoolError } from '../../src/domain/errors.ts';
+import { newSandboxId } from '../../src/domain/ids.ts';
+import { PoolCatalog } from '../../src/domain/pool-catalog.ts';
+import { NodePools } from '../../src/node/node-pools.ts';
+import { Reconciler } from '../../src/node/reconciler.ts';
+import { SandboxSupervisor } from '../../src/node/sandbox-supervisor.ts';
+import { StartGate } from '../../src/node/start-gate.ts';
+import { Metrics } from '../../src/observability/metrics.ts';
+import { MemoryPoolStore } from '../../src/store/memory/memory-pool-store.ts';
+import type { StoreHealth } from '../../src/store/pool-store.ts';
+import { poolSpec } from '../support/core.ts';
+import { FakeRuntime } from '../support/fake-runtime.ts';
+import { SilentLog } from '../support/silent-log.ts';
+
+class FixedClock {
+  nowMs = 1_000_000;
+  monotonicMs = () => this.nowMs;
+  wallMs = () => this.nowMs;
+  after = () => () => {};
+}
+
+/** A store whose health a test can set. */
+class MoodyStore extends MemoryPoolStore {
+  mood: StoreHealth = { healthy: true, sinceMs: 0, runId: 'one' };
+  inventoryFails = false;
+
+  override health(): StoreHealth {
+    return this.mood;
+  }
+
+  override inventory(nodeId: string) {
+    if (this.inventoryFails) return Promise.reject(new WarmpoolError('STORE_UNAVAILABLE', 'gone'));
+    return super.inventory(nodeId);
+  }
+}
+
+function setUp() {
+  const clock = new FixedClock();
+  const store = new MoodyStore({ clock });
+  const runtime = new FakeRuntime({ survivesNode: true });
+  const log = new SilentLog();
+  const spec = poolSpec();
+  const pools = new NodePools(new PoolCatalog([{ spec, specVersion: 'v1' }]), new Map([['base', runtime]]));
+  const observer = new Metrics(['base']);
+  const gate = new StartGate({ foregroundMax: 1, refillMax: 1 });
+  const supervisor = new SandboxSupervisor(
+    { store, pools, gate, openGuest: runtime.openGuest, clock, observer, log },
+    { nodeId: 'node-a' },
+  );
+  const reconciler = new Reconciler({ store, pools, supervisor, clock, observer, log }, { nodeId: 'node-a' });
+  const orphan = (storeId: string | null, ageMs: number) => {
+    const id = newSandboxId(0);
+    runtime.objects.set(id, { storeId, running: true, madeAtMs: performance.now() - ageMs });
+    return id;
+  };
+  return { store, runtime, reconciler, orphan, log, clock };
+}
+
+test('D13 an orphan older than 15 s goes when the store has been healthy for 10 s', async () => {
+  const { runtime, reconciler, orphan, store } = setUp();
+  orphan(store.storeId, 16_000);
+  await reconciler.pass();
+  assert.equal(runtime.objects.size, 0);
+});
+
+test('D13 a young object without a record is left alone', async () => {
+  const { runtime, reconciler, orphan, store } = setUp();
+  orphan(store.storeId, 5_000);
+  await reconciler.pass();
+  assert.equal(runtime.objects.size, 1);
+});
+
+test('D13 nothing is killed while the store is unhealthy or freshly restarted', async () => {
+  const { runtime, reconciler, orphan, store, clock } = setUp();
+  orphan(store.storeId, 60_000);
+  store.mood = { healthy: false, sinceMs: 0, runId: 'one' };
+  await reconciler.pass();
+  store.mood = { healthy: true, sinceMs: clock.nowMs - 5_000, runId: 'two' };
+  await reconciler.pass();
+  assert.equal(runtime.objects.size, 1);
+});
+
+test('D13 a pass with a store or runtime error kills nothing', async () => {
+  const { runtime, reconciler, orphan, store } = setUp();
+  orphan(store.storeId, 60_000);
+  store.inventoryFails = true;
+  await assert.rejects(reconciler.pass());
+  store.inventoryFails = false;
+  runtime.onList = () => Promise.reject(new Error('half a listing'));
+  await assert.rejects(reconciler.pass());
+  assert.equal(runtime.objects.size, 1);
+});
+
+test('D13 at most max(5, 10 %) of the objects go in a minute, and hitting that raises an alarm', async () => {
+  const { runtime, reconciler, orphan, store, log, clock } = setUp();
+  for (let index = 0; index < 20; index += 1) orphan(store.storeId, 60_000);
+  await reconciler.pass();
+  assert.equal(runtime.objects.size, 15);
+  assert.ok(log.lines.some((line) => line.level === 'error' && /is this the right store/.test(line.message)));
+  clock.nowMs += 61_000;
+  await reconciler.pass();
+  assert.equal(runtime.objects.size, 10);
+});
+
+test('an object of an embedded store that died with its process goes at once', async () => {
+  const { runtime, reconciler, orphan } = setUp();
+  for (let index = 0; index < 20; index += 1) orphan('mem-of-another-process', 0);
+  await reconciler.pass();
+  assert.equal(runtime.objects.size, 0);
+});
+
+test('I10 objects of another lasting store are not killed at once', async () => {
+  const { runtime, reconciler, orphan } = setUp();
+  orphan('a-redis', 5_000);
+  await reconciler.pass();
+  assert.equal(runtime.objects.size, 1);
+});
