@@ -1,0 +1,127 @@
+// Builds guest/build/warmpool-guest from source. Plain JavaScript without dependencies, because it runs while the
+// package is being installed; skipped when the sources, the compiler and the version are those of the last build.
+
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const guestFolder = dirname(fileURLToPath(import.meta.url));
+
+export const sourceFolder = join(guestFolder, 'src');
+export const buildFolder = join(guestFolder, 'build');
+export const guestBinary = join(buildFolder, 'warmpool-guest');
+
+export const warningFlags = ['-std=c11', '-Wall', '-Wextra', '-Werror'];
+const releaseFlags = [
+  '-Os',
+  '-s',
+  '-fstack-protector-strong',
+  '-fno-asynchronous-unwind-tables',
+  '-ffunction-sections',
+  '-fdata-sections',
+  '-Wl,--gc-sections',
+  '-Wl,-z,noexecstack',
+];
+
+/** A compiler that makes static binaries, or undefined. musl first: the result is a tenth of the size. */
+export function findStaticCompiler() {
+  const candidates = [['musl-gcc', '-static'], [process.env.CC ?? 'cc', '-static']];
+  return candidates.find(linksStatically);
+}
+
+function linksStatically([command, ...flags]) {
+  const folder = mkdtempSync(join(tmpdir(), 'warmpool-cc-'));
+  try {
+    const source = join(folder, 'probe.c');
+    writeFileSync(source, '#include <unistd.h>\nint main(void) { return getpid() == 0; }\n');
+    return spawnSync(command, [...flags, source, '-o', join(folder, 'probe')], { stdio: 'ignore' }).status === 0;
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** The sources of the agent; without main.c they are what test programs link with. */
+export function guestSources({ withMain }) {
+  return readdirSync(sourceFolder)
+    .filter((name) => name.endsWith('.c') && (withMain || name !== 'main.c'))
+    .sort()
+    .map((name) => join(sourceFolder, name));
+}
+
+/**
+ * Compiles into a temporary name and renames, so that two builds at once never show each other half a file. Skips when
+ * the stamp beside the output says that nothing has changed. Returns whether it compiled; throws with the compiler's
+ * words.
+ */
+export function compile({ compiler, flags, sources, output, folders = [sourceFolder] }) {
+  const [command, ...compilerFlags] = compiler;
+  const stamp = stampOf([command, ...compilerFlags, ...flags, output], sources, folders);
+  const stampFile = `${output}.stamp`;
+  if (readIfThere(stampFile) === stamp && readIfThere(output) !== undefined) return false;
+  mkdirSync(dirname(output), { recursive: true });
+  const partial = join(dirname(output), `.${basename(output)}.${process.pid}`);
+  const result = spawnSync(
+    command,
+    [...compilerFlags, ...flags, ...folders.map((folder) => `-I${folder}`), ...sources, '-o', partial],
+    { encoding: 'utf8' },
+  );
+  if (result.status !== 0) {
+    rmSync(partial, { force: true });
+    throw new Error(`${command} could not build ${basename(output)}:\n${result.stderr ?? result.error}`);
+  }
+  renameSync(partial, output);
+  writeFileSync(`${stampFile}.${process.pid}`, stamp);
+  renameSync(`${stampFile}.${process.pid}`, stampFile);
+  return true;
+}
+
+function stampOf(words, sources, folders) {
+  const headers = folders.flatMap((folder) =>
+    readdirSync(folder)
+      .filter((name) => name.endsWith('.h'))
+      .sort()
+      .map((name) => join(folder, name)),
+  );
+  const hash = createHash('sha256').update(JSON.stringify(words));
+  for (const file of [...sources, ...headers]) hash.update(`\0${basename(file)}\0`).update(readFileSync(file));
+  return hash.digest('hex');
+}
+
+function readIfThere(file) {
+  try {
+    return readFileSync(file, 'latin1');
+  } catch {
+    return undefined;
+  }
+}
+
+function packageVersion() {
+  return JSON.parse(readFileSync(join(guestFolder, '..', 'package.json'), 'utf8')).version;
+}
+
+/** Builds the agent when it is not up to date, and returns its path. */
+export function buildGuest() {
+  const compiler = findStaticCompiler();
+  if (compiler === undefined) {
+    throw new Error(
+      'The guest agent is built from C, and no compiler that links statically was found (musl-gcc, or cc with a static ' +
+        'libc).\nInstall one, on Debian or Ubuntu: apt-get install musl-tools',
+    );
+  }
+  const flags = [...warningFlags, ...releaseFlags, `-DWARMPOOL_VERSION="${packageVersion()}"`];
+  const compiled = compile({ compiler, flags, sources: guestSources({ withMain: true }), output: guestBinary });
+  return { path: guestBinary, compiled };
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  try {
+    const { path, compiled } = buildGuest();
+    console.log(`${compiled ? 'built' : 'up to date'}: ${path}`);
+  } catch (error) {
+    console.error(error.message);
+    process.exitCode = 1;
+  }
+}

@@ -1,0 +1,110 @@
+/*
+ * The loop. One turn: wait, note events, reap, expire, take frames, move bytes, write once.
+ *
+ * Events only set flags; the work follows from the flags and from credit and room, so nothing is lost when a step has to
+ * stop half-way (no room, no credit, enough for one turn), and the loop does not sleep while a flag says there is work.
+ */
+#define _GNU_SOURCE
+#include "agent.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define EVENTS_PER_TURN_MAX 64
+
+uint64_t now_us(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+static void take_signals(struct agent *agent) {
+  struct signalfd_siginfo signals[8];
+  for (;;) {
+    ssize_t got = read(agent->signal_fd, signals, sizeof signals);
+    if (got <= 0) return;
+    for (size_t i = 0; i < (size_t)got / sizeof signals[0]; i += 1) {
+      if (signals[i].ssi_signo == SIGCHLD) agent->reap_pending = true;
+      else agent->stopping = true;
+    }
+  }
+}
+
+static void note_event(struct agent *agent, const struct epoll_event *event) {
+  enum event_source source = (enum event_source)(event->data.u64 & 0xffffffff);
+  switch (source) {
+    case EVENT_LINK_INPUT: agent->link.readable = true; break;
+    case EVENT_LINK_OUTPUT: agent->link.writable = true; break;
+    case EVENT_SIGNALS: take_signals(agent); break;
+    default: channels_event(&agent->channels, source, (uint32_t)(event->data.u64 >> 32));
+  }
+}
+
+/* Every child of the guest: the processes it started and the orphans it was given. */
+static void reap(struct agent *agent) {
+  for (size_t reaped = 0; agent->reap_pending && reaped < REAPED_PER_TURN_MAX; reaped += 1) {
+    int wait_status;
+    pid_t pid = waitpid(-1, &wait_status, WNOHANG);
+    if (pid > 0) channel_exited(&agent->channels, pid, wait_status, now_us());
+    else agent->reap_pending = false;
+  }
+  channels_note_empty_groups(&agent->channels);
+}
+
+/* Handles frames while their answers have room; false when the link is over. */
+static bool take_frames(struct agent *agent) {
+  struct link *link = &agent->link;
+  for (size_t reads = 0; reads < LINK_READS_PER_TURN_MAX; reads += 1) {
+    while (link->frames_pending) {
+      if (!link_has_room(link, CONTROL_FRAME_BYTES_MAX)) return true;
+      struct frame frame;
+      link->frames_pending = frame_reader_next(&link->reader, &frame);
+      if (link->frames_pending) handle_frame(agent, &frame);
+    }
+    if (!link->readable) return true;
+    if (!link_read(link)) return false;
+  }
+  return true;
+}
+
+static int milliseconds_to_wait(struct agent *agent, uint64_t now_ms) {
+  struct link *link = &agent->link;
+  bool link_runnable = (link->frames_pending || link->readable) && link_has_room(link, CONTROL_FRAME_BYTES_MAX);
+  if (link_runnable || agent->reap_pending || channels_runnable(&agent->channels, link, now_ms)) return 0;
+  uint64_t deadline_ms = channels_next_deadline_ms(&agent->channels, now_ms);
+  if (deadline_ms == UINT64_MAX) return -1;
+  if (deadline_ms <= now_ms) return 0;
+  return deadline_ms - now_ms > INT_MAX ? INT_MAX : (int)(deadline_ms - now_ms);
+}
+
+static void kill_everything(struct agent *agent) {
+  for (size_t i = 0; i < agent->channels.active_count; i += 1)
+    channel_signal_group(&agent->channels.slots[agent->channels.order[i]], SIGKILL);
+  /* As PID 1 the guest owns all there is; anywhere else "all" would be other people's processes. */
+  if (getpid() == 1) kill(-1, SIGKILL);
+}
+
+int agent_run(struct agent *agent) {
+  uint64_t now_ms = now_us() / 1000;
+  while (!agent->stopping) {
+    struct epoll_event events[EVENTS_PER_TURN_MAX];
+    int count = epoll_wait(agent->epoll_fd, events, EVENTS_PER_TURN_MAX, milliseconds_to_wait(agent, now_ms));
+    if (count < 0 && errno != EINTR) break;
+    for (int i = 0; i < count; i += 1) note_event(agent, &events[i]);
+
+    if (agent->reap_pending) reap(agent);
+    now_ms = now_us() / 1000;
+    channels_expire(&agent->channels, now_ms);
+    if (!take_frames(agent)) break;
+    channels_pump(&agent->channels, &agent->link, now_ms);
+    if (!link_flush(&agent->link)) break;
+  }
+  kill_everything(agent);
+  return 0;
+}

@@ -1,0 +1,39 @@
+/*
+ * The guest agent: what one loop owns. One thread, one epoll, all of it in one static object of known size.
+ */
+#ifndef WARMPOOL_AGENT_H
+#define WARMPOOL_AGENT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "channel.h"
+#include "link.h"
+#include "spawn.h"
+
+struct agent {
+  int epoll_fd;
+  int signal_fd;
+  int null_fd; /* stdin of processes that get none; also what stands at 0 and 1 of the guest itself. */
+  uint32_t own_uid;
+  uint32_t own_gid;
+  struct spawn_limits spawn_limits;
+
+  bool link_open;         /* A Hello was seen. */
+  uint32_t output_window; /* From that Hello. */
+  bool reap_pending;
+  bool stopping;
+
+  struct link link;
+  struct channel_table channels;
+};
+
+uint64_t now_us(void);
+
+/* Serves until the link ends for good or SIGTERM comes; kills what runs and returns the exit code. */
+int agent_run(struct agent *agent);
+
+/* Answers one frame of the node (requests.c). The link has room for one answer. */
+void handle_frame(struct agent *agent, const struct frame *frame);
+
+#endif

@@ -1,0 +1,65 @@
+/*
+ * Every bound of the guest in one place, each with what it trades.
+ */
+#ifndef WARMPOOL_BOUNDS_H
+#define WARMPOOL_BOUNDS_H
+
+/* Fixed by protocol/README.md, sections 1 and 5: the guest keeps one whole frame. */
+#define FRAME_PAYLOAD_BYTES_MAX 65536u
+
+/* Fixed by protocol/README.md, section 4: small enough that one busy process cannot hold up the others for long. */
+#define OUTPUT_FRAME_BYTES_MAX 16384u
+
+/* Processes with a link. Three descriptors each, so this also bounds the guest's descriptor table. */
+#define CHANNELS_MAX 256u
+
+/* Stdin one process may be sent ahead of its reading. The kernel's pipe holds the first 64 KiB; a buffer of this size is
+ * mapped only for a process that lets that fill up, so the worst case is 256 of them and the usual case none. */
+#define STDIN_WINDOW_BYTES 65536u
+
+/* Stdin credit is given back in steps of this size: fewer frames, and never so late that the sender starves. */
+#define STDIN_GRANT_STEP_BYTES (STDIN_WINDOW_BYTES / 4u)
+
+/* Largest window either side may announce. */
+#define WINDOW_BYTES_MAX 1048576u
+
+/* Answers collected during one turn of the loop before they are written at once. */
+#define LINK_OUTPUT_BYTES 69632u
+
+/* Room kept for one answer other than output: Error, Ack, Pong, Credit and ExecExit are all smaller. */
+#define CONTROL_FRAME_BYTES_MAX 512u
+
+#define ARGUMENTS_MAX 1024u
+#define ENVIRONMENT_MAX 1024u
+/* Names and values of argv and env together; what is left of a frame holds the other keys. */
+#define ARGUMENT_BYTES_MAX 60000u
+#define PATH_BYTES_MAX 4096u
+#define USER_BYTES_MAX 256u
+#define SUPPLEMENTARY_GROUPS_MAX 64u
+
+/* MessagePack nesting, the top map being depth 1. */
+#define MSGPACK_DEPTH_MAX 4u
+
+#define PING_BYTES_MAX 64u
+
+/* A process that has exited while another keeps its pipe open is reported after this much silence. */
+#define EXIT_QUIET_MS 100u
+/* From the SIGTERM of a timeout to its SIGKILL. */
+#define TIMEOUT_KILL_MS 2000u
+/* What is still read, after that SIGKILL, from pipes that somebody outside the group keeps filling: two pipes' worth. */
+#define AFTER_KILL_OUTPUT_BYTES_MAX 131072u
+
+/* Pipes of finished processes that somebody in the background still writes to: read and thrown away, so that the writer
+ * neither blocks nor gets SIGPIPE. Beyond this many a new one is closed instead. */
+#define SINKS_MAX 128u
+/* How often such pipes are emptied: a background process that floods one costs the guest little. */
+#define SINK_DRAIN_MS 10u
+
+/* Work done before the loop looks at its events again. */
+#define REAPED_PER_TURN_MAX 256u
+#define LINK_READS_PER_TURN_MAX 4u
+
+/* Every channel's three descriptors, the two ends of a starting one, sinks, and the guest's own. */
+#define DESCRIPTORS_MAX (CHANNELS_MAX * 3u + SINKS_MAX + 32u)
+
+#endif

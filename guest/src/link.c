@@ -1,0 +1,86 @@
+#include "link.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "msgpack.h"
+
+bool link_read(struct link *link) {
+  size_t space;
+  uint8_t *at = frame_reader_space(&link->reader, &space);
+  ssize_t got = read(link->input_fd, at, space);
+  if (got > 0) {
+    frame_reader_added(&link->reader, (size_t)got);
+    link->frames_pending = true;
+    return true;
+  }
+  link->readable = false;
+  if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
+    link->readable = errno == EINTR;
+    return true;
+  }
+  return link->reattaches;
+}
+
+bool link_flush(struct link *link) {
+  struct frame_writer *writer = &link->writer;
+  while (link->writable && writer->head < writer->tail) {
+    ssize_t sent = write(link->output_fd, writer->bytes + writer->head, writer->tail - writer->head);
+    if (sent >= 0) {
+      writer->head += (size_t)sent;
+    } else if (errno == EAGAIN) {
+      link->writable = false;
+    } else if (errno != EINTR) {
+      if (!link->reattaches) return false;
+      /* Nobody is there to read: what is unsent belongs to an epoch that a later Hello ends anyway. */
+      writer->head = writer->tail;
+    }
+  }
+  return true;
+}
+
+bool link_has_room(struct link *link, size_t payload_bytes) {
+  return frame_writer_room(&link->writer) >= payload_bytes + FRAME_OVERHEAD_BYTES;
+}
+
+void answer_error_about(struct link *link, uint32_t channel, uint32_t id, const char *code, const char *what,
+                        const char *detail) {
+  char message[160];
+  size_t length = strlen(what);
+  if (length > sizeof message - 3) length = sizeof message - 3;
+  memcpy(message, what, length);
+  if (detail[0] != '\0') {
+    memcpy(message + length, ": ", 2);
+    length += 2;
+  }
+  size_t detail_bytes = strlen(detail);
+  if (detail_bytes > sizeof message - 1 - length) detail_bytes = sizeof message - 1 - length;
+  memcpy(message + length, detail, detail_bytes);
+  message[length + detail_bytes] = '\0';
+
+  struct msgpack_writer payload = msgpack_writer(frame_writer_begin(&link->writer), CONTROL_FRAME_BYTES_MAX);
+  msgpack_write_map(&payload, 2);
+  msgpack_write_str(&payload, "code");
+  msgpack_write_str(&payload, code);
+  msgpack_write_str(&payload, "message");
+  msgpack_write_str(&payload, message);
+  frame_writer_end(&link->writer, FRAME_ERROR, channel, id, msgpack_written(&payload));
+}
+
+void answer_error(struct link *link, uint32_t channel, uint32_t id, const char *code, const char *message) {
+  answer_error_about(link, channel, id, code, message, "");
+}
+
+void answer_ack(struct link *link, uint32_t channel, uint32_t id, uint32_t pid) {
+  struct msgpack_writer payload = msgpack_writer(frame_writer_begin(&link->writer), CONTROL_FRAME_BYTES_MAX);
+  msgpack_write_map(&payload, 1);
+  msgpack_write_str(&payload, "pid");
+  msgpack_write_uint(&payload, pid);
+  frame_writer_end(&link->writer, FRAME_ACK, channel, id, msgpack_written(&payload));
+}
+
+void send_credit(struct link *link, uint32_t channel, uint32_t bytes) {
+  write_u32(frame_writer_begin(&link->writer), bytes);
+  frame_writer_end(&link->writer, FRAME_CREDIT, channel, 0, 4);
+}

@@ -1,0 +1,44 @@
+/*
+ * The guest's end of the link: two descriptors, the reader and the writer of frames, and the answers every part of the
+ * guest gives.
+ *
+ * Both directions are edge-triggered: `readable` and `writable` say what is known since the last event, and are cleared by
+ * a call that would have blocked. Nothing is ever re-registered, so a link at end of file (reattach) costs no wake-ups.
+ */
+#ifndef WARMPOOL_LINK_H
+#define WARMPOOL_LINK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "frame.h"
+
+struct link {
+  int input_fd;
+  int output_fd;
+  /* True: the input may come back after its end, and a broken output is no reason to stop. */
+  bool reattaches;
+  bool readable;
+  bool writable;
+  /* The reader may hold whole frames that wait for room for their answers. */
+  bool frames_pending;
+  struct frame_reader reader;
+  struct frame_writer writer;
+};
+
+/* Reads once. False when the link is over for good. */
+bool link_read(struct link *link);
+/* Writes what is collected, as far as the other side takes it. False when the link is over for good. */
+bool link_flush(struct link *link);
+
+bool link_has_room(struct link *link, size_t payload_bytes);
+
+void answer_error(struct link *link, uint32_t channel, uint32_t id, const char *code, const char *message);
+/* "what: detail" as the message. */
+void answer_error_about(struct link *link, uint32_t channel, uint32_t id, const char *code, const char *what,
+                        const char *detail);
+void answer_ack(struct link *link, uint32_t channel, uint32_t id, uint32_t pid);
+void send_credit(struct link *link, uint32_t channel, uint32_t bytes);
+
+#endif
