@@ -8,6 +8,8 @@ import { delimiter, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 
+export { baseImage, ensureBaseImage, ensureTinyImage, tinyImage } from './docker-images.ts';
+
 /**
  * A Docker engine for tests, beside any other: its own socket, data root, exec root and configuration, no bridge, no
  * firewall rules. Owns one folder under the temporary directory, the dockerd started from it and, through dockerd, a
