@@ -122,7 +122,8 @@ function commandOf(catalog: PoolCatalog, record: SandboxRecord, request: SpawnRe
   const template = catalog.get(record.pool)?.spec.template;
   const custom = record.claim?.customisation;
   const user = request.user ?? custom?.user ?? template?.user ?? '';
-  const base = template ? templateEnvironment({ ...template, user: user || template.user }) : {};
+  // A pool that was removed on reload leaves its running sandboxes without a template; they keep working.
+  const base = templateEnvironment({ user, env: template?.env ?? {} });
   const command = {
     argv: request.argv,
     env: { ...base, ...custom?.env, ...request.env },

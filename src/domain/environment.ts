@@ -1,7 +1,7 @@
 import type { TemplateSpec } from './pool-spec.ts';
 
 /** The environment every command of a template starts from; the customisation of a claim goes on top. */
-export function templateEnvironment(template: TemplateSpec): Record<string, string> {
+export function templateEnvironment(template: Pick<TemplateSpec, 'user' | 'env'>): Record<string, string> {
   const home = template.user === 'root' ? '/root' : `/home/${template.user}`;
   return {
     PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',

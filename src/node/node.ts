@@ -1,6 +1,6 @@
 import { totalmem } from 'node:os';
 import type { Clock } from '../domain/clock.ts';
-import type { SandboxRecord } from '../domain/sandbox.ts';
+import type { EndReason, SandboxRecord } from '../domain/sandbox.ts';
 import type { Guest } from '../guest-link/guest.ts';
 import type { Log } from '../observability/log.ts';
 import { embeddedStorePrefix, type PoolStore, type StoreEvent } from '../store/pool-store.ts';
@@ -52,7 +52,7 @@ export class Node implements AsyncDisposable {
     for (const [name, replenisher] of this.#replenishers) {
       if (names.has(name)) continue;
       this.#replenishers.delete(name);
-      void replenisher[Symbol.asyncDispose]();
+      void replenisher[Symbol.asyncDispose]().then(() => this.#emptyPool(name));
     }
     for (const name of names) {
       const known = this.#replenishers.get(name);
@@ -102,7 +102,7 @@ export class Node implements AsyncDisposable {
         const leaves = endsWithProcess || !entry.runtime?.survivesNode;
         try {
           if (leaves) await store.beginStop({ id: entry.id, tenant: null }, 'node_drained');
-          else if (!(await this.#stopUnclaimed(entry))) return;
+          else if (!(await this.#stopUnclaimed(entry, 'node_drained'))) return;
           await this.#supervisor.remove(entry.id);
         } catch (error) {
           log.warn(
@@ -121,10 +121,19 @@ export class Node implements AsyncDisposable {
     await this.drain();
   }
 
-  async #stopUnclaimed(entry: SupervisedSandbox): Promise<boolean> {
+  /** The unclaimed sandboxes of a pool that is no longer served; claimed ones live on until their lease ends. */
+  async #emptyPool(name: string): Promise<void> {
+    for (const entry of this.#supervisor.entries()) {
+      if (entry.pool !== name) continue;
+      const stopped = await this.#stopUnclaimed(entry, 'scaled_down').catch(() => false);
+      if (stopped) await this.#supervisor.remove(entry.id);
+    }
+  }
+
+  async #stopUnclaimed(entry: SupervisedSandbox, reason: EndReason): Promise<boolean> {
     if (entry.unclaimedIncarnation === null) return false;
     const target = { id: entry.id, tenant: null, incarnation: entry.unclaimedIncarnation };
-    return (await this.#deps.store.beginStop(target, 'node_drained')).kind === 'done';
+    return (await this.#deps.store.beginStop(target, reason)).kind === 'done';
   }
 
   #startReplenisher(name: string): void {

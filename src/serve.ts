@@ -1,0 +1,99 @@
+import type { Config } from './config/config.ts';
+import { ConfigError } from './config/config-error.ts';
+import { loadConfig } from './config/load-config.ts';
+import { isWarmpoolError } from './domain/errors.ts';
+import { createLogger, type Logger } from './observability/logger.ts';
+import { type Service, startService } from './service.ts';
+
+/**
+ * `warmpool serve`: runs the service until SIGTERM or SIGINT. The first one drains (nothing is left behind), a second
+ * one ends the process at once; the next start then cleans up. SIGHUP reads the pool files again.
+ */
+export async function serve(options: { readonly config?: string }): Promise<void> {
+  const config = readConfig(options.config);
+  if (!config) return;
+  const log = createLogger({ level: config.logLevel });
+  let service: Service;
+  try {
+    service = await startService(config, log);
+  } catch (error) {
+    log.error({ err: error }, 'the service could not start');
+    process.stderr.write(`warmpool: ${isWarmpoolError(error) ? error.message : String(error)}\n`);
+    process.exitCode = exitFailed;
+    return;
+  }
+  await announce(service, config, log);
+  await untilStopped(service, log);
+}
+
+function readConfig(configFile: string | undefined): Config | null {
+  try {
+    return loadConfig({ env: process.env, ...(configFile !== undefined && { configFile }) });
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    process.stderr.write(`warmpool: ${error.message}\n`);
+    process.exitCode = exitUsage;
+    return null;
+  }
+}
+
+/** For people on a terminal: where it listens, how the pools fill, and a line to try. For programs: one log line. */
+async function announce(service: Service, config: Config, log: Logger): Promise<void> {
+  const { addresses, storeName } = service;
+  const pools = await service.pools();
+  log.info({ ...addresses, store: storeName, pools: pools.map((pool) => pool.name) }, 'warmpool is serving');
+  if (!process.stdout.isTTY) return;
+  const auth =
+    config.apiKeys.length === 0
+      ? 'none: no API keys are configured, so only this machine can connect'
+      : 'API keys';
+  const [first] = pools;
+  const address = addresses.grpc === '127.0.0.1:50051' ? '' : `WARMPOOL_ADDRESS=${addresses.grpc} `;
+  const lines = [
+    '',
+    `  gRPC      ${addresses.grpc}`,
+    `  HTTP      ${addresses.http}  (/metrics /healthz /readyz)`,
+    `  store     ${storeName}`,
+    `  auth      ${auth}`,
+    ...pools.map(
+      (pool) => `  pool      ${pool.name}: filling to ${pool.target} on ${pool.runtime || 'no runtime'}`,
+    ),
+    '',
+    `  Try:      ${address}npx warmpool run ${first?.name ?? 'base'} -- uname -a`,
+    '',
+  ];
+  process.stdout.write(`${lines.join('\n')}\n`);
+}
+
+async function untilStopped(service: Service, log: Logger): Promise<void> {
+  const reload = () => {
+    service.reload().catch((error: unknown) => {
+      log.error({ err: error }, 'the pool files were not read again; the pools stay as they are');
+    });
+  };
+  process.on('SIGHUP', reload);
+  const name = await new Promise<string>((resolve) => {
+    process.once('SIGTERM', resolve);
+    process.once('SIGINT', resolve);
+  });
+  process.off('SIGHUP', reload);
+  log.info({ signal: name }, 'draining; the same signal again ends the process at once');
+  const force = () => process.exit(exitForced);
+  process.on('SIGTERM', force);
+  process.on('SIGINT', force);
+  try {
+    await service[Symbol.asyncDispose]();
+    log.info({}, 'stopped; nothing is left behind');
+  } catch (error) {
+    log.error({ err: error }, 'stopped, but not everything could be closed; the next start cleans up');
+    process.exitCode = exitFailed;
+  }
+  process.off('SIGTERM', force);
+  process.off('SIGINT', force);
+}
+
+const exitFailed = 1;
+/** As the command line's own usage errors. */
+const exitUsage = 2;
+/** 128 + SIGTERM. */
+const exitForced = 143;

@@ -1,0 +1,253 @@
+import { join } from 'node:path';
+import { Allocator } from './allocator/allocator.ts';
+import { Placement } from './allocator/placement.ts';
+import { Reaper } from './allocator/reaper.ts';
+import { ApiKeys } from './auth/api-keys.ts';
+import { ClosingStack } from './closing-stack.ts';
+import type { Config } from './config/config.ts';
+import { diffPools } from './config/diff-pools.ts';
+import { loadPools } from './config/pool-files.ts';
+import { SystemClock } from './domain/clock.ts';
+import { WarmpoolError } from './domain/errors.ts';
+import { type CatalogPool, PoolCatalog } from './domain/pool-catalog.ts';
+import type { PoolSpec } from './domain/pool-spec.ts';
+import { specVersionOf } from './domain/spec-version.ts';
+import { startGrpcServer } from './grpc/grpc-server.ts';
+import { GuestLink } from './guest-link/guest-link.ts';
+import { type Readiness, startHttpServer } from './http/http-server.ts';
+import { Node } from './node/node.ts';
+import { NodePools } from './node/node-pools.ts';
+import { holdStateFolder } from './node/state-folder.ts';
+import type { Log } from './observability/log.ts';
+import { Metrics } from './observability/metrics.ts';
+import { packageRoot } from './package-root.ts';
+import { BubblewrapRuntime } from './runtime/bubblewrap/bubblewrap-runtime.ts';
+import { DockerRuntime } from './runtime/docker/docker-runtime.ts';
+import type { SandboxRuntime } from './runtime/sandbox-runtime.ts';
+import { type Candidates, selectRuntime } from './runtime/select-runtime.ts';
+import { MemoryPoolStore } from './store/memory/memory-pool-store.ts';
+import type { PoolStore } from './store/pool-store.ts';
+import { RedisPoolStore } from './store/redis/redis-pool-store.ts';
+import { TransitionFeed } from './store/transition-feed.ts';
+
+/** A running service: both roles in one process. */
+export interface Service extends AsyncDisposable {
+  readonly addresses: { readonly grpc: string; readonly http: string };
+  readonly storeName: string;
+  /** Each pool with what carries it and how full it is. */
+  pools(): Promise<readonly PoolLine[]>;
+  /** Reads the pool files again and applies what changed. Throws ConfigError and changes nothing when one is wrong. */
+  reload(): Promise<void>;
+  /** Stops serving, lets calls finish for `drainTimeoutMs`, and leaves nothing behind. */
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+export interface PoolLine {
+  readonly name: string;
+  readonly runtime: string;
+  readonly ready: number;
+  readonly target: number;
+  readonly note: string;
+}
+
+/**
+ * Wires the service by hand: the one place that knows which adapter stands behind which port. Whatever was started is
+ * closed again, in reverse order, at the end or when a later step fails.
+ */
+export async function startService(config: Config, log: Log): Promise<Service> {
+  const started = new ClosingStack();
+  try {
+    return await start(config, log, started);
+  } catch (error) {
+    await started[Symbol.asyncDispose]().catch((closing: unknown) => {
+      log.warn({ err: closing }, 'not everything could be closed');
+    });
+    throw error;
+  }
+}
+
+async function start(config: Config, log: Log, started: ClosingStack): Promise<Service> {
+  const clock = new SystemClock();
+  const warn = (sentence: string) => log.warn({}, sentence);
+  const metrics = new Metrics(config.pools.map((pool) => pool.name));
+  metrics.collectProcess();
+
+  started.use(await holdStateFolder(config.stateFolder));
+  const store = started.use(openStore(config, clock, warn));
+  await store.open();
+
+  const candidates = await inspectRuntimes(config, clock, log);
+  for (const { runtime } of Object.values(candidates)) started.use(runtime);
+  const runtimes = await assignRuntimes(config.pools, config, candidates, log);
+  if (runtimes.size === 0) {
+    throw new WarmpoolError(
+      'RUNTIME_UNAVAILABLE',
+      'no pool can be carried by any runtime of this host (see above)',
+    );
+  }
+
+  const catalog = new PoolCatalog(config.pools.map(catalogPool));
+  await declarePools(store, catalog.all());
+  const feed = started.use(new TransitionFeed({ store, clock, log }));
+  const nodePools = new NodePools(catalog, runtimes);
+  const openGuest = (booted: { transport: GuestTransport; resync: boolean }) =>
+    GuestLink.open(booted.transport, { clock, logger: log, resync: booted.resync, openTimeoutMs });
+  const node = started.use(
+    new Node(
+      { store, pools: nodePools, feed, openGuest, clock, observer: metrics, log },
+      { nodeId: config.nodeId },
+    ),
+  );
+  const placement = started.use(new Placement({ store, clock, log }));
+  const reaper = started.use(
+    new Reaper({ store, clock, observer: metrics, log, onEnding: (record) => void node.remove(record) }),
+  );
+  const allocator = new Allocator({
+    store,
+    catalog,
+    feed,
+    placement,
+    clock,
+    observer: metrics,
+    startCold: (record) => node.startCold(record),
+    remove: (record) => node.remove(record),
+    guestOf: (record) => node.guest(record.id),
+    describePool: (name) => node.describePool(name),
+    poolChanged: () => node.syncPools(),
+  });
+
+  feed.start();
+  await node.start();
+  await placement.start();
+  reaper.start();
+
+  let draining = false;
+  const pools = async (): Promise<readonly PoolLine[]> => {
+    const lines = catalog.all().map(async ({ spec: { name } }) => {
+      const snapshot = await store.readPool(name);
+      const { ready = 0, starting = 0, live = 0, target = 0 } = snapshot ?? {};
+      metrics.poolLevels(name, { ready, starting, live, target });
+      return { name, ready, target, ...node.describePool(name) };
+    });
+    return Promise.all(lines);
+  };
+  metrics.refreshBy(async () => void (await pools()));
+  const readiness = async (): Promise<Readiness> => {
+    const reasons = [
+      ...(draining ? ['the service is draining'] : []),
+      ...(store.health().healthy ? [] : ['the store does not answer']),
+    ];
+    return reasons.length === 0 ? { ready: true } : { ready: false, reasons };
+  };
+
+  const http = started.use(await startHttpServer({ metrics, readiness }, { listen: config.httpListen }));
+  const grpc = started.use(
+    await startGrpcServer(
+      { allocator, keys: new ApiKeys(config.apiKeys), log },
+      { listen: config.grpcListen },
+    ),
+  );
+  grpc.setServing(true);
+
+  let served = config.pools;
+  const reload = async (): Promise<void> => {
+    const after = loadPools(config.poolsFolder);
+    const changes = diffPools(served, after);
+    const touched = [...changes.added, ...changes.changed];
+    const kept = new Map([...runtimes].filter(([name]) => after.some((pool) => pool.name === name)));
+    for (const [name, runtime] of await assignRuntimes(touched, config, candidates, log))
+      kept.set(name, runtime);
+    await declarePools(store, touched.map(catalogPool));
+    catalog.replace(after.map(catalogPool));
+    nodePools.replaceRuntimes(kept);
+    runtimes.clear();
+    for (const [name, runtime] of kept) runtimes.set(name, runtime);
+    metrics.setPools(after.map((pool) => pool.name));
+    served = after;
+    node.syncPools();
+    const names = (of: readonly PoolSpec[]) => of.map((pool) => pool.name);
+    log.info(
+      { added: names(changes.added), changed: names(changes.changed), removed: names(changes.removed) },
+      'pool files read again',
+    );
+  };
+
+  return {
+    addresses: { grpc: address(grpc.address), http: address(http.address) },
+    storeName: config.redisUrl === null ? 'embedded (memory)' : 'redis',
+    pools,
+    reload,
+    async [Symbol.asyncDispose]() {
+      draining = true;
+      grpc.setServing(false);
+      await grpc.drain(config.drainTimeoutMs);
+      await started[Symbol.asyncDispose]();
+    },
+  };
+}
+
+type GuestTransport = Parameters<typeof GuestLink.open>[0];
+
+function openStore(config: Config, clock: SystemClock, warn: (sentence: string) => void): PoolStore {
+  if (config.redisUrl === null) return new MemoryPoolStore({ clock });
+  return new RedisPoolStore({ clock, warn }, { url: config.redisUrl });
+}
+
+/** Looks at both runtimes and says once what each cannot enforce here. One that nobody may use stays silent. */
+async function inspectRuntimes(config: Config, clock: SystemClock, log: Log): Promise<Candidates> {
+  const warn = (sentence: string) => log.warn({}, sentence);
+  const { nodeId, stateFolder, dockerHost } = config;
+  const guestPath = join(packageRoot(), 'guest', 'build', 'warmpool-guest');
+  const docker = new DockerRuntime({ clock, warn }, { dockerHost, nodeId, guestPath });
+  const bubblewrap = new BubblewrapRuntime({ clock, warn }, { stateFolder, nodeId, guestPath });
+  const inspected = async <R extends SandboxRuntime>(runtime: R) => ({
+    runtime,
+    report: await runtime.inspectHost(),
+  });
+  const candidates = { docker: await inspected(docker), bubblewrap: await inspected(bubblewrap) };
+  const inUse = new Set(
+    config.pools.map(({ template }) => (template.runtime === 'auto' ? config.runtime : template.runtime)),
+  );
+  for (const [name, { report }] of Object.entries(candidates)) {
+    if (!report.usable || !(inUse.has('auto') || inUse.has(name as 'docker' | 'bubblewrap'))) continue;
+    log.info({ runtime: name, ...report.versions }, 'runtime found');
+    for (const sentence of report.warnings) log.warn({ runtime: name }, sentence);
+  }
+  return candidates;
+}
+
+async function assignRuntimes(
+  pools: readonly PoolSpec[],
+  config: Config,
+  candidates: Candidates,
+  log: Log,
+): Promise<Map<string, SandboxRuntime>> {
+  const assigned = new Map<string, SandboxRuntime>();
+  for (const pool of pools) {
+    const selection = await selectRuntime(pool, config.runtime, candidates);
+    if (selection.kind === 'selected') {
+      assigned.set(pool.name, selection.runtime);
+      log.info({ pool: pool.name, runtime: selection.runtime.name, why: selection.why }, 'runtime chosen');
+    } else {
+      log.error({ pool: pool.name, reason: selection.reason }, 'no runtime can carry this pool');
+    }
+  }
+  return assigned;
+}
+
+function catalogPool(spec: PoolSpec): CatalogPool {
+  return { spec, specVersion: specVersionOf(spec.template) };
+}
+
+async function declarePools(store: PoolStore, pools: readonly CatalogPool[]): Promise<void> {
+  for (const { spec, specVersion } of pools) {
+    await store.declarePool({ name: spec.name, specVersion, size: spec.size });
+  }
+}
+
+function address(bound: { readonly host: string; readonly port: number }): string {
+  return `${bound.host.includes(':') ? `[${bound.host}]` : bound.host}:${bound.port}`;
+}
+
+/** A guest answers Hello as its first act; on a loaded host its start may take a while. */
+const openTimeoutMs = 10_000;
