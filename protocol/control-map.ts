@@ -3,8 +3,11 @@ import { payloadBytesMax } from './message-types.ts';
 import { brokenBound, type MsgpackBounds } from './msgpack-bounds.ts';
 import type { ParseResult } from './parse-result.ts';
 
-/** What a control payload may hold: no nil and no undefined, an absent key is left out. */
-export type MapValue = string | number | boolean | Uint8Array | readonly MapValue[] | ControlMap;
+/**
+ * What a control payload may hold: no nil and no undefined, an absent key is left out. A number over 32 bits would be
+ * written as a float: give it as a bigint.
+ */
+export type MapValue = string | number | bigint | boolean | Uint8Array | readonly MapValue[] | ControlMap;
 export interface ControlMap {
   readonly [key: string]: MapValue;
 }

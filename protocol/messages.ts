@@ -140,7 +140,7 @@ export function encodeExecExit(exit: ExecExit): Uint8Array {
   return encodeSmall({
     ...(exit.signal === null ? { exit_code: exit.exitCode ?? 0 } : { signal: exit.signal }),
     timed_out: exit.timedOut,
-    duration_us: exit.durationUs,
+    duration_us: exit.durationUs > u32Max ? BigInt(exit.durationUs) : exit.durationUs,
   });
 }
 

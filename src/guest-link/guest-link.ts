@@ -225,6 +225,7 @@ export class GuestLink implements Guest, AsyncDisposable {
   }
 
   #violated(what: string): void {
+    if (this.#closeReason !== undefined) return;
     this.#logger?.warn({ violation: what }, 'the guest broke the protocol');
     this.#close(`the guest broke the protocol: ${what}`);
   }
