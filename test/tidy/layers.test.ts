@@ -1,0 +1,97 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type SourceFile, sourceFiles } from './source-files.ts';
+
+/**
+ * Who may import whom. A layer is a folder of src/ (or protocol/); it may import itself, what its row names, and
+ * packages. main.ts wires everything and is in no row. `port` means the one file of a layer that states its port.
+ */
+const mayImport: Readonly<Record<string, readonly string[]>> = {
+  protocol: [],
+  domain: [],
+  observability: ['domain'],
+  config: ['domain', 'package-root'],
+  auth: ['domain', 'config', 'allocator/api'],
+  store: ['domain', 'observability', 'package-root'],
+  'guest-link': ['domain', 'protocol', 'observability'],
+  runtime: ['domain', 'observability', 'package-root'],
+  node: ['domain', 'observability', 'store port', 'runtime port', 'guest-link', 'protocol'],
+  allocator: ['domain', 'observability', 'store port', 'guest-link'],
+  grpc: ['domain', 'observability', 'allocator/api', 'auth', 'store port', 'guest-link port', 'package-root'],
+  http: ['domain', 'observability', 'allocator/api', 'auth'],
+  'data-plane': ['domain', 'observability', 'allocator/api', 'auth', 'protocol', 'guest-link port'],
+  client: ['domain', 'protocol', 'package-root', 'grpc/gen'],
+  cli: ['domain', 'client', 'package-root'],
+};
+
+/** The ports and what every layer may know of another: a noun, not an adapter. */
+const publicFiles: Readonly<Record<string, RegExp>> = {
+  'store port': /^src\/store\/[a-z-]+\.ts$/,
+  'runtime port': /^src\/runtime\/sandbox-runtime\.ts$/,
+  'guest-link port': /^src\/guest-link\/guest\.ts$/,
+  'allocator/api': /^src\/allocator\/api\.ts$/,
+  'package-root': /^src\/package-root\.ts$/,
+  'grpc/gen': /^src\/grpc\/gen\//,
+};
+
+const files = sourceFiles();
+
+for (const [layer, allowed] of Object.entries(mayImport)) {
+  test(`${layer} imports nothing but ${allowed.length === 0 ? 'itself' : allowed.join(', ')}`, () => {
+    const wrong = files
+      .filter((file) => layerOf(file.path) === layer)
+      .flatMap((file) =>
+        file.imports
+          .filter((target) => !isAllowed(layer, allowed, target))
+          .map((target) => `${file.path} imports ${target}`),
+      );
+    assert.deepEqual(wrong, []);
+  });
+}
+
+test('every folder of src has its row in the table of layers', () => {
+  const layers = new Set(files.map((file) => layerOf(file.path)).filter((layer) => layer !== null));
+  assert.deepEqual(
+    [...layers].filter((layer) => !Object.hasOwn(mayImport, layer)),
+    [],
+  );
+});
+
+test('only main.ts builds adapters of the store and the runtimes', () => {
+  const adapter = /\bnew\s+(?:\w+(?:PoolStore|Runtime))\s*\(/;
+  const wrong = inSrc().filter((file) => file.path !== 'src/main.ts' && adapter.test(file.code));
+  // An entry point that main.ts hands over to counts as main.ts: it lies beside it.
+  assert.deepEqual(
+    wrong.map((file) => file.path).filter((path) => path.split('/').length > 2),
+    [],
+  );
+});
+
+test('nothing but tests and benches imports from test or bench', () => {
+  const wrong = files
+    .filter((file) => !/^(test|bench|guest\/test)\//.test(file.path))
+    .filter((file) => file.imports.some((target) => /^(test|bench)\//.test(target)));
+  assert.deepEqual(
+    wrong.map((file) => file.path),
+    [],
+  );
+});
+
+/** null for what is in no layer: main.ts and the few files beside it, tests, scripts. */
+function layerOf(path: string): string | null {
+  if (path.startsWith('protocol/')) return 'protocol';
+  return /^src\/([^/]+)\//.exec(path)?.[1] ?? null;
+}
+
+function isAllowed(layer: string, allowed: readonly string[], target: string): boolean {
+  const isOurs = target.startsWith('src/') || target.startsWith('protocol/');
+  if (!isOurs) return !/^(test|bench|scripts|guest)\//.test(target);
+  const other = layerOf(target);
+  if (other === layer) return true;
+  if (other !== null && allowed.includes(other)) return true;
+  return allowed.some((name) => publicFiles[name]?.test(target));
+}
+
+function inSrc(): readonly SourceFile[] {
+  return files.filter((file) => file.path.startsWith('src/'));
+}
