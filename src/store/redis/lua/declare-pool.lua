@@ -1,0 +1,19 @@
+#!lua
+--[[
+  Makes a pool known, or changes its spec version and size.
+
+  KEYS[1] pool hash; its indexes are KEYS[1] followed by :ready, :starting, :live (same tag)
+  ARGV    spec version, declared size as canonical JSON
+  Returns {DONE, pool hash, ready, starting, live}
+  Invariants: overrides of a running pool outlive a restart, but not a change of the declared size.
+]]
+--- @include "apply-size"
+--- @include "pool-snapshot"
+local pool = KEYS[1]
+local spec_version, declared = ARGV[1], ARGV[2]
+
+local known = redis.call('HMGET', pool, 'declared', 'overrides')
+local overrides = known[1] == declared and known[2] or '{}'
+redis.call('HSET', pool, 'spec', spec_version)
+apply_size(pool, declared, overrides)
+return pool_snapshot(pool)

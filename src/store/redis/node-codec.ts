@@ -1,0 +1,39 @@
+import type { NodeStatus } from '../pool-store.ts';
+import { parseJsonObject } from './record-codec.ts';
+
+/** All readable heartbeats; one that is not is told about and left out. */
+export function parseNodes(
+  answer: unknown,
+  warn: (sentence: string) => void,
+): readonly (NodeStatus & { readonly heartbeatAgeMs: number })[] {
+  const [nowMs, flat] = answer as readonly [number, readonly string[]];
+  const nodes: (NodeStatus & { readonly heartbeatAgeMs: number })[] = [];
+  for (let index = 0; index + 1 < flat.length; index += 2) {
+    const nodeId = flat[index] ?? '';
+    const node = parseNode(nodeId, flat[index + 1] ?? '', nowMs);
+    if (node === null) warn(`the stored heartbeat of node ${nodeId} is damaged and was left out`);
+    else nodes.push(node);
+  }
+  return nodes.sort((a, b) => (a.nodeId < b.nodeId ? -1 : 1));
+}
+
+function parseNode(
+  nodeId: string,
+  text: string,
+  nowMs: number,
+): (NodeStatus & { heartbeatAgeMs: number }) | null {
+  const beat = parseJsonObject(text);
+  const status = typeof beat?.status === 'string' ? parseJsonObject(beat.status) : null;
+  if (typeof beat?.at !== 'number' || status === null) return null;
+  const { runtimes, draining, sandboxes, capacity } = status;
+  if (!Array.isArray(runtimes) || typeof draining !== 'boolean') return null;
+  if (typeof sandboxes !== 'number' || typeof capacity !== 'number') return null;
+  return {
+    nodeId,
+    runtimes: runtimes.map(String),
+    draining,
+    sandboxes,
+    capacity,
+    heartbeatAgeMs: Math.max(0, nowMs - beat.at),
+  };
+}
