@@ -1,5 +1,18 @@
-/** The known name a person most likely meant, or null when none is near enough to be worth suggesting. */
-export function closestName(written: string, known: readonly string[]): string | null {
+/**
+ * `; did you mean X?`, or nothing when no known name is near. Names that all begin with the same `prefix` are compared
+ * without it: it says nothing about which one was meant.
+ */
+export function didYouMean(written: string, known: readonly string[], prefix = ''): string {
+  const meant = closestName(
+    withoutPrefix(written, prefix),
+    known.map((name) => withoutPrefix(name, prefix)),
+  );
+  return meant === null
+    ? ''
+    : `; did you mean ${known.find((name) => withoutPrefix(name, prefix) === meant)}?`;
+}
+
+function closestName(written: string, known: readonly string[]): string | null {
   let best: string | null = null;
   // A third of the letters wrong is a typing mistake; more than that is another word.
   let bestDistance = Math.floor(written.length / 3) + 1;
@@ -13,22 +26,24 @@ export function closestName(written: string, known: readonly string[]): string |
   return best;
 }
 
-/** `; did you mean X?`, or nothing. */
-export function didYouMean(written: string, known: readonly string[]): string {
-  const name = closestName(written, known);
-  return name === null ? '' : `; did you mean ${name}?`;
+function withoutPrefix(name: string, prefix: string): string {
+  return name.startsWith(prefix) ? name.slice(prefix.length) : name;
 }
 
-/** Levenshtein's distance, one row at a time. */
+/** Letters to add, drop, change or swap with their neighbour (optimal string alignment), row by row. */
 function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, column) => column);
+  let beforeLast: number[] = [];
+  let last = Array.from({ length: b.length + 1 }, (_, column) => column);
   for (let i = 1; i <= a.length; i++) {
-    const next = [i];
+    const row = [i];
     for (let j = 1; j <= b.length; j++) {
-      const substitution = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min((row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1, substitution));
+      const change = (last[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      const isSwap = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1];
+      const swap = isSwap ? (beforeLast[j - 2] ?? 0) + 1 : change;
+      row.push(Math.min((last[j] ?? 0) + 1, (row[j - 1] ?? 0) + 1, change, swap));
     }
-    row = next;
+    beforeLast = last;
+    last = row;
   }
-  return row[b.length] ?? 0;
+  return last[b.length] ?? 0;
 }

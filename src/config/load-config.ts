@@ -80,7 +80,11 @@ function takeVariables(env: ConfigSources['env'], issues: ConfigIssue[]): Readon
     if (ours.has(name)) {
       if (value !== undefined && value !== '') taken.set(name, value);
     } else if (name.startsWith('WARMPOOL_') && !foreignVariables.test(name)) {
-      issues.push({ source: name, field: '', message: `is not a setting${didYouMean(name, [...ours])}` });
+      issues.push({
+        source: name,
+        field: '',
+        message: `is not a setting${didYouMean(name, [...ours], 'WARMPOOL_')}`,
+      });
     }
   }
   for (const secret of [variableOf.redisUrl, variableOf.apiKeys]) delete env[secret];

@@ -76,7 +76,7 @@ const argv = z
 
 const environment = z
   .record(text(envNameBytesMax).regex(/^[^=]+$/, 'must be a name without ='), text(envValueBytesMax), {
-    error: 'must be a mapping of names to texts',
+    error: (issue) => (issue.code === 'invalid_type' ? 'must be a mapping of names to texts' : undefined),
   })
   .refine((env) => Object.keys(env).length <= envEntriesMax, `must not have over ${envEntriesMax} entries`)
   .refine(

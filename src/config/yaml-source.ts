@@ -93,7 +93,9 @@ export interface IssuePlace {
 export function issuesOf(error: z.ZodError, place: IssuePlace): ConfigIssue[] {
   return error.issues.flatMap((issue) => {
     if (issue.code !== 'unrecognized_keys') {
-      return [{ source: place.ofValue(issue.path), field: fieldName(issue.path), message: issue.message }];
+      const message =
+        issue.code === 'invalid_key' ? (issue.issues[0]?.message ?? issue.message) : issue.message;
+      return [{ source: place.ofValue(issue.path), field: fieldName(issue.path), message }];
     }
     return issue.keys.map((key) => ({
       source: place.ofKey(issue.path, key),
