@@ -11,6 +11,7 @@ import { accessSync, constants, existsSync, readFileSync, rmSync, writeFileSync 
 import { connect } from 'node:net';
 import { delimiter, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { findStaticCompiler } from '../guest/build.mjs';
 
 /** @typedef {{ program: string, why: string, packages: string[], units: string[], isThere: () => boolean | Promise<boolean> }} Need */
 
@@ -22,7 +23,7 @@ const needs = {
     // musl-gcc is a wrapper that needs a gcc, which musl-tools only recommends.
     packages: ['musl-tools', 'gcc', 'libc6-dev'],
     units: [],
-    isThere: () => linksStatically('musl-gcc') || linksStatically('cc'),
+    isThere: () => findStaticCompiler() !== undefined,
   },
   bubblewrap: {
     program: 'bwrap',
@@ -199,16 +200,6 @@ function isOnPath(program) {
       return false;
     }
   });
-}
-
-/** @param {string} compiler */
-function linksStatically(compiler) {
-  const args = ['-static', '-x', 'c', '-', '-o', '/dev/null'];
-  const options = {
-    input: '#include <unistd.h>\nint main(void) { return getpid() == 0; }\n',
-    timeout: 30_000,
-  };
-  return spawnSync(compiler, args, { ...options, stdio: ['pipe', 'ignore', 'ignore'] }).status === 0;
 }
 
 /** @returns {Promise<boolean>} */
