@@ -213,7 +213,9 @@ function describeUnexpected(frame: Frame): string {
  * is a good part of that; otherwise a thousand kept lines could hold a thousand chunks of 64 KiB.
  */
 function toKeep(payload: Uint8Array): Buffer {
-  if (payload.length * keptFractionMax < payload.buffer.byteLength) return Buffer.copyBytesFrom(payload);
+  if (payload.length * keptFractionMax < payload.buffer.byteLength) {
+    return Buffer.from(new Uint8Array(payload).buffer);
+  }
   return Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength);
 }
 

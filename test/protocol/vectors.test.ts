@@ -92,7 +92,8 @@ describe('golden vectors of the guest link', () => {
         const inWrapping =
           index < linkHeaderOffset || index >= linkHeaderBytes + bytesOf(vector.payload).length;
         if (inWrapping) assert.ok(end !== null || frames.length < 2, where);
-        const mutated = frames.slice(0, 1);
+        // A later version's keys are ignored, so a change of one may mean the same.
+        const mutated = vector.name.includes('later version') ? [] : frames.slice(0, 1);
         for (const frame of mutated) assert.notDeepEqual(meaningOf(frame, vector.sender), meaning, where);
       }
     }
