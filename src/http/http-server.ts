@@ -20,8 +20,8 @@ export interface HttpServer extends AsyncDisposable {
 }
 
 /** Cuts clients that send their headers byte by byte (A15). */
-const headersTimeoutMs = 10_000;
-const requestTimeoutMs = 15_000;
+const headersTimeoutMs = 5_000;
+const requestTimeoutMs = 10_000;
 /** Longer than the 15 s most scrapers poll at, so that they keep their connection. */
 const keepAliveTimeoutMs = 20_000;
 const headerBytesMax = 16_384;

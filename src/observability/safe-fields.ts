@@ -6,6 +6,7 @@
 
 /** A longer text is cut: one log line stays one network packet or two. */
 const textLengthMax = 1_024;
+const nameLengthMax = 64;
 const depthMax = 4;
 const entriesMax = 50;
 const causesMax = 4;
@@ -42,10 +43,15 @@ function safeRecord(fields: object, depth: number): Record<string, unknown> {
   const entries = Object.entries(fields);
   for (const [name, value] of entries.slice(0, entriesMax)) {
     const plainName = name.replace(/[-_]/g, '').toLowerCase();
-    safe[safeText(name)] = secretNames.has(plainName) ? redacted : safeValue(value, depth);
+    safe[safeName(name)] = secretNames.has(plainName) ? redacted : safeValue(value, depth);
   }
-  if (entries.length > entriesMax) safe['…'] = `${entries.length - entriesMax} more`;
+  if (entries.length > entriesMax) safe.omitted = `${entries.length - entriesMax} more`;
   return safe;
+}
+
+/** Names are ours and plain, but for those inside a logged object; pino writes the outermost ones unescaped. */
+function safeName(name: string): string {
+  return name.slice(0, nameLengthMax).replace(/[^\w .:/@-]/g, '_');
 }
 
 function safeValue(value: unknown, depth: number): unknown {

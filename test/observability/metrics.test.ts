@@ -1,0 +1,99 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { AllocatorObserver } from '../../src/allocator/observer.ts';
+import { endReasons } from '../../src/domain/sandbox.ts';
+import type { NodeObserver } from '../../src/node/observer.ts';
+import { Metrics } from '../../src/observability/metrics.ts';
+
+/** Sample lines without comments: name and labels → value. */
+async function samples(metrics: Metrics): Promise<ReadonlyMap<string, number>> {
+  const lines = (await metrics.expose()).split('\n').filter((line) => line !== '' && !line.startsWith('#'));
+  return new Map(
+    lines.map((line) => [line.slice(0, line.lastIndexOf(' ')), Number(line.slice(line.lastIndexOf(' ')))]),
+  );
+}
+
+test('it fits the observers of the allocator and the node', () => {
+  const observers: AllocatorObserver & NodeObserver = new Metrics([]);
+  assert.ok(observers);
+});
+
+test('every series is there from the start, at zero', async () => {
+  const all = await samples(new Metrics(['base']));
+  assert.equal(all.get('warmpool_claims_total{outcome="warm"}'), 0);
+  assert.equal(all.get('warmpool_claim_misses_total{cause="no_ready"}'), 0);
+  assert.equal(all.get('warmpool_boots_total{runtime="bubblewrap",outcome="failed"}'), 0);
+  assert.equal(all.get('warmpool_claim_duration_seconds_count{outcome="warm"}'), 0);
+  assert.equal(all.get('warmpool_lease_index_healed_total'), 0);
+  assert.equal(all.get('warmpool_orphans_destroyed_total{runtime="docker"}'), 0);
+  assert.equal(all.get('warmpool_events_dropped_total'), 0);
+  for (const reason of endReasons)
+    assert.equal(all.get(`warmpool_sandboxes_ended_total{reason="${reason}"}`), 0);
+});
+
+test('what happened is counted, in seconds', async () => {
+  const metrics = new Metrics(['base']);
+  metrics.claimEnded('warm', 0.0004);
+  metrics.claimEnded('cold', 0.2);
+  metrics.missed('no_ready');
+  metrics.bootEnded('docker', 'ready', 0.15);
+  metrics.bootEnded('docker', 'failed', 30);
+  metrics.sandboxEnded('lease_expired');
+  metrics.execEnded('exited', 0.002);
+  metrics.storeAnswered('claim', 0.0002);
+  metrics.storeFailed('renew');
+  metrics.indexHealed(2);
+  metrics.orphanDestroyed('docker');
+  metrics.dropped('events', 3);
+  const all = await samples(metrics);
+  assert.equal(all.get('warmpool_claims_total{outcome="warm"}'), 1);
+  assert.equal(all.get('warmpool_claim_duration_seconds_sum{outcome="warm"}'), 0.0004);
+  assert.equal(all.get('warmpool_claim_duration_seconds_bucket{le="0.0005",outcome="warm"}'), 1);
+  assert.equal(all.get('warmpool_claim_misses_total{cause="no_ready"}'), 1);
+  assert.equal(all.get('warmpool_boots_total{runtime="docker",outcome="failed"}'), 1);
+  assert.equal(all.get('warmpool_boot_duration_seconds_sum{runtime="docker"}'), 0.15);
+  assert.equal(all.get('warmpool_sandboxes_ended_total{reason="lease_expired"}'), 1);
+  assert.equal(all.get('warmpool_execs_total{outcome="exited"}'), 1);
+  assert.equal(all.get('warmpool_store_command_duration_seconds_count{verb="claim"}'), 1);
+  assert.equal(all.get('warmpool_store_errors_total{verb="renew"}'), 1);
+  assert.equal(all.get('warmpool_lease_index_healed_total'), 2);
+  assert.equal(all.get('warmpool_orphans_destroyed_total{runtime="docker"}'), 1);
+  assert.equal(all.get('warmpool_events_dropped_total'), 3);
+});
+
+test('pool names are labels only while they are configured', async () => {
+  const metrics = new Metrics(['old', 'base']);
+  metrics.poolLevels('base', { ready: 4, starting: 1, live: 7, target: 5 });
+  metrics.poolLevels('of-another-allocator', { ready: 1, starting: 1, live: 1, target: 1 });
+  metrics.setPools(['base', 'new']);
+  const all = await samples(metrics);
+  const pools = new Set([...all.keys()].flatMap((key) => /pool="([^"]*)"/.exec(key)?.[1] ?? []));
+  assert.deepEqual([...pools].sort(), ['base', 'new']);
+  assert.equal(all.get('warmpool_pool_ready{pool="base"}'), 4);
+  assert.equal(all.get('warmpool_pool_target{pool="new"}'), 0);
+});
+
+test('levels are read afresh for each scrape, and a failure to read them leaves the old ones', async () => {
+  const metrics = new Metrics(['base']);
+  let ready = 1;
+  metrics.refreshBy(async () =>
+    metrics.poolLevels('base', { ready: ready++, starting: 0, live: 0, target: 0 }),
+  );
+  assert.equal((await samples(metrics)).get('warmpool_pool_ready{pool="base"}'), 1);
+  assert.equal((await samples(metrics)).get('warmpool_pool_ready{pool="base"}'), 2);
+  metrics.refreshBy(() => Promise.reject(new Error('the store is away')));
+  assert.equal((await samples(metrics)).get('warmpool_pool_ready{pool="base"}'), 2);
+});
+
+test('names are in base units and carry no ids', async () => {
+  const metrics = new Metrics(['base']);
+  const text = await metrics.expose();
+  const types = [...text.matchAll(/^# TYPE (\S+) (\S+)$/gm)];
+  for (const [, name = '', type] of types) {
+    if (type === 'counter') assert.match(name, /_total$/);
+    if (type === 'histogram') assert.match(name, /_seconds$/);
+    assert.doesNotMatch(name, /_ms|_millis|_minutes/);
+  }
+  const labels = new Set([...text.matchAll(/[{,]([a-z_]+)="/g)].map((match) => match[1]));
+  assert.deepEqual([...labels].sort(), ['cause', 'le', 'outcome', 'pool', 'reason', 'runtime', 'verb']);
+});
