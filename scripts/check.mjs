@@ -19,5 +19,7 @@ const failed = Object.entries(steps).filter(([name, args]) => {
   console.log(`\n--- ${name}`);
   return spawnSync(process.execPath, args, { cwd: root, stdio: 'inherit' }).status !== 0;
 });
-console.log(failed.length === 0 ? '\ncheck: all good' : `\ncheck: FAILED: ${failed.map(([name]) => name).join(', ')}`);
+console.log(
+  failed.length === 0 ? '\ncheck: all good' : `\ncheck: FAILED: ${failed.map(([name]) => name).join(', ')}`,
+);
 process.exitCode = failed.length === 0 ? 0 : 1;

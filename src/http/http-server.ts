@@ -122,11 +122,14 @@ function listen(server: Server, host: string, port: number): Promise<void> {
   });
 }
 
+/** Answers in progress are finished; a connection goes as soon as it has none. */
 async function close(server: Server): Promise<void> {
   if (!server.listening) return;
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
   server.closeIdleConnections();
+  const retry = setInterval(() => server.closeIdleConnections(), 10);
   const timer = setTimeout(() => server.closeAllConnections(), closeTimeoutMs);
   await closed;
+  clearInterval(retry);
   clearTimeout(timer);
 }
