@@ -2,7 +2,7 @@
  * Writes the TypeScript types of proto/ into src/grpc/gen. With `--check` it writes nothing and exits 1, naming the
  * files, when what is committed is not what the contract says.
  *
- * The options must be those of src/grpc/contract.ts, which loads the same files at run time.
+ * The options must be those of src/grpc/wire/contract.ts, which loads the same files at run time.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
@@ -38,9 +38,11 @@ function generate(folder) {
   const options = ['--longs=Number', '--enums=String', '--defaults', '--oneofs', '--grpcLib=@grpc/grpc-js'];
   // NodeNext wants the extension; the compiler rewrites `.ts` in what it emits.
   const extensions = ['--targetFileExtension=.ts', '--importFileExtension=.ts'];
+  // What the services import comes with them; a file without a service would get a type tree with unused imports.
+  const services = filesUnder(protoFolder, '_service.proto');
   execFileSync(
     process.execPath,
-    [generator, ...options, ...extensions, '-I', 'proto', '-O', folder, ...filesUnder(protoFolder, '.proto')],
+    [generator, ...options, ...extensions, '-I', 'proto', '-O', folder, ...services],
     // The include folder is relative because its path is written into each file's first line.
     { cwd: root, stdio: ['ignore', 'ignore', 'inherit'] },
   );

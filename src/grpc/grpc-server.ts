@@ -1,0 +1,147 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Server, ServerCredentials, type ServerOptions } from '@grpc/grpc-js';
+import { ReflectionService } from '@grpc/reflection';
+import { HealthImplementation } from 'grpc-health-check';
+import type { AllocatorApi } from '../allocator/api.ts';
+import type { ApiKeys } from '../auth/api-keys.ts';
+import type { Log } from '../observability/log.ts';
+import { ActiveCalls } from './active-calls.ts';
+import type { Edge } from './edge.ts';
+import { execService } from './exec-service.ts';
+import { poolService } from './pool-service.ts';
+import { sandboxService } from './sandbox-service.ts';
+import { contract, packageDefinition } from './wire/contract.ts';
+
+/** Both ways. Exec's output limit and stdin fit it; more goes over ExecStream. */
+const messageBytesMax = 4 * 1024 * 1024;
+/** For each connection. Enough for a busy allocator client, and a bound on what one connection can make us hold. */
+const concurrentStreamsMax = 1_000;
+
+export interface GrpcServerDeps {
+  readonly allocator: AllocatorApi;
+  /** None: every caller is the tenant `default`; the configuration then allows loopback only. */
+  readonly keys: ApiKeys;
+  readonly log?: Log;
+}
+
+export interface GrpcAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface GrpcServerOptions {
+  /** Port 0 lets the system choose. */
+  readonly listen: GrpcAddress;
+  /** After this long a connection is asked to reconnect, so that clients spread over new servers. Absent: never. */
+  readonly connectionAgeMaxMs?: number;
+  /** False: health says NOT_SERVING until `setServing(true)`. */
+  readonly serving?: boolean;
+}
+
+/**
+ * Serves the contract of proto/warmpool/v1, with the standard health service and reflection (both without a key: they
+ * hold nothing of a tenant, and load balancers have none).
+ */
+export async function startGrpcServer(deps: GrpcServerDeps, options: GrpcServerOptions): Promise<GrpcServer> {
+  const edge: Edge = {
+    allocator: deps.allocator,
+    keys: deps.keys,
+    calls: new ActiveCalls(),
+    log: deps.log ?? silent,
+  };
+  const server = new Server(serverOptions(options));
+  server.addService(contract.SandboxService.service, sandboxService(edge));
+  server.addService(contract.ExecService.service, execService(edge));
+  server.addService(contract.PoolService.service, poolService(edge));
+  const health = new HealthImplementation();
+  health.addToServer(server);
+  new ReflectionService(packageDefinition).addToServer(server);
+
+  const { host, port } = options.listen;
+  const boundPort = await bind(server, host, port);
+  const running = new GrpcServer(server, edge.calls, health, { host, port: boundPort });
+  running.setServing(options.serving ?? true);
+  return running;
+}
+
+/** States: serving or not (what health says) → draining → closed. */
+export class GrpcServer implements AsyncDisposable {
+  readonly address: GrpcAddress;
+  readonly #server: Server;
+  readonly #calls: ActiveCalls;
+  readonly #health: HealthImplementation;
+  #closed: Promise<void> | null = null;
+
+  constructor(server: Server, calls: ActiveCalls, health: HealthImplementation, address: GrpcAddress) {
+    this.#server = server;
+    this.#calls = calls;
+    this.#health = health;
+    this.address = address;
+  }
+
+  /** Calls that have not ended. */
+  get activeCalls(): number {
+    return this.#calls.count;
+  }
+
+  /** What health says, for the service as a whole and for each of its parts. Calls are served either way. */
+  setServing(serving: boolean): void {
+    for (const name of healthNames) this.#health.setStatus(name, serving ? 'SERVING' : 'NOT_SERVING');
+  }
+
+  /**
+   * D19: health says NOT_SERVING, new calls and connections are refused, watches end with DRAINING, other calls have
+   * `graceMs` to finish; then everything is cut. Settles when the port is free. May be called again, e.g. with 0.
+   */
+  async drain(graceMs: number): Promise<void> {
+    this.setServing(false);
+    this.#calls.drain();
+    this.#closed ??= new Promise((resolve) => this.#server.tryShutdown(() => resolve()));
+    const over = new AbortController();
+    const passed = (delayMs: number) => sleep(delayMs, undefined, { signal: over.signal }).catch(() => {});
+    // Once nothing is in progress, only last bytes and idle connections are waited for, and those not for long.
+    const idle = this.#calls.idle().then(() => passed(Math.min(graceMs, lastBytesMs)));
+    await Promise.race([this.#closed, idle, passed(graceMs)]);
+    over.abort();
+    this.#server.forceShutdown();
+    await this.#closed;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.drain(0);
+  }
+}
+
+const lastBytesMs = 250;
+
+const healthNames = ['', 'warmpool.v1.SandboxService', 'warmpool.v1.ExecService', 'warmpool.v1.PoolService'];
+
+function serverOptions(options: GrpcServerOptions): ServerOptions {
+  return {
+    // Also the cap on what a compressed message may inflate to (A11): grpc-js stops inflating there.
+    'grpc.max_receive_message_length': messageBytesMax,
+    'grpc.max_send_message_length': messageBytesMax,
+    'grpc.max_concurrent_streams': concurrentStreamsMax,
+    // A client that vanished without a word is noticed within 40 s, and its commands are killed.
+    'grpc.keepalive_time_ms': 30_000,
+    'grpc.keepalive_timeout_ms': 10_000,
+    // Saves bookkeeping for each call; the metrics say what it would.
+    'grpc.enable_channelz': 0,
+    ...(options.connectionAgeMaxMs !== undefined && {
+      'grpc.max_connection_age_ms': options.connectionAgeMaxMs,
+      'grpc.max_connection_age_grace_ms': 60_000,
+    }),
+  };
+}
+
+function bind(server: Server, host: string, port: number): Promise<number> {
+  const authority = `${host.includes(':') ? `[${host}]` : host}:${port}`;
+  return new Promise((resolve, reject) => {
+    server.bindAsync(authority, ServerCredentials.createInsecure(), (error, boundPort) => {
+      if (error) reject(new Error(`cannot serve gRPC on ${authority}: ${error.message}`, { cause: error }));
+      else resolve(boundPort);
+    });
+  });
+}
+
+const silent: Log = { debug() {}, info() {}, warn() {}, error() {} };
