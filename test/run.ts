@@ -81,9 +81,15 @@ function provision(): void {
   spawnSync(process.execPath, [join(packageRoot(), 'scripts/provision.mjs'), 'test'], { stdio: 'inherit' });
 }
 
+/** The files learn of it by their environment: the engine, or why each of them need not look for one again. */
 function announceEngine(engine: TestEngineChoice): void {
-  console.log(engine.dockerHost === null ? `no Docker: ${engine.why}` : `Docker: ${engine.why}`);
-  if (engine.dockerHost !== null) process.env.WARMPOOL_TEST_DOCKER_HOST = engine.dockerHost;
+  if (engine.dockerHost === null) {
+    console.log(`no Docker: ${engine.why}`);
+    process.env.WARMPOOL_TEST_DOCKER_MISSING = engine.why;
+  } else {
+    console.log(`Docker: ${engine.why}`);
+    process.env.WARMPOOL_TEST_DOCKER_HOST = engine.dockerHost;
+  }
 }
 
 /** Everything the tests put into the temporary directory is ours by its place. The name is short: sockets lie in it. */

@@ -75,15 +75,20 @@ export class Leftovers implements AsyncDisposable {
   #processes(): number[] {
     return pids().filter((pid) => {
       if (pid === process.pid || this.#before.pids.has(pid) || isZombie(pid)) return false;
-      if (environment(pid).includes(this.#mark)) return true;
-      return isSandboxProcess(pid) && this.#isOrphan(pid);
+      return this.#isMarked(pid) || (isSandboxProcess(pid) && this.#isOrphan(pid));
     });
+  }
+
+  /** By the environment it inherited, or, where a test gave it a bare one, by the run's folder in it or in its words. */
+  #isMarked(pid: number): boolean {
+    const words = `${read(`/proc/${pid}/environ`)}\0${read(`/proc/${pid}/cmdline`)}`;
+    return words.split('\0').includes(this.#mark) || words.includes(`${this.#runFolder}/`);
   }
 
   #isOrphan(pid: number): boolean {
     let parent = parentOf(pid);
     while (parent > 1) {
-      if (!isSandboxProcess(parent)) return environment(parent).includes(this.#mark);
+      if (!isSandboxProcess(parent)) return this.#isMarked(parent);
       parent = parentOf(parent);
     }
     return true;
@@ -151,10 +156,6 @@ async function ourContainers(dockerHost: string | null): Promise<string[]> {
 
 function pids(): number[] {
   return list('/proc').map(Number).filter(Number.isInteger);
-}
-
-function environment(pid: number): string[] {
-  return read(`/proc/${pid}/environ`).split('\0');
 }
 
 function commandLine(pid: number): string {

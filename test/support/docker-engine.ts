@@ -114,8 +114,10 @@ export async function useDockerEngine(): Promise<TestEngine> {
 
 /** Why no test with Docker can run here; null when one can. */
 export function dockerEngineMissing(): string | null {
-  const shared = process.env.WARMPOOL_TEST_DOCKER_HOST;
-  return shared === undefined || shared === '' ? privateEngineMissing() : null;
+  const { WARMPOOL_TEST_DOCKER_HOST: shared, WARMPOOL_TEST_DOCKER_MISSING: why } = process.env;
+  if (shared !== undefined && shared !== '') return null;
+  // The runner tried already, once for all files.
+  return why !== undefined && why !== '' ? why : privateEngineMissing();
 }
 
 /** Why no private engine can be started here; null when one can. */
