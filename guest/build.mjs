@@ -3,7 +3,15 @@
 
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -28,7 +36,10 @@ const releaseFlags = [
 
 /** A compiler that makes static binaries, or undefined. musl first: the result is a tenth of the size. */
 export function findStaticCompiler() {
-  const candidates = [['musl-gcc', '-static'], [process.env.CC ?? 'cc', '-static']];
+  const candidates = [
+    ['musl-gcc', '-static'],
+    [process.env.CC ?? 'cc', '-static'],
+  ];
   return candidates.find(linksStatically);
 }
 
@@ -37,7 +48,9 @@ function linksStatically([command, ...flags]) {
   try {
     const source = join(folder, 'probe.c');
     writeFileSync(source, '#include <unistd.h>\nint main(void) { return getpid() == 0; }\n');
-    return spawnSync(command, [...flags, source, '-o', join(folder, 'probe')], { stdio: 'ignore' }).status === 0;
+    return (
+      spawnSync(command, [...flags, source, '-o', join(folder, 'probe')], { stdio: 'ignore' }).status === 0
+    );
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
@@ -65,7 +78,7 @@ export function compile({ compiler, flags, sources, output, folders = [sourceFol
   const partial = join(dirname(output), `.${basename(output)}.${process.pid}`);
   const result = spawnSync(
     command,
-    [...compilerFlags, ...flags, ...folders.map((folder) => `-I${folder}`), ...sources, '-o', partial],
+    [...compilerFlags, ...flags, ...folders.map((folder) => `-iquote${folder}`), ...sources, '-o', partial],
     { encoding: 'utf8' },
   );
   if (result.status !== 0) {
@@ -86,7 +99,8 @@ function stampOf(words, sources, folders) {
       .map((name) => join(folder, name)),
   );
   const hash = createHash('sha256').update(JSON.stringify(words));
-  for (const file of [...sources, ...headers]) hash.update(`\0${basename(file)}\0`).update(readFileSync(file));
+  for (const file of [...sources, ...headers])
+    hash.update(`\0${basename(file)}\0`).update(readFileSync(file));
   return hash.digest('hex');
 }
 
@@ -112,7 +126,12 @@ export function buildGuest() {
     );
   }
   const flags = [...warningFlags, ...releaseFlags, `-DWARMPOOL_VERSION="${packageVersion()}"`];
-  const compiled = compile({ compiler, flags, sources: guestSources({ withMain: true }), output: guestBinary });
+  const compiled = compile({
+    compiler,
+    flags,
+    sources: guestSources({ withMain: true }),
+    output: guestBinary,
+  });
   return { path: guestBinary, compiled };
 }
 

@@ -31,7 +31,9 @@ static void take_signals(struct agent *agent) {
     if (got <= 0) return;
     for (size_t i = 0; i < (size_t)got / sizeof signals[0]; i += 1) {
       if (signals[i].ssi_signo == SIGCHLD) agent->reap_pending = true;
-      else agent->stopping = true;
+      /* Of PID 1's signals only those from outside of its namespace count, whose sender has no number inside: a command
+       * that signals everybody it sees must not end the sandbox. */
+      else if (getpid() != 1 || signals[i].ssi_pid == 0) agent->stopping = true;
     }
   }
 }

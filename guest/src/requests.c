@@ -89,8 +89,8 @@ static void handle_hello(struct agent *agent, const struct frame *frame) {
 }
 
 static void handle_ping(struct agent *agent, const struct frame *frame) {
-  if (frame->payload_bytes > PING_BYTES_MAX) {
-    refuse(agent, frame, "invalid_payload", "payload: at most 64 bytes");
+  if (frame->channel != 0 || frame->payload_bytes > PING_BYTES_MAX) {
+    refuse(agent, frame, "invalid_payload", "at most 64 bytes on channel 0 are expected");
     return;
   }
   memcpy(frame_writer_begin(&agent->link.writer), frame->payload, frame->payload_bytes);

@@ -1,0 +1,372 @@
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import type { Readable, Writable } from 'node:stream';
+import { buildGuest } from '../../guest/build.mjs';
+import type { Frame } from '../../protocol/frame.ts';
+import { LinkDecoder } from '../../protocol/link-decoder.ts';
+import { linkOverheadBytes, writeLinkFrame } from '../../protocol/link-framing.ts';
+import { brokenRule, messageName, messageTypes } from '../../protocol/message-types.ts';
+import {
+  type ExecExit,
+  type ExecStart,
+  encodeCredit,
+  encodeExecSignal,
+  encodeExecStart,
+  encodeHello,
+  type GuestError,
+  parseAck,
+  parseCredit,
+  parseError,
+  parseExecExit,
+  parseWelcome,
+  type Welcome,
+} from '../../protocol/messages.ts';
+import type { ParseResult } from '../../protocol/parse-result.ts';
+
+/**
+ * Drives the real agent as an ordinary process over two pipes, frame by frame: what the node's own link would hide (frames
+ * cut in half, credit overdrawn, a second Hello) is what these tests need to do.
+ *
+ * It checks every frame it sees against the protocol: who may send it, the credit it was given, nothing after an exit.
+ * What it finds wrong is in `violations`, and disposing of the driver fails when there is any.
+ */
+export interface DriverOptions {
+  readonly binary?: string;
+  readonly args?: readonly string[];
+  readonly uid?: number;
+  readonly gid?: number;
+  readonly env?: Readonly<Record<string, string>>;
+  /** Output credit of each process. */
+  readonly window?: number;
+}
+
+export interface StartOptions extends Partial<Omit<ExecStart, 'argv'>> {
+  /** False: the test gives output credit itself. */
+  readonly givesCredit?: boolean;
+}
+
+/** Long enough for a machine under load; only a hang gets here. */
+const patienceMs = 20_000;
+export const defaultWindow = 262_144;
+export const defaultEnv = { PATH: '/usr/local/bin:/usr/bin:/bin' };
+export const firstNonce = new Uint8Array(16).fill(1);
+
+export class GuestDriver implements AsyncDisposable {
+  readonly process: ChildProcess;
+  readonly violations: string[] = [];
+  /** Frames of the control channel and of channels without an execution, not taken yet. */
+  readonly #loose: Frame[] = [];
+  readonly #executions = new Map<number, Execution>();
+  readonly #decoder = new LinkDecoder();
+  readonly #window: number;
+  #wakeUps: (() => void)[] = [];
+  #nextChannel = 1;
+  #exitCode: number | null | undefined;
+
+  /** Starts the agent and opens the link. */
+  static async start(options: DriverOptions = {}): Promise<GuestDriver> {
+    const driver = new GuestDriver(options);
+    await driver.hello();
+    return driver;
+  }
+
+  constructor(options: DriverOptions = {}) {
+    this.#window = options.window ?? defaultWindow;
+    this.process = spawn(options.binary ?? buildGuest().path, [...(options.args ?? [])], {
+      stdio: ['pipe', 'pipe', 'pipe'],
+      env: { ...options.env },
+      ...(options.uid === undefined ? {} : { uid: options.uid, gid: options.gid ?? options.uid }),
+    });
+    this.output.on('data', (chunk: Buffer) => this.#read(chunk));
+    this.input.on('error', () => undefined);
+    this.process.on('exit', (code) => {
+      this.#exitCode = code;
+      this.#wake();
+    });
+  }
+
+  get pid(): number {
+    assert.ok(this.process.pid !== undefined, 'the agent started');
+    return this.process.pid;
+  }
+
+  get input(): Writable {
+    assert.ok(this.process.stdin !== null);
+    return this.process.stdin;
+  }
+
+  get output(): Readable {
+    assert.ok(this.process.stdout !== null);
+    return this.process.stdout;
+  }
+
+  async hello(nonce = firstNonce): Promise<Welcome> {
+    for (const execution of this.#executions.values()) execution.forgotten = true;
+    this.send('Hello', 0, encodeHello({ nonce, window: this.#window }), 1);
+    const frame = await this.next((candidate) => candidate.type === messageTypes.Welcome.code);
+    const welcome = parsed(parseWelcome(frame.payload));
+    assert.deepEqual(Uint8Array.from(welcome.nonce), nonce);
+    this.#executions.clear();
+    return welcome;
+  }
+
+  send(
+    name: keyof typeof messageTypes,
+    channel: number,
+    payload: Uint8Array = new Uint8Array(0),
+    id = 0,
+  ): void {
+    this.sendBytes(linkFrame(messageTypes[name].code, channel, id, payload));
+  }
+
+  sendBytes(bytes: Uint8Array): void {
+    this.input.write(bytes);
+  }
+
+  /** Starts a process on a channel of its own and does not wait. */
+  begin(argv: readonly string[], options: StartOptions = {}, channel = this.#nextChannel++): Execution {
+    const payload = parsed(
+      encodeExecStart({
+        argv,
+        env: options.env ?? defaultEnv,
+        cwd: options.cwd ?? '/',
+        user: options.user ?? '',
+        stdin: options.stdin ?? false,
+        timeoutMs: options.timeoutMs ?? 0,
+      }),
+    );
+    const execution = new Execution(this, channel, this.#window, options.givesCredit ?? true);
+    this.#executions.set(channel, execution);
+    this.send('ExecStart', channel, payload, channel);
+    return execution;
+  }
+
+  /** Starts a process and waits for its end. */
+  async run(argv: readonly string[], options: StartOptions = {}): Promise<Execution> {
+    const execution = this.begin(argv, options);
+    await execution.exited();
+    return execution;
+  }
+
+  /** The error code that starting this is answered with. */
+  async refusal(argv: readonly string[], options: StartOptions = {}): Promise<string> {
+    const { code } = await this.begin(argv, options).refused();
+    return code;
+  }
+
+  /** The next frame that belongs to no execution and fits. */
+  async next(fits: (frame: Frame) => boolean = () => true): Promise<Frame> {
+    const find = () => this.#loose.findIndex(fits);
+    await this.until(() => find() >= 0, 'a frame');
+    const [frame] = this.#loose.splice(find(), 1);
+    assert.ok(frame !== undefined);
+    return frame;
+  }
+
+  async nextError(): Promise<GuestError> {
+    const frame = await this.next((candidate) => candidate.type === messageTypes.Error.code);
+    return parsed(parseError(frame.payload));
+  }
+
+  /** A round trip: everything sent before has been handled, and everything answered before has arrived. */
+  async roundTrip(): Promise<void> {
+    const token = Buffer.from(`${Math.random()}`);
+    this.send('Ping', 0, token, 99);
+    await this.next((frame) => frame.type === messageTypes.Pong.code && token.equals(frame.payload));
+  }
+
+  /** Waits for frames, or for the agent's end, until this holds. */
+  async until(holds: () => boolean, what: string): Promise<void> {
+    const deadline = AbortSignal.timeout(patienceMs);
+    while (!holds()) {
+      if (this.#exitCode !== undefined) throw new Error(`the agent ended while waiting for ${what}`);
+      await new Promise<void>((resolve, reject) => {
+        const give = () => reject(new Error(`waited too long for ${what}`));
+        deadline.addEventListener('abort', give, { once: true });
+        this.#wakeUps.push(() => {
+          deadline.removeEventListener('abort', give);
+          resolve();
+        });
+      });
+    }
+  }
+
+  /** The agent's own exit code. */
+  async ended(): Promise<number | null> {
+    if (this.#exitCode === undefined) {
+      await once(this.process, 'exit', { signal: AbortSignal.timeout(patienceMs) });
+    }
+    return this.#exitCode ?? null;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#exitCode === undefined) {
+      this.input.end();
+      this.process.kill('SIGTERM');
+      await this.ended();
+    }
+    assert.deepEqual(this.violations, []);
+  }
+
+  #read(chunk: Buffer): void {
+    this.#decoder.push(chunk, (frame) => this.#take({ ...frame, payload: Uint8Array.from(frame.payload) }));
+    if (this.#decoder.end !== null) this.violations.push(this.#decoder.end);
+    this.#wake();
+  }
+
+  #take(frame: Frame): void {
+    const broken = brokenRule(frame, 'guest');
+    if (broken !== undefined) this.violations.push(broken);
+    const execution = this.#executions.get(frame.channel);
+    if (execution === undefined || frame.channel === 0) this.#loose.push(frame);
+    else if (!execution.forgotten) execution.take(frame);
+  }
+
+  #wake(): void {
+    const wakeUps = this.#wakeUps;
+    this.#wakeUps = [];
+    for (const wake of wakeUps) wake();
+  }
+}
+
+/** One channel, from ExecStart to ExecExit. */
+export class Execution {
+  readonly channel: number;
+  /** Ignores what the old epoch still had on its way. */
+  forgotten = false;
+  pid: number | undefined;
+  exit: ExecExit | undefined;
+  readonly errors: GuestError[] = [];
+  /** Bytes of stdin the agent has granted in addition to its window. */
+  stdinGranted = 0;
+  outputBytes = 0;
+  frameBytesMax = 0;
+  readonly #driver: GuestDriver;
+  readonly #givesCredit: boolean;
+  readonly #stdout: Uint8Array[] = [];
+  readonly #stderr: Uint8Array[] = [];
+  #creditLeft: number;
+
+  constructor(driver: GuestDriver, channel: number, window: number, givesCredit: boolean) {
+    this.#driver = driver;
+    this.channel = channel;
+    this.#creditLeft = window;
+    this.#givesCredit = givesCredit;
+  }
+
+  get stdout(): Buffer {
+    return Buffer.concat(this.#stdout);
+  }
+
+  get stderr(): Buffer {
+    return Buffer.concat(this.#stderr);
+  }
+
+  /** Resolves with the pid; rejects when the start was refused. */
+  async started(): Promise<number> {
+    await this.#driver.until(() => this.pid !== undefined || this.errors.length > 0, 'Ack');
+    assert.ok(this.pid !== undefined, `refused: ${JSON.stringify(this.errors[0])}`);
+    return this.pid;
+  }
+
+  async refused(): Promise<GuestError> {
+    await this.#driver.until(() => this.errors.length > 0 || this.exit !== undefined, 'an Error');
+    const [error] = this.errors;
+    assert.ok(error !== undefined, 'the start was not refused');
+    return error;
+  }
+
+  async exited(): Promise<ExecExit> {
+    await this.started();
+    await this.#driver.until(() => this.exit !== undefined, 'ExecExit');
+    assert.ok(this.exit !== undefined);
+    return this.exit;
+  }
+
+  /** Waits until stdout holds this text. */
+  async says(text: string): Promise<void> {
+    await this.#driver.until(() => this.stdout.includes(text), `"${text}" on stdout`);
+  }
+
+  writeStdin(bytes: Uint8Array | string): void {
+    const payload = Buffer.from(bytes);
+    for (let offset = 0; offset < payload.length; offset += 65_536) {
+      this.#driver.send('ExecStdin', this.channel, payload.subarray(offset, offset + 65_536), 7);
+    }
+  }
+
+  endStdin(): void {
+    this.#driver.send('ExecStdinEof', this.channel);
+  }
+
+  signal(number: number): void {
+    this.#driver.send('ExecSignal', this.channel, encodeExecSignal(number));
+  }
+
+  grant(bytes: number): void {
+    this.#creditLeft += bytes;
+    this.#driver.send('Credit', this.channel, encodeCredit(bytes));
+  }
+
+  take(frame: Frame): void {
+    if (this.exit !== undefined) this.#driver.violations.push(`${messageName(frame.type)} after ExecExit`);
+    switch (frame.type) {
+      case messageTypes.Ack.code:
+        this.pid = parsed(parseAck(frame.payload));
+        return;
+      case messageTypes.Error.code:
+        this.errors.push(parsed(parseError(frame.payload)));
+        return;
+      case messageTypes.Credit.code:
+        this.stdinGranted += parsed(parseCredit(frame.payload));
+        return;
+      case messageTypes.ExecExit.code:
+        this.exit = parsed(parseExecExit(frame.payload));
+        return;
+      default:
+        this.#takeOutput(frame);
+    }
+  }
+
+  #takeOutput(frame: Frame): void {
+    const bytes = frame.payload.length;
+    this.#creditLeft -= bytes;
+    if (this.#creditLeft < 0) this.#driver.violations.push('output beyond its credit');
+    if (bytes === 0) this.#driver.violations.push('an empty output frame');
+    if (this.pid === undefined) this.#driver.violations.push('output before Ack');
+    this.outputBytes += bytes;
+    this.frameBytesMax = Math.max(this.frameBytesMax, bytes);
+    (frame.type === messageTypes.ExecStdout.code ? this.#stdout : this.#stderr).push(frame.payload);
+    if (this.#givesCredit) this.grant(bytes);
+  }
+}
+
+export function linkFrame(type: number, channel: number, id: number, payload: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(linkOverheadBytes + payload.length);
+  writeLinkFrame(bytes, new DataView(bytes.buffer), 0, { type, channel, id, payload });
+  return bytes;
+}
+
+export function parsed<T>(result: ParseResult<T>): T {
+  if ('error' in result) throw new Error(result.error);
+  return result.value;
+}
+
+export function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** For what no frame announces: polls a condition of the machine, such as a process being gone. */
+export async function eventually(holds: () => boolean, what: string): Promise<void> {
+  const deadline = Date.now() + patienceMs;
+  while (!holds()) {
+    assert.ok(Date.now() < deadline, `waited too long for ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
