@@ -1,7 +1,6 @@
 import type { Clock } from '../../domain/clock.ts';
 import { assertThat, WarmpoolError } from '../../domain/errors.ts';
 import { newClaimId, shardOfPool, shardOfSandbox } from '../../domain/ids.ts';
-import { endedRecordMs, requestMemoryMs } from '../../domain/limits.ts';
 import type { EndReason, SandboxRecord, SandboxState } from '../../domain/sandbox.ts';
 import { isAllowed } from '../../domain/transitions.ts';
 import { hasLease } from '../leased-states.ts';
@@ -39,16 +38,19 @@ import { bootTimeoutSentence, claimCandidatesMax, eventsPerShardMax } from '../s
 import { EventLog } from './event-log.ts';
 import { MemoryPool } from './memory-pool.ts';
 import { type MemorySandbox, recordOf } from './memory-sandbox.ts';
+import { MemorySandboxes } from './memory-sandboxes.ts';
+import { RequestMemory } from './request-memory.ts';
 
 /**
  * The store inside one process: the embedded default, and the reference that the Redis scripts are compared with.
  *
- * It owns the records of all sandboxes and derives every answer from them; the sets in MemoryPool, `#owned` and
- * `#placed` are indexes. Each verb runs to its end without awaiting anything, which is what makes it atomic. Times
+ * It owns the records of all sandboxes and derives every answer from them; the sets in MemoryPool and MemorySandboxes
+ * are indexes. Each verb runs to its end without awaiting anything, which is what makes it atomic. Times
  * come from the monotonic clock, anchored once to the wall clock, so that a jump of the wall clock ends no lease.
  *
  * Invariants: a record is in `ready` of its pool exactly when its state is ready, in `starting` when it is an unclaimed
- * boot, in `live` until it has ended, in `#placed` until it was let go, in `#owned` from its claim until then.
+ * boot, in `live` until it has ended, in the set of its node until it was let go, in that of its owner from the claim
+ * until then.
  *
  * Turned down: one list of records without indexes. It would be shorter, but a claim would cost more with every
  * sandbox in the store.
@@ -59,15 +61,10 @@ export class MemoryPoolStore implements PoolStore {
   readonly #openedAtMonotonicMs: number;
   readonly #wallOffsetMs: number;
   readonly #pools = new Map<string, MemoryPool>();
-  readonly #sandboxes = new Map<string, MemorySandbox>();
-  readonly #owned = new Map<string, Set<string>>();
-  readonly #placed = new Map<string, Set<string>>();
-  /** Insertion order is order of expiry, for both of these. */
-  readonly #requests = new Map<string, RememberedRequest>();
-  readonly #ended = new Set<string>();
+  readonly #sandboxes = new MemorySandboxes();
+  readonly #requests = new RequestMemory();
   readonly #nodes = new Map<string, { readonly status: NodeStatus; readonly atMs: number }>();
   readonly #log: EventLog;
-  #claims = 0;
 
   constructor(deps: { readonly clock: Clock }) {
     this.#clock = deps.clock;
@@ -111,7 +108,7 @@ export class MemoryPoolStore implements PoolStore {
       shardOfSandbox(slot.id) === shardOfPool(slot.pool),
       'a sandbox lives in the shard of its pool',
     );
-    const known = this.#find(slot.id, nowMs);
+    const known = this.#sandboxes.find(slot.id, nowMs);
     if (known !== undefined) {
       if (known.pool !== slot.pool || known.nodeId !== slot.nodeId) throw idTaken(slot.id);
       return { kind: 'reserved', record: recordOf(known, nowMs) };
@@ -183,7 +180,7 @@ export class MemoryPoolStore implements PoolStore {
 
   async renew(owner: Owner, ttlMs: number | null, mode: 'extend' | 'set'): Promise<RenewAnswer> {
     const nowMs = this.#now();
-    const sandbox = this.#find(owner.id, nowMs);
+    const sandbox = this.#sandboxes.find(owner.id, nowMs);
     const claim = sandbox?.claim;
     if (sandbox === undefined || claim?.tenant !== owner.tenant) return { kind: 'refused', why: 'not_found' };
     if (sandbox.state !== 'running') return wrongState(sandbox);
@@ -194,7 +191,7 @@ export class MemoryPoolStore implements PoolStore {
 
   async beginStop(target: StopTarget, reason: EndReason): Promise<TransitionAnswer> {
     const nowMs = this.#now();
-    const sandbox = this.#find(target.id, nowMs);
+    const sandbox = this.#sandboxes.find(target.id, nowMs);
     if (sandbox === undefined) return { kind: 'refused', why: 'not_found' };
     if (target.tenant !== null && sandbox.claim?.tenant !== target.tenant) {
       return { kind: 'refused', why: 'not_found' };
@@ -210,7 +207,7 @@ export class MemoryPoolStore implements PoolStore {
 
   async expire(id: string, incarnation: number): Promise<ExpireAnswer> {
     const nowMs = this.#now();
-    const sandbox = this.#find(id, nowMs);
+    const sandbox = this.#sandboxes.find(id, nowMs);
     if (sandbox === undefined) return { kind: 'refused', why: 'not_found' };
     if (sandbox.incarnation !== incarnation) return staleIncarnation(sandbox);
     if (wasExpired(sandbox)) return done(sandbox, nowMs);
@@ -233,7 +230,7 @@ export class MemoryPoolStore implements PoolStore {
     if ('kind' in sandbox) return sandbox;
     if (sandbox.state === 'stopping') this.#transition(sandbox, 'stopped', sandbox.endReason ?? null, nowMs);
     if (sandbox.state !== 'stopped' && sandbox.state !== 'failed') return wrongState(sandbox);
-    this.#letGo(sandbox, nowMs);
+    this.#sandboxes.letGo(sandbox, nowMs);
     return done(sandbox, nowMs);
   }
 
@@ -242,7 +239,7 @@ export class MemoryPoolStore implements PoolStore {
     const due: { readonly deadlineMs: number; readonly sandbox: MemorySandbox }[] = [];
     for (const pool of this.#pools.values()) {
       for (const id of pool.live) {
-        const sandbox = this.#sandboxes.get(id);
+        const sandbox = this.#sandboxes.find(id, nowMs);
         const deadlineMs = sandbox === undefined ? null : deadlineOf(sandbox);
         if (sandbox !== undefined && deadlineMs !== null && deadlineMs <= nowMs)
           due.push({ deadlineMs, sandbox });
@@ -254,39 +251,28 @@ export class MemoryPoolStore implements PoolStore {
 
   async get(id: string, tenant: string | null): Promise<SandboxRecord | null> {
     const nowMs = this.#now();
-    const sandbox = this.#find(id, nowMs);
+    const sandbox = this.#sandboxes.find(id, nowMs);
     if (sandbox === undefined || (tenant !== null && sandbox.claim?.tenant !== tenant)) return null;
     return recordOf(sandbox, nowMs);
   }
 
   async list(query: ListQuery): Promise<ListPage> {
     const nowMs = this.#now();
-    const after = parsePageToken(query.pageToken);
-    const places = [...(this.#owned.get(query.tenant) ?? [])]
-      .map((id) => ({ id, shard: shardOfSandbox(id), order: this.#sandboxes.get(id)?.claim?.order ?? 0 }))
-      .sort((a, b) => a.shard - b.shard || b.order - a.order);
-    const records: SandboxRecord[] = [];
-    for (const place of places) {
-      if (after !== null && !isBeyond(place, after)) continue;
-      const sandbox = this.#find(place.id, nowMs);
-      const record = sandbox === undefined ? null : recordOf(sandbox, nowMs);
-      if (record === null || !matchesQuery(record, query)) continue;
-      if (records.length === query.pageSize) {
-        return { records, nextPageToken: this.#tokenAfter(records) };
-      }
-      records.push(record);
-    }
-    return { records };
+    const places = this.#sandboxes
+      .ownedBy(query.tenant, parsePageToken(query.pageToken))
+      .map((place) => ({ place, record: recordOf(place.sandbox, nowMs) }))
+      .filter(({ record }) => matchesQuery(record, query));
+    const page = places.slice(0, query.pageSize);
+    const records = page.map(({ record }) => record);
+    const last = page.at(-1);
+    return last !== undefined && places.length > page.length
+      ? { records, nextPageToken: formatPageToken(last.place) }
+      : { records };
   }
 
   async inventory(nodeId: string): Promise<readonly SandboxRecord[]> {
     const nowMs = this.#now();
-    const records: SandboxRecord[] = [];
-    for (const id of this.#placed.get(nodeId) ?? []) {
-      const sandbox = this.#find(id, nowMs);
-      if (sandbox !== undefined) records.push(recordOf(sandbox, nowMs));
-    }
-    return records.sort((a, b) => (a.id < b.id ? -1 : 1));
+    return this.#sandboxes.placedOn(nodeId).map((sandbox) => recordOf(sandbox, nowMs));
   }
 
   async heartbeat(node: NodeStatus): Promise<void> {
@@ -317,14 +303,9 @@ export class MemoryPoolStore implements PoolStore {
     return Math.floor(this.#wallOffsetMs + this.#clock.monotonicMs());
   }
 
-  #find(id: string, nowMs: number): MemorySandbox | undefined {
-    this.#forgetEnded(nowMs);
-    return this.#sandboxes.get(id);
-  }
-
   /** The node's sandbox at the incarnation it knows, or why not. */
   #fenced(target: NodeFence, nowMs: number): MemorySandbox | Refusal {
-    const sandbox = this.#find(target.id, nowMs);
+    const sandbox = this.#sandboxes.find(target.id, nowMs);
     if (sandbox === undefined) return { kind: 'refused', why: 'not_found' };
     if (sandbox.nodeId !== target.nodeId) return { kind: 'refused', why: 'other_node' };
     if (sandbox.incarnation !== target.incarnation) return staleIncarnation(sandbox);
@@ -348,9 +329,8 @@ export class MemoryPoolStore implements PoolStore {
       state: 'starting',
       incarnation: 1,
     };
-    this.#sandboxes.set(sandbox.id, sandbox);
+    this.#sandboxes.add(sandbox);
     pool.live.add(sandbox.id);
-    addTo(this.#placed, place.nodeId, sandbox.id);
     return sandbox;
   }
 
@@ -358,7 +338,7 @@ export class MemoryPoolStore implements PoolStore {
   #popCandidate(pool: MemoryPool, nowMs: number): MemorySandbox | null {
     for (let tries = 0; tries < claimCandidatesMax; tries += 1) {
       const [id] = pool.ready;
-      const sandbox = id === undefined ? undefined : this.#sandboxes.get(id);
+      const sandbox = id === undefined ? undefined : this.#sandboxes.find(id, nowMs);
       if (sandbox === undefined) return null;
       const idleMs = nowMs - (sandbox.readyAtMs ?? 0);
       if (sandbox.specVersion !== pool.specVersion) {
@@ -379,7 +359,7 @@ export class MemoryPoolStore implements PoolStore {
       shardOfSandbox(cold.id) === shardOfPool(pool.name),
       'a sandbox lives in the shard of its pool',
     );
-    const known = this.#find(cold.id, nowMs);
+    const known = this.#sandboxes.find(cold.id, nowMs);
     if (known !== undefined) {
       // The boot of this very request has failed since and let go of its request id: its end is the answer.
       if (known.claim?.requestKey !== requestKey(request.tenant, request.requestId)) throw idTaken(cold.id);
@@ -396,38 +376,27 @@ export class MemoryPoolStore implements PoolStore {
   #own(sandbox: MemorySandbox, request: ClaimRequest, nowMs: number): void {
     const key = requestKey(request.tenant, request.requestId);
     const endOfLifeMs = nowMs + request.maxLifetimeMs;
-    this.#claims += 1;
-    sandbox.claim = {
+    this.#sandboxes.own(sandbox, {
       tenant: request.tenant,
       claimId: request.claimId,
       claimedAtMs: nowMs,
       customisation: request.customisation,
       requestKey: key,
-      order: this.#claims,
       ttlMs: request.leaseTtlMs,
       maxLifetimeMs: request.maxLifetimeMs,
       onExpiry: request.onExpiry,
       expiresAtMs: Math.min(nowMs + request.leaseTtlMs, endOfLifeMs),
       endOfLifeMs,
-    };
-    addTo(this.#owned, request.tenant, sandbox.id);
-    this.#requests.set(key, {
-      bodyHash: request.bodyHash,
-      sandboxId: sandbox.id,
-      expiresAtMs: nowMs + requestMemoryMs,
     });
+    this.#requests.remember(key, request.bodyHash, sandbox.id, nowMs);
   }
 
   /** What this request id was answered, seen from now; null when it is new (D1). */
   #recall(request: ClaimRequest, nowMs: number): ClaimAnswer | null {
-    for (const [key, remembered] of this.#requests) {
-      if (remembered.expiresAtMs > nowMs) break;
-      this.#requests.delete(key);
-    }
-    const remembered = this.#requests.get(requestKey(request.tenant, request.requestId));
-    if (remembered === undefined) return null;
+    const remembered = this.#requests.recall(requestKey(request.tenant, request.requestId), nowMs);
+    if (remembered === null) return null;
     if (remembered.bodyHash !== request.bodyHash) return { kind: 'request_id_reused' };
-    const sandbox = this.#find(remembered.sandboxId, nowMs);
+    const sandbox = this.#sandboxes.find(remembered.sandboxId, nowMs);
     assertThat(sandbox !== undefined, 'a record is kept at least as long as the memory of its request');
     return answerOf(sandbox, nowMs);
   }
@@ -438,7 +407,7 @@ export class MemoryPoolStore implements PoolStore {
       const pool = this.#pools.get(sandbox.pool);
       if (pool !== undefined) pool.counters.startsFailed += 1;
       const key = sandbox.claim?.requestKey;
-      if (key !== undefined && this.#requests.get(key)?.sandboxId === sandbox.id) this.#requests.delete(key);
+      if (key !== undefined) this.#requests.forget(key, sandbox.id);
     }
     sandbox.failure = failure;
     this.#transition(sandbox, 'failed', reason, nowMs);
@@ -478,35 +447,6 @@ export class MemoryPoolStore implements PoolStore {
       atMs: nowMs,
     });
   }
-
-  #letGo(sandbox: MemorySandbox, nowMs: number): void {
-    if (sandbox.forgetAtMs !== undefined) return;
-    sandbox.forgetAtMs = nowMs + endedRecordMs;
-    this.#ended.add(sandbox.id);
-    removeFrom(this.#placed, sandbox.nodeId, sandbox.id);
-    if (sandbox.claim !== undefined) removeFrom(this.#owned, sandbox.claim.tenant, sandbox.id);
-  }
-
-  #forgetEnded(nowMs: number): void {
-    for (const id of this.#ended) {
-      if ((this.#sandboxes.get(id)?.forgetAtMs ?? 0) > nowMs) break;
-      this.#ended.delete(id);
-      this.#sandboxes.delete(id);
-    }
-  }
-
-  #tokenAfter(records: readonly SandboxRecord[]): string {
-    const id = records.at(-1)?.id;
-    assertThat(id !== undefined, 'a page that is full has a last record');
-    const order = this.#sandboxes.get(id)?.claim?.order ?? 0;
-    return formatPageToken({ shard: shardOfSandbox(id), order, id });
-  }
-}
-
-interface RememberedRequest {
-  readonly bodyHash: string;
-  readonly sandboxId: string;
-  readonly expiresAtMs: number;
 }
 
 function answerOf(sandbox: MemorySandbox, nowMs: number): ClaimAnswer {
@@ -539,26 +479,6 @@ function wasExpired(sandbox: MemorySandbox): boolean {
   return sandbox.endReason === 'lease_expired' || sandbox.endReason === 'lifetime_exceeded';
 }
 
-/** Whether a place of the listing comes after the one a page ended at. */
-function isBeyond(
-  place: { readonly shard: number; readonly order: number },
-  after: { readonly shard: number; readonly order: number },
-): boolean {
-  return place.shard > after.shard || (place.shard === after.shard && place.order < after.order);
-}
-
 function idTaken(id: string): WarmpoolError {
   return new WarmpoolError('INTERNAL', 'this sandbox id already belongs to another start', { facts: { id } });
-}
-
-function addTo(index: Map<string, Set<string>>, key: string, id: string): void {
-  const ids = index.get(key);
-  if (ids === undefined) index.set(key, new Set([id]));
-  else ids.add(id);
-}
-
-function removeFrom(index: Map<string, Set<string>>, key: string, id: string): void {
-  const ids = index.get(key);
-  ids?.delete(id);
-  if (ids?.size === 0) index.delete(key);
 }

@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis';
-import type { Clock } from '../../domain/clock.ts';
+import { type Clock, pause } from '../../domain/clock.ts';
 import { endReasons, sandboxStates } from '../../domain/sandbox.ts';
 import type { EventCursor, StoreEvent } from '../pool-store.ts';
 import { CursorWriter, parseCursor, type StreamPlaces, unreadableCursor } from './event-cursor.ts';
@@ -87,7 +87,7 @@ async function retried<Value>(
       if (signal.aborted) return null;
       const failure = classifyRedisError(error);
       if (failure.code !== 'STORE_UNAVAILABLE') throw failure;
-      await pause(deps.clock, signal);
+      await pause(deps.clock, retryPauseMs, signal);
     }
   }
   return null;
@@ -201,16 +201,4 @@ function isBefore(id: string, other: string): boolean {
   const [time = 0, sequence = 0] = id.split('-').map(Number);
   const [otherTime = 0, otherSequence = 0] = other.split('-').map(Number);
   return time < otherTime || (time === otherTime && sequence < otherSequence);
-}
-
-function pause(clock: Clock, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const finish = () => {
-      cancel();
-      signal.removeEventListener('abort', finish);
-      resolve();
-    };
-    const cancel = clock.after(retryPauseMs, finish);
-    signal.addEventListener('abort', finish);
-  });
 }
