@@ -1,0 +1,108 @@
+import assert from 'node:assert/strict';
+import { after, test } from 'node:test';
+import { connect } from '../../src/client/grpc-client.ts';
+import { isWarmpoolError } from '../../src/domain/errors.ts';
+import {
+  dockerEngineMissing,
+  ensureBaseImage,
+  PrivateDockerEngine,
+  privateEngineMissing,
+  useDockerEngine,
+} from '../support/docker-engine.ts';
+import { RedisServer } from '../support/redis-server.ts';
+import { requirement } from '../support/requirements.ts';
+import { ServiceFolder, TestService } from '../support/service.ts';
+import { untilNoTraces } from '../support/traces.ts';
+import { mainJob, smallPool, untilReady } from './main-job.ts';
+
+const noDocker = dockerEngineMissing() ?? false;
+const noRedis = (await requirement('redis')).skip;
+const engine = noDocker === false ? await useDockerEngine() : null;
+if (engine) await ensureBaseImage(engine.dockerHost);
+const redis = noRedis === false ? await RedisServer.start({ aof: true }) : null;
+after(async () => {
+  await redis?.stop();
+  await engine?.[Symbol.asyncDispose]();
+});
+
+const dockerHost = engine?.dockerHost ?? '';
+const onDocker = { WARMPOOL_RUNTIME: 'docker', DOCKER_HOST: dockerHost };
+const onDockerAndRedis = { ...onDocker, REDIS_URL: redis?.url ?? '' };
+
+mainJob({
+  name: 'docker and the embedded store',
+  skip: noDocker,
+  env: onDocker,
+  runtime: 'docker',
+  dockerHost,
+});
+mainJob({
+  name: 'docker and Redis',
+  skip: noDocker || noRedis,
+  env: onDockerAndRedis,
+  runtime: 'docker',
+  dockerHost,
+});
+
+for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
+  test(`D16 a claimed sandbox outlives ${signal} of its service and is used again after the next start`, {
+    skip: noDocker || noRedis,
+  }, async () => {
+    using folder = new ServiceFolder([smallPool()]);
+    const first = await TestService.start({ pools: [], folder, env: onDockerAndRedis });
+    using before = connect(first.grpc);
+    const { id: sandboxId } = await before.create('base');
+    await before.exec({ sandboxId, argv: ['sh', '-c', 'echo kept > ~/note'] });
+    await first.kill(signal);
+
+    await using second = await TestService.start({ pools: [], folder, env: onDockerAndRedis });
+    using client = connect(second.grpc);
+    const note = await client.exec({ sandboxId, argv: ['cat', '/home/user/note'] });
+    assert.equal(note.stdout.toString(), 'kept\n');
+    await client.delete(sandboxId);
+    await client.scalePool('base', { minReady: 0 });
+    await untilNoTraces(folder, dockerHost);
+  });
+}
+
+test('a pool whose image is missing says so, fails its creates, and fills once the image is there', {
+  skip: noDocker,
+}, async () => {
+  const pools = [smallPool({ template: { runtime: 'docker', image: 'warmpool/not-there' } })];
+  await using service = await TestService.start({ pools, env: onDocker });
+  using client = connect(service.grpc);
+  await assert.rejects(client.create('base'), (error) => {
+    assert.ok(isWarmpoolError(error), String(error));
+    assert.match(error.message, /warmpool\/not-there/);
+    return true;
+  });
+  await service.logged('a sandbox did not boot');
+});
+
+test('Docker gone and back: creates fail clearly in between, then work again without a restart', {
+  skip: privateEngineMissing() ?? false,
+}, async () => {
+  await using own = await PrivateDockerEngine.start();
+  await ensureBaseImage(own.dockerHost);
+  using folder = new ServiceFolder([smallPool({ size: { minReady: 1 } })]);
+  const env = { WARMPOOL_RUNTIME: 'docker', DOCKER_HOST: own.dockerHost };
+  await using service = await TestService.start({ pools: [], folder, env });
+  using client = connect(service.grpc);
+  await untilReady(client, 1);
+  await own.crash();
+  await assert.rejects(
+    async () => {
+      // What was ready may be handed out before its lost link is noticed; it cannot be used either.
+      const { id: sandboxId } = await client.create('base', {}, { deadlineMs: 30_000 });
+      await client.exec({ sandboxId, argv: ['true'], timeoutMs: 5_000 });
+      await client.create('base', {}, { deadlineMs: 30_000 });
+    },
+    (error) => isWarmpoolError(error) && error.code !== 'INTERNAL',
+  );
+  await own.startAgain();
+  await untilReady(client, 1);
+  const { id: sandboxId } = await client.create('base', {}, { deadlineMs: 60_000 });
+  assert.equal((await client.exec({ sandboxId, argv: ['echo', 'back'] })).stdout.toString(), 'back\n');
+  await service.kill('SIGTERM');
+  await untilNoTraces(folder, own.dockerHost);
+});

@@ -1,0 +1,169 @@
+import assert from 'node:assert/strict';
+import { after, describe, test } from 'node:test';
+import { connect } from '../../src/client/grpc-client.ts';
+import { isWarmpoolError } from '../../src/domain/errors.ts';
+import { RedisServer } from '../support/redis-server.ts';
+import { requirement } from '../support/requirements.ts';
+import { ServiceFolder, TestService } from '../support/service.ts';
+import { untilNoTraces } from '../support/traces.ts';
+import { smallPool, untilReady } from './main-job.ts';
+
+const noBubblewrap = (await requirement('bubblewrap')).skip;
+const noRedis = (await requirement('redis')).skip;
+const env = { WARMPOOL_RUNTIME: 'bubblewrap' };
+
+describe('a service on bubblewrap', { skip: noBubblewrap }, () => {
+  test('T10 Redis gone in the middle: UNAVAILABLE with a time to retry, then recovery without a restart and nothing leaked', {
+    skip: noRedis,
+  }, async () => {
+    const redis = await RedisServer.start({ aof: true });
+    after(() => redis.stop());
+    using folder = new ServiceFolder([smallPool()]);
+    await using service = await TestService.start({
+      pools: [],
+      folder,
+      env: { ...env, REDIS_URL: redis.url },
+    });
+    using client = connect(service.grpc);
+    await untilReady(client, 2);
+    const { id: sandboxId } = await client.create('base');
+
+    await redis.kill();
+    await assert.rejects(client.create('base'), (error) => {
+      assert.ok(isWarmpoolError(error), String(error));
+      assert.equal(error.code, 'STORE_UNAVAILABLE');
+      assert.ok((error.details.retryAfterMs ?? 0) > 0);
+      return true;
+    });
+    assert.equal((await fetch(`${service.http}/healthz`)).status, 200);
+    assert.equal((await fetch(`${service.http}/readyz`)).status, 503);
+
+    await redis.restart();
+    await untilServed(async () => void (await client.get(sandboxId)));
+    assert.equal(
+      (await client.exec({ sandboxId, argv: ['echo', 'still here'] })).stdout.toString(),
+      'still here\n',
+    );
+    await untilReady(client, 2);
+    await client.create('base');
+    for await (const { id } of client.list()) await client.delete(id);
+    await client.scalePool('base', { minReady: 0 });
+    await untilNoTraces(folder);
+  });
+
+  test('D19 SIGTERM lets a call in flight finish, refuses new ones, and exits 0', async () => {
+    using folder = new ServiceFolder([smallPool()]);
+    const service = await TestService.start({ pools: [], folder, env });
+    using client = connect(service.grpc);
+    const { id: sandboxId } = await client.create('base');
+    const started: Buffer[] = [];
+    const running = client.execStream(
+      { sandboxId, argv: ['sh', '-c', 'echo up; read line; echo "$line"'] },
+      (_, bytes) => {
+        started.push(bytes);
+      },
+    );
+    await running.started;
+    const exited = service.kill('SIGTERM');
+    await service.logged('draining');
+    using late = connect(service.grpc);
+    await assert.rejects(late.create('base'));
+    await running.writeStdin(Buffer.from('finished\n'));
+    running.endStdin();
+    assert.equal((await running.exited).exitCode, 0);
+    assert.equal(Buffer.concat(started).toString(), 'up\nfinished\n');
+    assert.deepEqual(await exited, { code: 0, signal: null });
+    await untilNoTraces(folder);
+  });
+
+  test('a second SIGTERM ends the process at once, and the next start cleans up', async () => {
+    using folder = new ServiceFolder([smallPool()]);
+    const service = await TestService.start({ pools: [], folder, env });
+    {
+      using client = connect(service.grpc);
+      const { id: sandboxId } = await client.create('base');
+      const running = client.execStream({ sandboxId, argv: ['sleep', '1000'] }, () => {});
+      running.exited.catch(() => {});
+      await running.started;
+      service.process.kill('SIGTERM');
+      await service.logged('draining');
+      assert.deepEqual(await service.kill('SIGTERM'), { code: 143, signal: null });
+    }
+    await using again = await TestService.start({ pools: [], folder, env });
+    using client = connect(again.grpc);
+    await client.scalePool('base', { minReady: 0 });
+    await untilNoTraces(folder);
+  });
+
+  test('SIGHUP reads the pool files again: new ones fill, removed ones empty, a wrong file changes nothing', async () => {
+    using folder = new ServiceFolder([smallPool()]);
+    await using service = await TestService.start({ pools: [], folder, env });
+    using client = connect(service.grpc);
+    await untilReady(client, 2);
+    folder.writePools([{ ...smallPool(), name: 'other' }]);
+    service.process.kill('SIGHUP');
+    await service.logged('pool files read again');
+    assert.deepEqual(
+      (await client.pools()).map((pool) => pool.name),
+      ['other'],
+    );
+    assert.equal((await client.create('other')).template, 'other');
+    await assert.rejects(
+      client.create('base'),
+      (error) => isWarmpoolError(error) && error.code === 'TEMPLATE_NOT_FOUND',
+    );
+
+    folder.writePools([{ name: 'other', size: { minReady: -1 } }]);
+    service.process.kill('SIGHUP');
+    await service.logged('were not read again');
+    assert.equal((await client.create('other')).template, 'other');
+  });
+
+  test('a second service on the same state folder is refused, and the first goes on', async () => {
+    using folder = new ServiceFolder([smallPool()]);
+    await using first = await TestService.start({ pools: [], folder, env });
+    await assert.rejects(
+      TestService.start({ pools: [], folder, env }),
+      /another warmpool service uses the state folder/,
+    );
+    using client = connect(first.grpc);
+    await client.create('base');
+  });
+
+  test('a pool whose readiness check never passes says why and takes no part', async () => {
+    const pools = [smallPool({ template: { ready: { exec: ['false'] } } })];
+    await using service = await TestService.start({ pools, env });
+    using client = connect(service.grpc);
+    await assert.rejects(client.create('base'), (error) => {
+      assert.ok(isWarmpoolError(error) && error.code === 'BOOT_FAILED', String(error));
+      assert.match(error.message, /ready command \["false"\] exited with 1/);
+      return true;
+    });
+    assert.equal((await client.pool('base')).ready, 0);
+  });
+});
+
+test('with no runtime there is a clear error, never a sandbox without isolation', async () => {
+  const nowhere = { WARMPOOL_RUNTIME: 'docker', DOCKER_HOST: 'unix:///nonexistent/docker.sock' };
+  await assert.rejects(
+    TestService.start({ pools: [smallPool()], env: nowhere }),
+    /docker is asked for but cannot be used/,
+  );
+});
+
+test('T2 a missing Redis at start is a clear error', async () => {
+  const nowhere = { REDIS_URL: 'unix:///nonexistent/redis.sock' };
+  await assert.rejects(TestService.start({ pools: [smallPool()], env: nowhere }), /store|redis/i);
+});
+
+/** Repeats while the store is said to be unavailable. */
+async function untilServed(call: () => Promise<void>): Promise<void> {
+  for (;;) {
+    try {
+      await call();
+      return;
+    } catch (error) {
+      if (!isWarmpoolError(error) || error.code !== 'STORE_UNAVAILABLE') throw error;
+    }
+  }
+}

@@ -1,0 +1,179 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { connect } from '../../src/client/grpc-client.ts';
+import { isWarmpoolError } from '../../src/domain/errors.ts';
+import { deferred } from '../../src/guest-link/deferred.ts';
+import { type PoolFile, ServiceFolder, TestService } from '../support/service.ts';
+import { killFromOutside, tracesOf, untilNoTraces } from '../support/traces.ts';
+
+/** One way to run the service: a runtime and a store, both real. */
+export interface Setup {
+  readonly name: string;
+  readonly skip: string | false;
+  readonly env: Readonly<Record<string, string>>;
+  readonly runtime: 'docker' | 'bubblewrap';
+  readonly dockerHost: string | null;
+}
+
+export function smallPool(change: { size?: object; template?: object; lease?: object } = {}): PoolFile {
+  return {
+    name: 'base',
+    template: { resources: { cpu: 1, memoryMb: 128, diskMb: 64, pids: 64 }, ...change.template },
+    size: { minReady: 2, maxReady: 4, maxTotal: 12, ...change.size },
+    lease: { ttl: '5m', ...change.lease },
+  };
+}
+
+/** The main job, end to end, as a client sees it. The same facts must hold whatever carries them. */
+export function mainJob(setup: Setup): void {
+  describe(`on ${setup.name}`, { skip: setup.skip }, () => {
+    test('a client creates, runs a command, keeps alive, deletes; SIGTERM leaves nothing behind', async () => {
+      using folder = new ServiceFolder([smallPool()]);
+      {
+        await using service = await TestService.start({ pools: [], folder, env: setup.env });
+        using client = connect(service.grpc);
+        await untilReady(client, 2);
+
+        const sandbox = await client.create('base', { env: { GREETING: 'hello' }, metadata: { job: '1' } });
+        assert.deepEqual([sandbox.state, sandbox.launch], ['running', 'warm']);
+        const said = await client.exec({
+          sandboxId: sandbox.id,
+          argv: ['sh', '-c', 'echo "$GREETING $(id -un) $(pwd)"; echo oops >&2; exit 3'],
+        });
+        assert.equal(said.stdout.toString(), 'hello user /home/user\n');
+        assert.equal(said.stderr.toString(), 'oops\n');
+        assert.equal(said.exitCode, 3);
+
+        const kept = await client.keepAlive(sandbox.id, 3_600_000);
+        assert.ok((kept.remainingMs ?? 0) > 3_590_000);
+        const listed = [];
+        for await (const each of client.list({ metadata: { job: '1' } })) listed.push(each.id);
+        assert.deepEqual(listed, [sandbox.id]);
+
+        await client.delete(sandbox.id);
+        await assert.rejects(
+          client.get(sandbox.id),
+          (error) => isWarmpoolError(error) && error.code === 'SANDBOX_NOT_FOUND',
+        );
+        assert.notDeepEqual(await tracesOf(folder, setup.dockerHost), []);
+      }
+      await untilNoTraces(folder, setup.dockerHost);
+    });
+
+    test('files written by one command are there for the next, and not in another sandbox', async () => {
+      await using service = await TestService.start({ pools: [smallPool()], env: setup.env });
+      using client = connect(service.grpc);
+      const [one, two] = await Promise.all([client.create('base'), client.create('base')]);
+      const sh = (id: string, script: string) => client.exec({ sandboxId: id, argv: ['sh', '-c', script] });
+      assert.equal((await sh(one.id, 'echo secret > ~/note && cat ~/note')).stdout.toString(), 'secret\n');
+      assert.equal((await sh(one.id, 'cat ~/note')).stdout.toString(), 'secret\n');
+      assert.notEqual((await sh(two.id, 'cat ~/note')).exitCode, 0);
+    });
+
+    test('a sandbox nobody keeps alive ends, and nothing of it is left', async () => {
+      using folder = new ServiceFolder([smallPool({ size: { minReady: 0 } })]);
+      await using service = await TestService.start({ pools: [], folder, env: setup.env });
+      using client = connect(service.grpc);
+      const sandbox = await client.create('base', { timeoutMs: 1_000 });
+      assert.equal(sandbox.launch, 'cold');
+      const stop = new AbortController();
+      for await (const event of client.watch({ id: sandbox.id }, { signal: stop.signal })) {
+        if (event.to !== 'stopped') continue;
+        assert.equal(event.reason, 'lease_expired');
+        stop.abort();
+      }
+      await untilNoTraces(folder, setup.dockerHost);
+    });
+
+    test('20 clients at once on a pool of 2 all get a working sandbox of their own or a clear refusal', async () => {
+      const pools = [smallPool({ size: { maxTotal: 14 } })];
+      await using service = await TestService.start({ pools, env: setup.env });
+      using client = connect(service.grpc);
+      const results = await Promise.allSettled(
+        Array.from({ length: 20 }, async () => {
+          const sandbox = await client.create('base', {}, { deadlineMs: 60_000 });
+          const echoed = await client.exec({ sandboxId: sandbox.id, argv: ['echo', sandbox.id] });
+          assert.equal(echoed.stdout.toString(), `${sandbox.id}\n`);
+          return sandbox.id;
+        }),
+      );
+      const ids = results.filter((each) => each.status === 'fulfilled').map((each) => each.value);
+      const refusals = results.filter((each) => each.status === 'rejected').map((each) => each.reason);
+      assert.equal(new Set(ids).size, ids.length);
+      assert.ok(ids.length >= 10, `only ${ids.length} of 20 were served: ${refusals}`);
+      for (const reason of refusals)
+        assert.ok(isWarmpoolError(reason) && reason.code === 'NO_CAPACITY', String(reason));
+    });
+
+    test('kill -9 of the service and a new start: no orphan container, process, mount or cgroup', async () => {
+      using folder = new ServiceFolder([smallPool()]);
+      const service = await TestService.start({ pools: [], folder, env: setup.env });
+      {
+        using client = connect(service.grpc);
+        await untilReady(client, 2);
+        await client.create('base', { timeoutMs: 2_000 });
+      }
+      await service.kill('SIGKILL');
+      {
+        await using again = await TestService.start({ pools: [], folder, env: setup.env });
+        using client = connect(again.grpc);
+        await untilReady(client, 2);
+        // Whatever was claimed before either lives on until its lease ends, or is gone already: then only the pool is left.
+        await client.scalePool('base', { minReady: 0 });
+        await untilNoTraces(folder, setup.dockerHost);
+      }
+    });
+
+    test('the guest cannot be killed from inside; killed from outside, its sandbox fails and the pool goes on', async () => {
+      using folder = new ServiceFolder([smallPool({ size: { minReady: 0 } })]);
+      await using service = await TestService.start({ pools: [], folder, env: setup.env });
+      using client = connect(service.grpc);
+      const { id: sandboxId } = await client.create('base');
+      await client.exec({ sandboxId, argv: ['sh', '-c', 'kill -9 1; kill -9 -1'] });
+      assert.equal((await client.exec({ sandboxId, argv: ['echo', 'alive'] })).stdout.toString(), 'alive\n');
+
+      const stop = new AbortController();
+      const states: string[] = [];
+      const watchIsOn = deferred<void>();
+      const watching = (async () => {
+        const filter = { id: sandboxId, onReady: () => watchIsOn.resolve() };
+        for await (const event of client.watch(filter, { signal: stop.signal })) {
+          states.push(event.to);
+          if (event.to === 'failed') stop.abort();
+        }
+      })();
+      await watchIsOn.promise;
+      await killFromOutside(folder, setup.dockerHost);
+      await watching;
+      assert.deepEqual(states, ['failed']);
+      assert.match((await client.get(sandboxId)).failure, /link to the guest was lost/);
+      assert.equal((await client.create('base')).launch, 'cold');
+    });
+
+    test('command errors are told apart', async () => {
+      await using service = await TestService.start({ pools: [smallPool()], env: setup.env });
+      using client = connect(service.grpc);
+      const { id: sandboxId } = await client.create('base');
+      const codeOf = (command: object) =>
+        client.exec({ sandboxId, argv: ['true'], ...command }).then(
+          () => 'none',
+          (error: unknown) => (isWarmpoolError(error) ? error.code : String(error)),
+        );
+      assert.equal(await codeOf({ argv: ['no-such-command'] }), 'COMMAND_NOT_FOUND');
+      assert.equal(await codeOf({ argv: ['/etc/passwd'] }), 'COMMAND_NOT_EXECUTABLE');
+      assert.equal(await codeOf({ cwd: '/no/such/folder' }), 'CWD_INVALID');
+      assert.equal(await codeOf({ user: 'nobody-knows' }), 'USER_UNKNOWN');
+      const late = await client.exec({ sandboxId, argv: ['sleep', '100'], timeoutMs: 100 });
+      assert.ok(late.timedOut);
+    });
+  });
+}
+
+/** Settles when the pool has so many ready sandboxes. */
+export async function untilReady(client: ReturnType<typeof connect>, ready: number): Promise<void> {
+  for (;;) {
+    const pool = await client.pool('base');
+    if (pool.ready >= ready) return;
+    await new Promise<void>((resolve) => setImmediate(resolve));
+  }
+}

@@ -1,0 +1,94 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import Docker from 'dockerode';
+import type { ServiceFolder } from './service.ts';
+
+/**
+ * What a service has on this host right now: the mounts below its folder, the processes and control groups that carry
+ * its node id, and its containers. Read from the kernel and the engine, not from the service.
+ */
+export async function tracesOf(folder: ServiceFolder, dockerHost: string | null = null): Promise<string[]> {
+  const traces: string[] = [];
+  for (const line of readFileSync('/proc/self/mounts', 'utf8').split('\n')) {
+    if (line.includes(folder.path)) traces.push(`mount ${line}`);
+  }
+  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
+    const groups = readQuietly(`/proc/${pid}/cgroup`);
+    const state = / \(.*\) (\S)/.exec(readQuietly(`/proc/${pid}/stat`))?.[1];
+    if (groups.includes(folder.nodeId) && state !== 'Z') {
+      traces.push(`process ${pid} ${readQuietly(`/proc/${pid}/cmdline`).replaceAll('\0', ' ')}`);
+    }
+  }
+  traces.push(...groupsOf('/sys/fs/cgroup', folder.nodeId));
+  if (dockerHost !== null) {
+    for (const container of await containersOf(engineAt(dockerHost), folder)) {
+      traces.push(`container ${container.Names.join()} ${container.State}`);
+    }
+  }
+  return traces;
+}
+
+/** Ends every sandbox of a service behind its back, as the kernel or an operator might. */
+export async function killFromOutside(folder: ServiceFolder, dockerHost: string | null): Promise<void> {
+  if (dockerHost === null) {
+    for (const trace of await tracesOf(folder)) {
+      const pid = /^process (\d+)/.exec(trace)?.[1];
+      if (pid !== undefined) process.kill(Number(pid), 'SIGKILL');
+    }
+    return;
+  }
+  const engine = engineAt(dockerHost);
+  for (const { Id } of await containersOf(engine, folder)) await engine.getContainer(Id).kill();
+}
+
+/** Looks until there is no trace left, or gives up after 30 s with what there is (I6). */
+export async function untilNoTraces(folder: ServiceFolder, dockerHost: string | null = null): Promise<void> {
+  const endMs = performance.now() + 30_000;
+  for (;;) {
+    const traces = await tracesOf(folder, dockerHost);
+    if (traces.length === 0) return;
+    if (performance.now() > endMs) throw new Error(`left behind:\n${traces.join('\n')}`);
+    await new Promise<void>((resolve) => setImmediate(resolve));
+  }
+}
+
+function engineAt(dockerHost: string): Docker {
+  return new Docker({ host: '', socketPath: dockerHost.slice('unix://'.length) });
+}
+
+function containersOf(engine: Docker, folder: ServiceFolder) {
+  return engine.listContainers({ all: true, filters: { label: [`warmpool.node=${folder.nodeId}`] } });
+}
+
+function groupsOf(folder: string, nodeId: string): string[] {
+  const found: string[] = [];
+  for (const name of listQuietly(folder)) {
+    const path = join(folder, name);
+    if (name.includes(nodeId)) found.push(...sandboxGroups(path));
+    else if (path.split('/').length < 8) found.push(...groupsOf(path, nodeId));
+  }
+  return found;
+}
+
+/** The node's own group may stay; a sandbox's must not. */
+function sandboxGroups(nodeGroup: string): string[] {
+  return listQuietly(nodeGroup).map((name) => `cgroup ${join(nodeGroup, name)}`);
+}
+
+function listQuietly(folder: string): string[] {
+  try {
+    return readdirSync(folder, { withFileTypes: true })
+      .filter((entry) => entry.isDirectory())
+      .map((entry) => entry.name);
+  } catch {
+    return [];
+  }
+}
+
+function readQuietly(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
+  }
+}
