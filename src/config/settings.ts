@@ -91,12 +91,11 @@ export function isSetting(name: string): name is Setting {
 export const foreignVariables =
   /^WARMPOOL_(ADDRESS|SERVER|API_KEY|PROVISION|REQUIRE|TEST_\w+|BENCH_\w+|SERVICE_(HOST|PORT)\w*|PORT|PORT_\d\w*)$/;
 
-/** As ioredis takes it: a URL, or the path of a unix socket. */
+/** As the Redis store takes it: always a URL; the path of a unix socket becomes one. */
 function parseRedisUrl(text: string): string | null {
-  if (text.startsWith('/') && !text.startsWith('//')) return text;
+  if (text.startsWith('/') && !text.startsWith('//')) return `unix://${text}`;
   if (!URL.canParse(text)) return null;
   const url = new URL(text);
-  if (url.protocol === 'unix:' && url.host === '' && url.pathname.length > 1)
-    return url.pathname + url.search;
+  if (url.protocol === 'unix:' && url.host === '' && url.pathname.length > 1) return text;
   return (url.protocol === 'redis:' || url.protocol === 'rediss:') && url.hostname !== '' ? text : null;
 }

@@ -225,8 +225,8 @@ for (const host of ['127.0.0.1', '127.9.9.9', 'localhost', '[::1]']) {
 for (const [text, taken] of [
   ['redis://127.0.0.1:6379', 'redis://127.0.0.1:6379'],
   ['rediss://user:pw@redis.example.org:6380/2', 'rediss://user:pw@redis.example.org:6380/2'],
-  ['/run/redis.sock', '/run/redis.sock'],
-  ['unix:///run/redis.sock', '/run/redis.sock'],
+  ['/run/redis.sock', 'unix:///run/redis.sock'],
+  ['unix:///run/redis.sock', 'unix:///run/redis.sock'],
 ] as const) {
   test(`takes ${text} as a Redis`, () => assert.equal(load({ REDIS_URL: text }).redisUrl, taken));
 }
