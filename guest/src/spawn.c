@@ -25,8 +25,12 @@ struct child_plan {
   struct spawn_result *result; /* Written by the child, read by the guest once the child is gone. */
 };
 
+static struct spawn_result refusal(enum spawn_failure failure, const char *step, int error_number) {
+  return (struct spawn_result){.failure = failure, .error_number = error_number, .step = step};
+}
+
 static bool step_failed(const struct child_plan *plan, enum spawn_failure failure, const char *step, int error_number) {
-  *plan->result = (struct spawn_result){.failure = failure, .error_number = error_number, .step = step};
+  *plan->result = refusal(failure, step, error_number);
   return false;
 }
 
@@ -105,36 +109,37 @@ static const char *path_of(char *const *env) {
   return "";
 }
 
-/* Tries one file. Returns only when it did not start; true when a search should go on, with `found` set when there is a
- * file of that name. */
-static bool try_file(const struct child_plan *plan, const char *file, bool *found) {
+/* Tries one file; returns only when it did not start. True when that settles it; false when a search should go on, with
+ * `outcome` changed when there is a file of that name. */
+static bool try_file(const struct child_plan *plan, const char *file, struct spawn_result *outcome) {
   execve(file, plan->request->argv, plan->request->env);
   int error_number = errno;
   switch (error_number) {
     case ENOENT: /* Also when the file is there and its interpreter is not. */
     case EACCES:
-      if (access(file, F_OK) == 0) {
-        *found = true;
-        step_failed(plan, SPAWN_NOT_EXECUTABLE, error_number == ENOENT ? "interpreter" : "exec", error_number);
-      }
-      return true;
-    case ENOTDIR: return true;
+      if (access(file, F_OK) == 0)
+        *outcome = refusal(SPAWN_NOT_EXECUTABLE, error_number == ENOENT ? "interpreter" : "exec", error_number);
+      return false;
+    case ENOTDIR: return false;
     case ENOEXEC:
     case EISDIR:
-    case ELIBBAD: return step_failed(plan, SPAWN_NOT_EXECUTABLE, "exec", error_number);
-    default: return step_failed(plan, classify(error_number, SPAWN_SYSTEM_ERROR), "exec", error_number);
+    case ELIBBAD: *outcome = refusal(SPAWN_NOT_EXECUTABLE, "exec", error_number); return true;
+    default: *outcome = refusal(classify(error_number, SPAWN_SYSTEM_ERROR), "exec", error_number); return true;
   }
 }
 
-static void search_and_exec(const struct child_plan *plan) {
+/* Returns only when nothing could be started. What is found on the way must not be written down before that: the guest
+ * would take a process that runs for one that failed. */
+static struct spawn_result search_and_exec(const struct child_plan *plan) {
   const char *command = plan->request->argv[0];
-  bool found = false;
+  struct spawn_result outcome = refusal(SPAWN_NOT_FOUND, "exec", ENOENT);
   if (strchr(command, '/') != NULL) {
-    if (!try_file(plan, command, &found) || found) return;
-    bool denied = errno == EACCES;
-    step_failed(plan, denied ? SPAWN_NOT_EXECUTABLE : SPAWN_NOT_FOUND, "exec", denied ? EACCES : ENOENT);
-    return;
+    try_file(plan, command, &outcome);
+    /* A folder on the way may not be searched: whether the file exists is not known, that it cannot be run is. */
+    if (outcome.failure == SPAWN_NOT_FOUND && errno == EACCES) return refusal(SPAWN_NOT_EXECUTABLE, "exec", EACCES);
+    return outcome;
   }
+  outcome.step = "PATH search";
   char file[PATH_BYTES_MAX];
   size_t command_bytes = strlen(command);
   const char *folder = path_of(plan->request->env);
@@ -146,11 +151,11 @@ static void search_and_exec(const struct child_plan *plan) {
       size_t prefix_bytes = folder_bytes;
       if (folder_bytes > 0) file[prefix_bytes++] = '/';
       memcpy(file + prefix_bytes, command, command_bytes + 1);
-      if (!try_file(plan, file, &found)) return;
+      if (try_file(plan, file, &outcome)) break;
     }
     folder += folder_bytes + (folder[folder_bytes] == ':');
   }
-  if (!found) step_failed(plan, SPAWN_NOT_FOUND, "PATH search", ENOENT);
+  return outcome;
 }
 
 static int run_child(void *argument) {
@@ -161,7 +166,7 @@ static int run_child(void *argument) {
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
-    search_and_exec(plan);
+    *plan->result = search_and_exec(plan);
   }
   _exit(127);
 }

@@ -27,7 +27,12 @@ describe('the C parts of the guest', () => {
     if (!hasClang()) return context.skip('needs clang');
     const folder = mkdtempSync(join(tmpdir(), 'warmpool-fuzz-'));
     try {
-      const options = [`-max_total_time=${fuzzSeconds}`, '-max_len=4096', '-verbosity=0', '-print_final_stats=0'];
+      const options = [
+        `-max_total_time=${fuzzSeconds}`,
+        '-max_len=4096',
+        '-verbosity=0',
+        '-print_final_stats=0',
+      ];
       runProgram(buildFuzzer({ libFuzzer: true }), [...options, `-artifact_prefix=${folder}/`]);
     } finally {
       rmSync(folder, { recursive: true, force: true });
