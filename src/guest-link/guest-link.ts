@@ -122,7 +122,7 @@ export class GuestLink implements Guest, AsyncDisposable {
     }
     const payload = encodeExecStart(command);
     if ('error' in payload) {
-      throw invalidRequest([{ field: 'argv', description: `argv and env together: ${payload.error}` }]);
+      throw invalidRequest([{ field: 'argv', description: `the command cannot be sent: ${payload.error}` }]);
     }
     const id = this.#nextChannel();
     const channel = new ExecChannel(

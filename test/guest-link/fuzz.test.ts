@@ -14,10 +14,11 @@ import { fuzzSeed, Random } from './random.ts';
 import { encodeAll, exitFrame, openScripted, type SentFrame, welcomeFrame } from './scripted-guest.ts';
 
 /** Each test stops at whichever comes first, so that a busy machine runs fewer rounds rather than longer. */
-const budgetMs = 1_200;
-const linkRounds = 3_000;
-const decoderFrames = 100_000;
-const mapRounds = 100_000;
+const budgetMs = Number(process.env.FUZZ_BUDGET_MS ?? 1_200);
+const scale = Math.max(1, budgetMs / 1_200);
+const linkRounds = 3_000 * scale;
+const decoderFrames = 100_000 * scale;
+const mapRounds = 100_000 * scale;
 
 const corpus = corpusOf(readVectors());
 

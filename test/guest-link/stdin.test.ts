@@ -1,0 +1,96 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { messageTypes } from '../../protocol/message-types.ts';
+import { encodeCredit, parseExecSignal } from '../../protocol/messages.ts';
+import { openScripted } from './scripted-guest.ts';
+import { assertAlive, command, discard, running } from './scripted-link.ts';
+
+const { Credit, ExecSignal, ExecStdin, ExecStdinEof } = messageTypes;
+
+describe('stdin', () => {
+  it('waits for credit, in frames of at most 65,536 bytes, and ends behind its last byte', async () => {
+    const { guest, link } = await openScripted({}, { window: 100_000 });
+    const { process, channel } = await running(guest, link);
+    const bytes = Buffer.from(Array.from({ length: 150_000 }, (_, index) => index % 251));
+    let settled = false;
+    const written = process.writeStdin(bytes).then(() => {
+      settled = true;
+    });
+    process.endStdin();
+    const received = [(await guest.next(ExecStdin.code)).payload, (await guest.next(ExecStdin.code)).payload];
+    assert.deepEqual(
+      received.map((payload) => payload.length),
+      [65_536, 34_464],
+    );
+    await nextTurn();
+    assert.equal(guest.unread.length, 0);
+    assert.equal(settled, false);
+    guest.send({ type: Credit.code, channel, payload: encodeCredit(60_000) });
+    await written;
+    received.push((await guest.next(ExecStdin.code)).payload);
+    assert.equal(Buffer.compare(Buffer.concat(received), bytes), 0);
+    await guest.next(ExecStdinEof.code);
+    await assert.rejects(process.writeStdin(Buffer.from('late')), { code: 'INVALID_REQUEST' });
+    link.close();
+  });
+
+  it('of several processes takes turns', async () => {
+    const { guest, link } = await openScripted();
+    const fat = await running(guest, link);
+    const thin = await running(guest, link);
+    const all = [fat.process.writeStdin(Buffer.alloc(200_000)), thin.process.writeStdin(Buffer.from('x'))];
+    await Promise.all(all);
+    assert.deepEqual(
+      guest.unread.map(({ channel }) => channel),
+      [fat.channel, thin.channel, fat.channel, fat.channel, fat.channel],
+    );
+    link.close();
+  });
+
+  it('waits while the transport is full; control frames do not', async () => {
+    const { guest, link } = await openScripted();
+    const { process, channel } = await running(guest, link);
+    guest.stall();
+    await process.writeStdin(Buffer.alloc(100_000));
+    let settled = false;
+    const second = process.writeStdin(Buffer.from('second')).then(() => {
+      settled = true;
+    });
+    process.signal(15);
+    await nextTurn();
+    assert.equal(settled, false);
+    const queuedBytes = guest.transport.writableLength;
+    guest.resume();
+    await second;
+    assert.ok(queuedBytes > 100_000, 'the signal was handed to the transport behind the first write');
+    const kinds = guest.unread.map(({ type }) => type);
+    assert.deepEqual(kinds, [ExecStdin.code, ExecStdin.code, ExecSignal.code, ExecStdin.code]);
+    assert.deepEqual(parseExecSignal(guest.unread[2]?.payload ?? Buffer.alloc(0)), { value: 15 });
+    assert.equal(guest.unread[3]?.channel, channel);
+    link.close();
+  });
+
+  it('that nobody reads any more counts as written', async () => {
+    const { guest, link } = await openScripted({}, { window: 10 });
+    const { process, channel } = await running(guest, link);
+    const written = process.writeStdin(Buffer.alloc(100));
+    guest.exit(channel);
+    await written;
+    await process.exited;
+    await process.writeStdin(Buffer.from('later'));
+    process.endStdin();
+    process.signal(9);
+    process.release(1);
+    await assertAlive(guest, link);
+    link.close();
+  });
+
+  it('is refused for a command that was started without', async () => {
+    const { guest, link } = await openScripted();
+    const started = link.spawn(command({ stdin: false }), discard);
+    await guest.acknowledge();
+    await assert.rejects((await started).writeStdin(Buffer.from('x')), { code: 'INVALID_REQUEST' });
+    link.close();
+  });
+});
