@@ -2,7 +2,6 @@ import { join } from 'node:path';
 import { Allocator } from './allocator/allocator.ts';
 import { Placement } from './allocator/placement.ts';
 import { Reaper } from './allocator/reaper.ts';
-import { ApiKeys } from './auth/api-keys.ts';
 import { ClosingStack } from './closing-stack.ts';
 import type { Config } from './config/config.ts';
 import { diffPools } from './config/diff-pools.ts';
@@ -143,7 +142,7 @@ async function start(config: Config, log: Log, started: ClosingStack): Promise<S
   const http = started.use(await startHttpServer({ metrics, readiness }, { listen: config.httpListen }));
   const grpc = started.use(
     await startGrpcServer(
-      { allocator, keys: new ApiKeys(config.apiKeys), log },
+      { allocator, keys: config.apiKeys, log },
       { listen: config.grpcListen },
     ),
   );
