@@ -1,3 +1,4 @@
+import picocolors from 'picocolors';
 import { pino } from 'pino';
 import type { Log } from './log.ts';
 import { prettyLines } from './pretty-lines.ts';
@@ -22,7 +23,8 @@ export interface Logger extends Log {
  */
 export function createLogger(options: LoggerOptions): Logger {
   const out = options.out ?? standardOutput();
-  const pretty = options.pretty ?? (options.out === undefined && process.stdout.isTTY === true);
+  const isTerminal = options.out === undefined && process.stdout.isTTY === true;
+  const pretty = options.pretty ?? isTerminal;
   return new PinoLogger(
     pino(
       {
@@ -33,7 +35,9 @@ export function createLogger(options: LoggerOptions): Logger {
         // Errors are made safe with the other fields; pino's own serializer would print everything they carry.
         serializers: { err: (error: unknown) => error },
       },
-      pretty ? prettyLines(out) : { write: (line: string) => void out.write(line) },
+      pretty
+        ? prettyLines(out, { colors: isTerminal && picocolors.isColorSupported })
+        : { write: (line: string) => void out.write(line) },
     ),
   );
 }

@@ -1,23 +1,29 @@
 import { Writable } from 'node:stream';
 import picocolors from 'picocolors';
 
+type Colors = ReturnType<typeof picocolors.createColors>;
+
 /**
  * Log lines for a person at a terminal: `12:03:04.123 info  pool is full  pool=base ready=8`. Reads pino's JSON lines.
  * It exists so that the service needs no second logging package for its only human reader.
  */
-export function prettyLines(out: { write(text: string): unknown }): Writable {
+export function prettyLines(
+  out: { write(text: string): unknown },
+  options: { readonly colors: boolean },
+): Writable {
+  const colors = picocolors.createColors(options.colors);
   return new Writable({
     decodeStrings: false,
     write(chunk: string | Buffer, _encoding, done) {
       for (const line of chunk.toString().split('\n')) {
-        if (line !== '') out.write(`${prettyLine(line)}\n`);
+        if (line !== '') out.write(`${prettyLine(line, colors)}\n`);
       }
       done();
     },
   });
 }
 
-export function prettyLine(json: string): string {
+function prettyLine(json: string, colors: Colors): string {
   let record: Record<string, unknown>;
   try {
     record = JSON.parse(json) as Record<string, unknown>;
@@ -27,23 +33,23 @@ export function prettyLine(json: string): string {
   const { level, time, msg, ...fields } = record;
   const clock =
     typeof time === 'string' ? new Date(time).toTimeString().slice(0, 8) + time.slice(19, 23) : '';
-  const details = Object.entries(fields).flatMap(([name, value]) => describeField(name, value));
-  return [picocolors.dim(clock), paintLevel(String(level)), String(msg ?? ''), details.join(' ')]
+  const details = Object.entries(fields).flatMap(([name, value]) => describeField(name, value, colors));
+  return [colors.dim(clock), paintLevel(String(level), colors), String(msg ?? ''), details.join(' ')]
     .filter((part) => part !== '')
     .join(' ');
 }
 
-function describeField(name: string, value: unknown): string[] {
+function describeField(name: string, value: unknown, colors: Colors): string[] {
   if (isErrorFields(value)) {
-    const cause = isErrorFields(value.cause) ? describeField('cause', value.cause) : [];
-    const stack = (value.stack ?? []).map((frame) => `\n    ${picocolors.dim(frame)}`).join('');
-    return [`${picocolors.dim(`${name}=`)}${JSON.stringify(value.message)}`, ...cause, stack].filter(
+    const cause = isErrorFields(value.cause) ? describeField('cause', value.cause, colors) : [];
+    const stack = (value.stack ?? []).map((frame) => `\n    ${colors.dim(frame)}`).join('');
+    return [`${colors.dim(`${name}=`)}${JSON.stringify(value.message)}`, ...cause, stack].filter(
       (part) => part !== '',
     );
   }
   // Quoted as soon as there is anything a terminal might obey or a reader might misread.
   const text = typeof value === 'string' && /^[\w./:@-]+$/.test(value) ? value : JSON.stringify(value);
-  return [`${picocolors.dim(`${name}=`)}${text}`];
+  return [`${colors.dim(`${name}=`)}${text}`];
 }
 
 interface ErrorFields {
@@ -56,10 +62,10 @@ function isErrorFields(value: unknown): value is ErrorFields {
   return typeof value === 'object' && value !== null && 'type' in value && 'message' in value;
 }
 
-function paintLevel(level: string): string {
+function paintLevel(level: string, colors: Colors): string {
   const padded = level.padEnd(5);
-  if (level === 'error' || level === 'fatal') return picocolors.red(padded);
-  if (level === 'warn') return picocolors.yellow(padded);
-  if (level === 'info') return picocolors.green(padded);
-  return picocolors.dim(padded);
+  if (level === 'error' || level === 'fatal') return colors.red(padded);
+  if (level === 'warn') return colors.yellow(padded);
+  if (level === 'info') return colors.green(padded);
+  return colors.dim(padded);
 }

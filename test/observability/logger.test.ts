@@ -46,12 +46,9 @@ for (const text of hostile) {
         { name: text, [text]: 'as a name', deep: [{ text }], err: new Error(text, { cause: text }) },
         'message',
       );
-      const written = lines
-        .join('')
-        .replaceAll(/\n {4}(?:\u001b\[2m)?at /g, '')
-        .replaceAll(/\u001b\[\d+m/g, '');
+      // The frames of an error's stack are on lines of their own, for people only.
+      const written = lines.join('').replaceAll(/\n {4}at /g, '');
       assert.equal(written.trimEnd().split(/[\r\n\u2028\u2029]/).length, 1);
-      // biome's own rule is against control characters in patterns; these are the very thing looked for.
       const obeyed = [...written.trimEnd()].filter((c) => isObeyed(c.codePointAt(0) ?? 0));
       assert.deepEqual(obeyed, []);
     }
@@ -163,7 +160,7 @@ test('a line for people has the time, the level, the message and the fields', ()
   const { log, lines } = capture({ pretty: true });
   log.with({ pool: 'base' }).warn({ why: 'two words', ready: 3 }, 'pool is low');
   assert.match(
-    (lines[0] ?? '').replaceAll(/\u001b\[\d+m/g, ''),
+    lines[0] ?? '',
     /^\d\d:\d\d:\d\d\.\d{3} warn {2}pool is low pool=base why="two words" ready=3\n$/,
   );
 });
