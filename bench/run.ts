@@ -1,0 +1,70 @@
+import { parseOptions, usage } from './options.ts';
+import type { Outcome } from './outcome.ts';
+import { describeMachine, machineSentence } from './report/machine.ts';
+import { type Result, storeResult, writeReadmeTable } from './report/results.ts';
+import { renderOutcomes } from './report/table.ts';
+import { type Bench, PartMissing, type Subject, skipped } from './subject.ts';
+import { createOnHit } from './subjects/create-on-hit.ts';
+
+/** In the order of GATES.md. */
+const subjects: readonly Subject[] = [createOnHit];
+/** Runs only when it is named: it has no gates and takes its time. */
+const onlyWhenNamed = new Set(['micro']);
+
+async function main(): Promise<void> {
+  const ids = subjects.flatMap((subject) => [subject.id, ...(subject.with ?? [])]);
+  const options = parseOptions(process.argv.slice(2), ids);
+  const stop = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => stop.abort(new Error(`stopped by ${signal}`)));
+  }
+  const progress = (sentence: string) => process.stderr.write(`  ${sentence}\n`);
+  const bench: Bench = { options, signal: stop.signal, progress };
+
+  const machine = await describeMachine();
+  const outcomes: Outcome[] = [];
+  for (const subject of subjects) {
+    const names = [subject.id, ...(subject.with ?? [])];
+    const isChosen = options.only
+      ? names.some((name) => options.only?.has(name))
+      : !onlyWhenNamed.has(subject.id);
+    if (!isChosen) continue;
+    stop.signal.throwIfAborted();
+    progress(`${names.join(', ')} …`);
+    outcomes.push(...(await outcomesOf(subject, bench)));
+  }
+
+  const command = ['npm run bench --', ...process.argv.slice(2).filter((word) => word !== '--write-readme')];
+  const at = new Date().toISOString();
+  const result: Result = { at, command: command.join(' '), machine, outcomes };
+  const path = await storeResult(result);
+  const text = renderOutcomes(outcomes);
+  if (options.writeReadme) {
+    const from = `\`${result.command}\`, ${at.slice(0, 10)}, ${machineSentence(machine)}`;
+    await writeReadmeTable(`\n${from}\n\n${text}\n`);
+  }
+  process.stdout.write(
+    options.json ? `${JSON.stringify(result)}\n` : `\n${machineSentence(machine)}\n\n${text}\n\n`,
+  );
+  progress(`stored in ${path}`);
+}
+
+async function outcomesOf(subject: Subject, bench: Bench): Promise<readonly Outcome[]> {
+  try {
+    return await subject.run(bench);
+  } catch (error) {
+    if (error instanceof PartMissing) return [skipped(subject.id, 'this host', error.message)];
+    throw error;
+  }
+}
+
+try {
+  await main();
+} catch (error) {
+  const message = error instanceof Error ? error.message : String(error);
+  const isUsage = error instanceof Error && /^--|Unknown option/.test(error.message);
+  process.stderr.write(
+    isUsage ? `${message}\n\n${usage}\n` : `bench: ${(error as Error).stack ?? message}\n`,
+  );
+  process.exitCode = isUsage ? 2 : 1;
+}
