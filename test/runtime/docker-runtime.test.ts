@@ -1,7 +1,23 @@
 import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { dockerEngineMissing, type TestEngine, useDockerEngine } from '../support/docker-engine.ts';
-import { DockerSandboxes, run } from '../support/docker-sandboxes.ts';
+import { SystemClock } from '../../src/domain/clock.ts';
+import { type ErrorCode, isWarmpoolError } from '../../src/domain/errors.ts';
+import { newSandboxId } from '../../src/domain/ids.ts';
+import type { TemplateSpec } from '../../src/domain/pool-spec.ts';
+import { DockerRuntime } from '../../src/runtime/docker/docker-runtime.ts';
+import {
+  dockerEngineMissing,
+  ensureTinyImage,
+  type TestEngine,
+  tinyImage,
+  useDockerEngine,
+} from '../support/docker-engine.ts';
+import { compileHello, importTinyImage } from '../support/docker-images.ts';
+import { DockerSandboxes, openLink, run, shell, template } from '../support/docker-sandboxes.ts';
 
 describe('sandboxes in a Docker engine', { skip: dockerEngineMissing() ?? false }, () => {
   let engine: TestEngine;
@@ -10,11 +26,32 @@ describe('sandboxes in a Docker engine', { skip: dockerEngineMissing() ?? false 
   before(async () => {
     engine = await useDockerEngine();
     sandboxes = await DockerSandboxes.onBaseImage(engine.dockerHost);
+    await ensureTinyImage(engine.dockerHost);
   });
 
   after(async () => {
     await sandboxes?.[Symbol.asyncDispose]();
     await engine?.[Symbol.asyncDispose]();
+  });
+
+  const request = (spec: TemplateSpec = template(), sandboxId = newSandboxId(0)) => ({
+    sandboxId,
+    pool: 'test',
+    storeId: 'store-1',
+    template: spec,
+  });
+
+  /** A runtime whose guest is this file instead. */
+  const runtimeWithGuest = (guestPath: string) => {
+    const deps = { clock: new SystemClock(), warn: () => undefined };
+    return new DockerRuntime(deps, { dockerHost: engine.dockerHost, nodeId: sandboxes.nodeId, guestPath });
+  };
+
+  test('the engine is usable, with its versions and what it cannot enforce', async () => {
+    const report = await sandboxes.runtime.inspectHost();
+    assert.ok(report.usable);
+    assert.match(report.versions.docker ?? '', /^\d+\.\d+/);
+    assert.ok(report.warnings.every((sentence) => sentence.length > 20));
   });
 
   test('a sandbox boots, answers Hello, and runs a command as its user', async () => {
@@ -26,4 +63,312 @@ describe('sandboxes in a Docker engine', { skip: dockerEngineMissing() ?? false 
     assert.equal(stdout, 'user\n/home/user\nx\n');
     await sandboxes.runtime.destroy(id);
   });
+
+  test('a list has every container of this node, half-made ones too, and none of another node', async () => {
+    const { id } = await sandboxes.boot();
+    const halfMade = newSandboxId(0);
+    await sandboxes.docker.createContainer({
+      name: `warmpool-${halfMade}`,
+      Image: tinyImage,
+      Cmd: ['/hello'],
+      Labels: { 'warmpool.sandbox': halfMade, 'warmpool.node': sandboxes.nodeId },
+    });
+    const listed = await sandboxes.runtime.list();
+    const booted = listed.find((object) => object.sandboxId === id);
+    assert.equal(booted?.running, true);
+    assert.equal(booted?.storeId, 'store-1');
+    assert.ok((booted?.ageMs ?? -1) >= 0 && (booted?.ageMs ?? 0) < 30_000);
+    const unfinished = listed.find((object) => object.sandboxId === halfMade);
+    assert.equal(unfinished?.running, false);
+    assert.equal(unfinished?.storeId, null);
+    await using stranger = new DockerSandboxes(engine.dockerHost);
+    assert.deepEqual(await stranger.runtime.list(), []);
+    await sandboxes.runtime.destroy(id);
+    await sandboxes.runtime.destroy(halfMade);
+  });
+
+  test('half a frame of a node that died does not spoil the next link, and its processes are gone', async () => {
+    const { transport } = await sandboxes.runtime.boot(request(), AbortSignal.timeout(60_000));
+    const [{ sandboxId = '' } = {}] = (await sandboxes.runtime.list()).filter((object) => object.running);
+    const first = await openLink(transport, false);
+    const sleeper = await first.spawn(
+      { argv: ['sleep', '1000'], env: { PATH: '/bin' }, cwd: '/', user: 'user', stdin: false, timeoutMs: 0 },
+      { onOutput: () => undefined },
+    );
+    // The start of a frame that claims 4,096 bytes of payload.
+    transport.write(Buffer.from('57504c31000010002000000005000000050102', 'hex'));
+    first.close();
+    await assert.rejects(sleeper.exited);
+
+    await using laterNode = sandboxes.newRuntime();
+    const adopted = await laterNode.adopt(sandboxId);
+    assert.equal(adopted.resync, true);
+    const link = await openLink(adopted.transport, adopted.resync);
+    assert.equal(await shell(link, 'pgrep -c sleep || true'), '0\n');
+    await sandboxes.runtime.destroy(sandboxId);
+  });
+
+  test('a container that is killed from outside ends the link and is listed as not running', async () => {
+    const { id, link } = await sandboxes.boot();
+    await sandboxes.container(id).kill();
+    await link.closed;
+    const [object] = (await sandboxes.runtime.list()).filter(({ sandboxId }) => sandboxId === id);
+    assert.equal(object?.running, false);
+    await assert.rejects(sandboxes.runtime.adopt(id), hasCode('SANDBOX_FAILED'));
+    await sandboxes.runtime.destroy(id);
+  });
+
+  test('a missing image is said with what to run, and leaves nothing', async () => {
+    const missing = template({ image: 'warmpool/base-of-nowhere' });
+    await assert.rejects(sandboxes.runtime.prepare(missing), (error) => {
+      assert.ok(isWarmpoolError(error));
+      assert.equal(error.code, 'IMAGE_MISSING');
+      assert.match(error.message, /npm run image:base/);
+      return true;
+    });
+    await assert.rejects(
+      sandboxes.runtime.boot(request(missing), new AbortController().signal),
+      hasCode('IMAGE_MISSING'),
+    );
+    await assert.rejects(
+      sandboxes.runtime.prepare(template({ image: 'example.org/a:b' })),
+      /docker pull example\.org\/a:b/,
+    );
+    assert.deepEqual(await sandboxes.runtime.list(), []);
+  });
+
+  test('an OCI runtime the engine does not have is refused when the template is prepared', async () => {
+    await assert.rejects(sandboxes.runtime.prepare(template({ ociRuntime: 'kata' })), (error) => {
+      assert.ok(isWarmpoolError(error));
+      assert.equal(error.code, 'UNSUPPORTED');
+      assert.match(error.message, /"kata"; it has .*runc/);
+      return true;
+    });
+  });
+
+  test('a boot that is aborted at any moment leaves nothing', async () => {
+    for (const delayMs of [0, 5, 20, 50, 100, 150]) {
+      const abort = new AbortController();
+      const booting = sandboxes.runtime.boot(request(), abort.signal);
+      setTimeout(() => abort.abort(), delayMs);
+      await booting.then(
+        ({ transport }) => transport.destroy(),
+        (error: unknown) => assert.ok(isWarmpoolError(error) && error.code === 'CANCELLED', String(error)),
+      );
+      for (const { sandboxId, running } of await sandboxes.runtime.list()) {
+        assert.ok(running, 'the abort came too late');
+        await sandboxes.runtime.destroy(sandboxId);
+      }
+    }
+    const aborted = AbortSignal.abort();
+    await assert.rejects(sandboxes.runtime.boot(request(), aborted), hasCode('CANCELLED'));
+    assert.deepEqual(await sandboxes.runtime.list(), []);
+  });
+
+  test('a boot that the engine refuses fails with its reason, and leaves nothing', async () => {
+    const tooSmall = template({ resources: { memoryMb: 1 } });
+    await assert.rejects(sandboxes.runtime.boot(request(tooSmall), AbortSignal.timeout(60_000)), (error) => {
+      assert.ok(isWarmpoolError(error) && error.cause instanceof Error);
+      assert.equal(error.code, 'BOOT_FAILED');
+      assert.match(error.message, /memory/i);
+      return true;
+    });
+    assert.deepEqual(await sandboxes.runtime.list(), []);
+  });
+
+  test('a guest that cannot run ends the link with the reason from its stderr', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'warmpool-guest-'));
+    try {
+      const broken = join(folder, 'guest');
+      await writeFile(broken, 'this is no program');
+      await using runtime = runtimeWithGuest(broken);
+      const boot = request();
+      // Where the OCI runtime notices by itself, the boot fails; where the program is only found out later, the link.
+      const opening = runtime
+        .boot(boot, AbortSignal.timeout(60_000))
+        .then(({ transport, resync }) => openLink(transport, resync));
+      await assert.rejects(opening, /exec format error/);
+      await runtime.destroy(boot.sandboxId);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+
+  test('a guest that ends at once ends the link, not the process that waits for it', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'warmpool-guest-'));
+    try {
+      const hello = join(folder, 'guest');
+      await writeFile(hello, await compileHello());
+      await using runtime = runtimeWithGuest(hello);
+      const boot = request();
+      const { transport, resync } = await runtime.boot(boot, AbortSignal.timeout(60_000));
+      await assert.rejects(openLink(transport, resync), hasCode('GUEST_UNREACHABLE'));
+      await runtime.destroy(boot.sandboxId);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+
+  test('a missing guest is a reason not to use the engine, and an error that says how to build it', async () => {
+    await using runtime = runtimeWithGuest('/nowhere/guest');
+    const report = await runtime.inspectHost();
+    assert.ok(!report.usable && /build\.mjs/.test(report.reason));
+    await assert.rejects(runtime.prepare(template()), /node guest\/build\.mjs/);
+  });
+
+  test('booting an id again replaces what a lost answer left behind', async () => {
+    const { id } = await sandboxes.boot();
+    const { link } = await sandboxes.boot(template(), id);
+    assert.equal(await shell(link, 'echo again'), 'again\n');
+    assert.equal((await sandboxes.runtime.list()).length, 1);
+    await sandboxes.runtime.destroy(id);
+  });
+
+  test('destroying leaves no container, process, cgroup, mount or volume, and can be repeated', async () => {
+    const { id, link } = await sandboxes.boot();
+    await link.spawn(
+      {
+        argv: ['bash', '-c', 'setsid sleep 1000 & exec sleep 1000'],
+        env: { PATH: '/bin' },
+        cwd: '/',
+        user: 'user',
+        stdin: false,
+        timeoutMs: 0,
+      },
+      { onOutput: () => undefined },
+    );
+    const { Id, State } = await sandboxes.container(id).inspect();
+    assert.ok(existsSync(`/proc/${State.Pid}`));
+    const members = cgroupMembers(State.Pid);
+    assert.ok(members.length >= 1);
+    await Promise.all([1, 2, 3].map(() => sandboxes.runtime.destroy(id)));
+    assert.deepEqual(
+      members.filter((pid) => existsSync(`/proc/${pid}`)),
+      [],
+    );
+    assert.ok(!readFileSync('/proc/self/mountinfo', 'utf8').includes(Id));
+    await link.closed;
+    await sandboxes.runtime.destroy(id);
+    await sandboxes.runtime.destroy(newSandboxId(0));
+    const { Volumes } = await sandboxes.docker.listVolumes();
+    assert.deepEqual(Volumes ?? [], []);
+  });
+
+  test('an image of one static program works as a template', async () => {
+    const { id, link } = await sandboxes.boot(template({ image: tinyImage, user: '', cwd: '/' }));
+    const { exit, stdout } = await run(link, ['/hello'], { user: '' });
+    assert.equal(exit.exitCode, 0);
+    assert.equal(stdout, 'hello\n');
+    await sandboxes.runtime.destroy(id);
+  });
+
+  test("an image's own user, folder, entry point, health check and volumes change nothing", async () => {
+    const image = 'warmpool/test-odd';
+    await importTinyImage(engine.dockerHost, image, [
+      'USER 12345',
+      'WORKDIR /proc/self/fd/7',
+      'ENTRYPOINT ["/hello"]',
+      'HEALTHCHECK --interval=1s CMD /hello',
+      'VOLUME /data',
+      'LABEL warmpool.node=stranger',
+    ]);
+    const { id, link } = await sandboxes.boot(template({ image, user: '' }));
+    assert.equal((await run(link, ['/hello'], { user: '', cwd: '/data' })).stdout, 'hello\n');
+    const { Config, State, Mounts } = await sandboxes.container(id).inspect();
+    assert.equal(Config.Labels['warmpool.node'], sandboxes.nodeId);
+    assert.equal(Config.WorkingDir, '/');
+    assert.equal(State.Health, undefined);
+    assert.deepEqual(Mounts, []);
+    assert.deepEqual((await sandboxes.docker.listVolumes()).Volumes ?? [], []);
+    await sandboxes.runtime.destroy(id);
+    await sandboxes.docker.getImage(image).remove({ force: true });
+  });
+
+  test('ten sandboxes boot at the same time', async () => {
+    const booted = await Promise.all(Array.from({ length: 10 }, () => sandboxes.boot()));
+    const outputs = await Promise.all(
+      booted.map(({ id, link }) => shell(link, `echo ${id}; cat /etc/hostname`)),
+    );
+    for (const [index, { id }] of booted.entries()) assert.equal(outputs[index], `${id}\n${id}\n`);
+    assert.equal((await sandboxes.runtime.list()).length, 10);
+    await Promise.all(booted.map(({ id }) => sandboxes.runtime.destroy(id)));
+    assert.deepEqual(await sandboxes.runtime.list(), []);
+  });
+
+  test('preparing at the same time makes one image, and one that was removed is made again', async () => {
+    await importTinyImage(engine.dockerHost, 'warmpool/test-once', ['LABEL once=1']);
+    const spec = template({ image: 'warmpool/test-once', user: '' });
+    const prepared = async () =>
+      (await sandboxes.docker.listImages({ filters: { reference: ['warmpool/prepared'] } })).map(
+        ({ Id }) => Id,
+      );
+    const before = new Set(await prepared());
+    await Promise.all([1, 2, 3, 4].map(() => sandboxes.runtime.prepare(spec)));
+    const made = (await prepared()).filter((id) => !before.has(id));
+    assert.equal(made.length, 1);
+    await sandboxes.docker.getImage(made[0] ?? '').remove({ force: true });
+    const { id } = await sandboxes.boot(spec);
+    await sandboxes.runtime.destroy(id);
+    const again = (await prepared()).filter((image) => !before.has(image));
+    assert.equal(again.length, 1);
+    await sandboxes.docker.getImage(again[0] ?? '').remove({ force: true });
+    await sandboxes.docker.getImage('warmpool/test-once').remove({ force: true });
+  });
+
+  test('a process that takes too much memory is killed, and the sandbox lives', async () => {
+    const { id, link } = await sandboxes.boot(template({ resources: { memoryMb: 128 } }));
+    const { exit } = await run(link, ['python3', '-c', 'b = bytearray(256 << 20)']);
+    assert.equal(exit.signal, 9);
+    assert.equal(await shell(link, 'echo alive'), 'alive\n');
+    await sandboxes.runtime.destroy(id);
+  });
+
+  test('a fork bomb stops at the limit, and a neighbour does not notice', async () => {
+    const { id, link } = await sandboxes.boot(template({ resources: { pids: 32 } }));
+    const forkBomb = [
+      'import os, time',
+      'forked = 0',
+      'try:',
+      '  while forked < 1000:',
+      '    if os.fork() == 0: time.sleep(1000)',
+      '    forked += 1',
+      'except BlockingIOError: print(forked)',
+    ].join('\n');
+    const { stdout } = await run(link, ['python3', '-c', forkBomb]);
+    assert.ok(Number(stdout) > 8 && Number(stdout) < 32, stdout);
+    assert.ok(cgroupMembers((await sandboxes.container(id).inspect()).State.Pid).length <= 32);
+    await sandboxes.runtime.destroy(id);
+    const { link: neighbour, id: neighbourId } = await sandboxes.boot();
+    assert.equal(await shell(neighbour, 'echo alive'), 'alive\n');
+    await sandboxes.runtime.destroy(neighbourId);
+  });
+
+  test('more cores than the host has are no error', async () => {
+    const { id } = await sandboxes.boot(template({ resources: { cpu: 512 } }));
+    await sandboxes.runtime.destroy(id);
+  });
+
+  test('D16 closing the runtime detaches and leaves the sandboxes running', async () => {
+    const runtime = sandboxes.newRuntime();
+    const boot = request();
+    const { transport } = await runtime.boot(boot, AbortSignal.timeout(60_000));
+    const link = await openLink(transport, false);
+    await runtime[Symbol.asyncDispose]();
+    await link.closed;
+    const [object] = await sandboxes.runtime.list();
+    assert.equal(object?.sandboxId, boot.sandboxId);
+    assert.equal(object?.running, true);
+    await sandboxes.runtime.destroy(boot.sandboxId);
+  });
 });
+
+function cgroupMembers(pid: number): readonly number[] {
+  const path = /:pids:(.*)$/m.exec(readFileSync(`/proc/${pid}/cgroup`, 'utf8'))?.[1];
+  if (path === undefined) return [pid];
+  const procs = readFileSync(join('/sys/fs/cgroup/pids', path, 'cgroup.procs'), 'utf8');
+  return procs.trim().split('\n').map(Number);
+}
+
+function hasCode(code: ErrorCode): (error: unknown) => boolean {
+  return (error) => isWarmpoolError(error) && error.code === code;
+}

@@ -28,14 +28,21 @@ export async function ensureBaseImage(dockerHost: string): Promise<void> {
 }
 
 export async function ensureTinyImage(dockerHost: string): Promise<void> {
-  await ensureImage(dockerHost, tinyImage, async () => {
-    const archive = pack();
-    archive.entry({ name: 'hello', mode: 0o755 }, await compileHello());
-    archive.finalize();
-    const tarball = Readable.from(await buffer(archive));
-    const output = await clientOf(dockerHost).importImage(tarball, { repo: tinyImage, tag: 'latest' });
-    await buffer(output);
-  });
+  await ensureImage(dockerHost, tinyImage, () => importTinyImage(dockerHost, tinyImage, []));
+}
+
+/** The tiny image under another name, with instructions of a Dockerfile applied. */
+export async function importTinyImage(
+  dockerHost: string,
+  image: string,
+  changes: readonly string[],
+): Promise<void> {
+  const archive = pack();
+  archive.entry({ name: 'hello', mode: 0o755 }, await compileHello());
+  archive.finalize();
+  const tarball = Readable.from(await buffer(archive));
+  const options = { repo: image, tag: 'latest', changes: [...changes] };
+  await buffer(await clientOf(dockerHost).importImage(tarball, options));
 }
 
 /** A client for what a test does to an engine behind the runtime's back. */
@@ -56,7 +63,7 @@ async function hasImage(dockerHost: string, image: string): Promise<boolean> {
   return found.length > 0;
 }
 
-async function compileHello(): Promise<Buffer> {
+export async function compileHello(): Promise<Buffer> {
   const folder = await mkdtemp(join(tmpdir(), 'warmpool-hello-'));
   try {
     const program = join(folder, 'hello');

@@ -1,5 +1,6 @@
 import { access } from 'node:fs/promises';
 import { Socket } from 'node:net';
+import { setTimeout as pause } from 'node:timers/promises';
 import type Docker from 'dockerode';
 import type { Clock } from '../../domain/clock.ts';
 import { isWarmpoolError, WarmpoolError } from '../../domain/errors.ts';
@@ -168,7 +169,8 @@ export class DockerRuntime implements SandboxRuntime {
     const container = this.#container(sandboxId);
     let lastError: unknown = new Error('the container is still there');
     for (let attempt = 0; attempt < removeAttemptsMax; attempt += 1) {
-      if (attempt > 0) await this.#pause(removePauseMs * attempt);
+      // Not the clock's timer: that one does not keep the process alive, and a removal under way must.
+      if (attempt > 0) await pause(removePauseMs * attempt);
       try {
         await container.remove({ force: true, v: true });
       } catch (error) {
@@ -309,12 +311,6 @@ export class DockerRuntime implements SandboxRuntime {
 
   #container(sandboxId: string): Docker.Container {
     return this.#docker.getContainer(containerName(sandboxId));
-  }
-
-  async #pause(delayMs: number): Promise<void> {
-    await new Promise<void>((resolve) => {
-      this.#clock.after(delayMs, resolve);
-    });
   }
 }
 
