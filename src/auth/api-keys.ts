@@ -1,6 +1,5 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { Principal } from '../allocator/api.ts';
-import type { ApiKeyEntry } from '../config/config.ts';
 import { WarmpoolError } from '../domain/errors.ts';
 import { type Scope, scopes } from '../domain/scopes.ts';
 
@@ -15,7 +14,7 @@ import { type Scope, scopes } from '../domain/scopes.ts';
 export class ApiKeys {
   readonly #byHash: ReadonlyMap<string, KnownKey>;
 
-  constructor(entries: readonly ApiKeyEntry[]) {
+  constructor(entries: readonly KeyEntry[]) {
     this.#byHash = new Map(entries.map((entry) => [entry.sha256.toLowerCase(), knownKey(entry)]));
   }
 
@@ -39,6 +38,13 @@ export class ApiKeys {
     }
     return known.principal;
   }
+}
+
+/** A key as it is configured: known only by its SHA-256, in hex. */
+export interface KeyEntry {
+  readonly tenant: string;
+  readonly sha256: string;
+  readonly scopes: readonly string[];
 }
 
 /** A new key for its owner, and what the service is configured with in its place. */
@@ -67,7 +73,7 @@ const anybody: Principal = { tenant: 'default', scopes: new Set(scopes) };
 /** Far above any key of ours: hashing is bounded whatever a caller sends. */
 const keyCharactersMax = 256;
 
-function knownKey(entry: ApiKeyEntry): KnownKey {
+function knownKey(entry: KeyEntry): KnownKey {
   const named = new Set(scopes.filter((scope) => entry.scopes.includes(scope)));
   return { digest: Buffer.from(entry.sha256, 'hex'), principal: { tenant: entry.tenant, scopes: named } };
 }

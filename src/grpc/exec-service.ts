@@ -7,8 +7,8 @@ import { unary } from './unary-call.ts';
 
 export function execService(edge: Edge): ExecServiceHandlers {
   return {
-    Exec: unary(edge, 'exec', async (principal, wire, signal) => {
-      return formatExecResult(await edge.allocator.exec(principal, parseExecRequest(wire), signal));
+    Exec: unary(edge, 'exec', async (principal, wire, call) => {
+      return formatExecResult(await edge.allocator.exec(principal, parseExecRequest(wire), call.signal));
     }),
     ExecStream: execStream(edge),
   };

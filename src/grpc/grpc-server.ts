@@ -3,7 +3,7 @@ import { Server, ServerCredentials, type ServerOptions } from '@grpc/grpc-js';
 import { ReflectionService } from '@grpc/reflection';
 import { HealthImplementation } from 'grpc-health-check';
 import type { AllocatorApi } from '../allocator/api.ts';
-import type { ApiKeys } from '../auth/api-keys.ts';
+import { ApiKeys, type KeyEntry } from '../auth/api-keys.ts';
 import type { Log } from '../observability/log.ts';
 import { ActiveCalls } from './active-calls.ts';
 import type { Edge } from './edge.ts';
@@ -20,7 +20,7 @@ const concurrentStreamsMax = 1_000;
 export interface GrpcServerDeps {
   readonly allocator: AllocatorApi;
   /** None: every caller is the tenant `default`; the configuration then allows loopback only. */
-  readonly keys: ApiKeys;
+  readonly keys: readonly KeyEntry[];
   readonly log?: Log;
 }
 
@@ -45,7 +45,7 @@ export interface GrpcServerOptions {
 export async function startGrpcServer(deps: GrpcServerDeps, options: GrpcServerOptions): Promise<GrpcServer> {
   const edge: Edge = {
     allocator: deps.allocator,
-    keys: deps.keys,
+    keys: new ApiKeys(deps.keys),
     calls: new ActiveCalls(),
     log: deps.log ?? silent,
   };

@@ -10,8 +10,8 @@ import { watchSandboxes } from './watch-sandboxes.ts';
 export function sandboxService(edge: Edge): SandboxServiceHandlers {
   const { allocator } = edge;
   return {
-    CreateSandbox: unary(edge, 'createSandbox', async (principal, wire, signal) => {
-      const created = await allocator.createSandbox(principal, parseCreateRequest(wire), signal);
+    CreateSandbox: unary(edge, 'createSandbox', async (principal, wire, call) => {
+      const created = await allocator.createSandbox(principal, parseCreateRequest(wire), call.signal);
       return { sandbox: formatSandbox(created.record), repeated: created.repeated };
     }),
     GetSandbox: unary(edge, 'getSandbox', async (principal, wire) => {
@@ -21,8 +21,8 @@ export function sandboxService(edge: Edge): SandboxServiceHandlers {
       const page = await allocator.listSandboxes(principal, parseListRequest(wire));
       return { sandboxes: page.records.map(formatSandbox), nextPageToken: page.nextPageToken ?? '' };
     }),
-    DeleteSandbox: unary(edge, 'deleteSandbox', async (principal, wire, signal) => {
-      await allocator.deleteSandbox(principal, requiredId(wire), signal);
+    DeleteSandbox: unary(edge, 'deleteSandbox', async (principal, wire, call) => {
+      await allocator.deleteSandbox(principal, requiredId(wire), call.signal);
       return {};
     }),
     KeepAlive: unary(edge, 'keepAlive', async (principal, wire) => {

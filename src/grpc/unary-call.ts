@@ -8,17 +8,22 @@ import { formatError } from './format-error.ts';
 /** A unary call whose client set no deadline gets this one (A11): nothing runs for ever because someone forgot. */
 export const defaultDeadlineMs = 30_000;
 
+export interface CallSignal {
+  /** Aborts when nobody waits for the answer any more. */
+  readonly signal: AbortSignal;
+}
+
 /** Wraps one use of the allocator as a unary method: who calls, deadline, cancellation and errors are the same for all. */
 export function unary<Request, Response>(
   edge: Edge,
   operation: Operation,
-  use: (principal: Principal, request: Request, signal: AbortSignal) => Promise<Response>,
+  use: (principal: Principal, request: Request, call: CallSignal) => Promise<Response>,
 ): handleUnaryCall<Request, Response> {
   return (call, respond) => {
     const running = new UnaryCall(edge, call, respond);
     let answer: Promise<Response>;
     try {
-      answer = use(admit(edge, call.metadata, operation), call.request, running.signal);
+      answer = use(admit(edge, call.metadata, operation), call.request, running);
     } catch (error) {
       running.fail(error);
       return;
@@ -31,10 +36,10 @@ export function unary<Request, Response>(
 }
 
 /** One call on its way. It is answered once; what comes after that (a late result, an abort) changes nothing. */
-class UnaryCall<Request, Response> {
+class UnaryCall<Request, Response> implements CallSignal {
   readonly #edge: Edge;
   readonly #respond: sendUnaryData<Response>;
-  readonly #abort = new AbortController();
+  #abort: AbortController | undefined;
   #timer: NodeJS.Timeout | undefined;
   #answered = false;
 
@@ -49,7 +54,9 @@ class UnaryCall<Request, Response> {
     }
   }
 
+  /** Made when it is asked for: it costs more than the rest of this class, and most calls do not look. */
   get signal(): AbortSignal {
+    this.#abort ??= new AbortController();
     return this.#abort.signal;
   }
 
@@ -74,13 +81,13 @@ class UnaryCall<Request, Response> {
       `not done within the ${defaultDeadlineMs / 1_000} s that a call without a deadline gets`,
     );
     this.fail(error);
-    this.#abort.abort(error);
+    this.#abort?.abort(error);
   }
 
   #over(): void {
     this.#edge.calls.end();
     if (!this.#answer()) return;
     // Unanswered: the client's own deadline passed, it cancelled, or its connection is gone.
-    this.#abort.abort(new WarmpoolError('CANCELLED', 'the call was cancelled, or its deadline passed'));
+    this.#abort?.abort(new WarmpoolError('CANCELLED', 'the call was cancelled, or its deadline passed'));
   }
 }

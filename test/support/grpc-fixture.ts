@@ -1,7 +1,6 @@
 import { after } from 'node:test';
-import { ApiKeys } from '../../src/auth/api-keys.ts';
+import type { KeyEntry } from '../../src/auth/api-keys.ts';
 import { connect, type WarmpoolClient } from '../../src/client/grpc-client.ts';
-import type { ApiKeyEntry } from '../../src/config/config.ts';
 import { type GrpcServer, startGrpcServer } from '../../src/grpc/grpc-server.ts';
 import type { Log } from '../../src/observability/log.ts';
 import { FakeAllocator } from './fake-allocator.ts';
@@ -16,15 +15,12 @@ export interface GrpcFixture {
   connect(apiKey?: string): WarmpoolClient;
 }
 
-export async function grpcFixture(keys: readonly ApiKeyEntry[] = []): Promise<GrpcFixture> {
+export async function grpcFixture(keys: readonly KeyEntry[] = []): Promise<GrpcFixture> {
   const allocator = new FakeAllocator();
   const logged: { fields: object; message: string }[] = [];
   const write = (fields: object, message: string) => void logged.push({ fields, message });
   const log: Log = { debug: write, info: write, warn: write, error: write };
-  const server = await startGrpcServer(
-    { allocator, keys: new ApiKeys(keys), log },
-    { listen: { host: '127.0.0.1', port: 0 } },
-  );
+  const server = await startGrpcServer({ allocator, keys, log }, { listen: { host: '127.0.0.1', port: 0 } });
   const address = `${server.address.host}:${server.address.port}`;
   const clients: WarmpoolClient[] = [];
   const connectTo = (apiKey?: string) => {
