@@ -1,0 +1,350 @@
+import { createHash } from 'node:crypto';
+import { rm, rmdir } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import type { Clock } from '../../domain/clock.ts';
+import { assertThat, isWarmpoolError, WarmpoolError } from '../../domain/errors.ts';
+import type { TemplateSpec } from '../../domain/pool-spec.ts';
+import { packageRoot } from '../../package-root.ts';
+import type {
+  BootedSandbox,
+  BootRequest,
+  HostReport,
+  RuntimeObject,
+  SandboxRuntime,
+} from '../sandbox-runtime.ts';
+import { BwrapProcess, processName } from './bwrap-process.ts';
+import { type BubblewrapHost, type HostInspection, inspectBubblewrapHost } from './host-inspection.ts';
+import { killAll, processesNamed, processesOfUid } from './host-processes.ts';
+import { HostUids } from './host-uids.ts';
+import { TemplatePreparer } from './prepared-template.ts';
+import { isSandboxName, SandboxFolders } from './sandbox-folders.ts';
+
+export interface BubblewrapRuntimeDeps {
+  readonly clock: Clock;
+  /** Takes one sentence about something that went wrong without failing a call. */
+  readonly warn: (sentence: string) => void;
+}
+
+export interface BubblewrapRuntimeOptions {
+  readonly stateFolder: string;
+  readonly nodeId: string;
+  /** The guest agent's binary on this host. */
+  readonly guestPath: string;
+  /** Where bwrap is looked for. Default: where distributions put it. */
+  readonly bwrapPaths?: readonly string[];
+}
+
+/** A sandbox this process boots or has booted. */
+interface LiveSandbox {
+  readonly abort: AbortController;
+  process: BwrapProcess | null;
+  hostUid: number | null;
+  /** Both its processes are in its control group: killing the group is then the end of all of it. */
+  admitted: boolean;
+  running: boolean;
+  /** Settles with the boot's own steps; the clean-up after a failure is not part of it. */
+  steps: Promise<unknown>;
+}
+
+/**
+ * Sandboxes as processes in namespaces of their own, made by bubblewrap without any daemon. What one consists of, in the
+ * order it is made; it is taken apart in the opposite order:
+ *
+ *   folder (the anchor, D14) ─▶ host uid ─▶ note ─▶ control group ─▶ processes, held ─▶ released
+ *
+ * Mounts, hosts' files and network are inside the namespaces and end with the processes. A sandbox ends with this process
+ * (`survivesNode` is false, D16): its stdin and stdout are the link and cannot be opened again. Everything that an earlier
+ * process of the same state folder left is dead weight; `list` finds it and `destroy` removes it.
+ *
+ * HARDENING.md, section 4, has the rows (B1 … B16) and their reasons.
+ */
+export class BubblewrapRuntime implements SandboxRuntime {
+  readonly name = 'bubblewrap';
+  readonly survivesNode = false;
+  readonly #clock: Clock;
+  readonly #warn: (sentence: string) => void;
+  readonly #options: BubblewrapRuntimeOptions;
+  readonly #folder: string;
+  readonly #nodeKey: string;
+  readonly #folders: SandboxFolders;
+  readonly #uids = new HostUids();
+  readonly #templates: TemplatePreparer;
+  readonly #sandboxes = new Map<string, LiveSandbox>();
+  readonly #removals = new Map<string, Promise<void>>();
+  readonly #startedAtMs: number;
+  #inspection: Promise<HostInspection> | null = null;
+  #swept: Promise<void> | null = null;
+
+  constructor(deps: BubblewrapRuntimeDeps, options: BubblewrapRuntimeOptions) {
+    this.#clock = deps.clock;
+    this.#warn = deps.warn;
+    this.#options = options;
+    this.#folder = join(options.stateFolder, 'bubblewrap');
+    this.#nodeKey = createHash('sha256')
+      .update(`${options.stateFolder}\0${options.nodeId}`)
+      .digest('hex')
+      .slice(0, 16);
+    this.#folders = new SandboxFolders(join(this.#folder, 'sandboxes'));
+    this.#templates = new TemplatePreparer([options.stateFolder, packageRoot()]);
+    this.#startedAtMs = deps.clock.wallMs();
+  }
+
+  /** Ends with a boot of a throw-away sandbox: only that shows whether this kernel allows all that is needed. */
+  async inspectHost(): Promise<HostReport> {
+    const inspection = await this.#inspect();
+    if (!inspection.usable) return inspection;
+    try {
+      const sandboxId = `probe${process.pid}x${this.#clock.wallMs()}`;
+      const { transport } = await this.boot(
+        { sandboxId, pool: '', storeId: '', template: probeTemplate },
+        AbortSignal.timeout(probeMsMax),
+      );
+      transport.destroy();
+      await this.destroy(sandboxId);
+    } catch (error) {
+      const said = error instanceof Error ? error.message : String(error);
+      return { usable: false, reason: `a first sandbox could not be booted: ${said}` };
+    }
+    return { usable: true, versions: inspection.versions, warnings: inspection.warnings };
+  }
+
+  async prepare(template: TemplateSpec): Promise<void> {
+    await this.#templates.prepare(template, await this.#host());
+  }
+
+  async boot(request: BootRequest, signal: AbortSignal): Promise<BootedSandbox> {
+    const { sandboxId } = request;
+    assertThat(isSandboxName(sandboxId), 'a sandbox id is safe as the name of a folder');
+    assertThat(!this.#sandboxes.has(sandboxId), 'a sandbox id is booted once');
+    const abort = new AbortController();
+    const sandbox: LiveSandbox = {
+      abort,
+      process: null,
+      hostUid: null,
+      admitted: false,
+      running: false,
+      steps: Promise.resolve(),
+    };
+    this.#sandboxes.set(sandboxId, sandbox);
+    const steps = this.#bootSteps(request, sandbox, AbortSignal.any([signal, abort.signal]));
+    sandbox.steps = steps;
+    try {
+      return { transport: (await steps).transport, resync: false };
+    } catch (error) {
+      await this.#destroyFailedBoot(sandboxId);
+      if (signal.aborted || abort.signal.aborted)
+        throw new WarmpoolError('CANCELLED', 'bubblewrap: the boot was aborted', {}, { cause: error });
+      throw asBootError(error);
+    }
+  }
+
+  async adopt(sandboxId: string): Promise<BootedSandbox> {
+    throw new WarmpoolError(
+      'UNSUPPORTED',
+      `bubblewrap: sandbox ${sandboxId} ended with the process that booted it`,
+    );
+  }
+
+  async list(): Promise<readonly RuntimeObject[]> {
+    const { cgroups } = await this.#host();
+    this.#swept ??= this.#uids.sweep();
+    await this.#swept;
+    const [found, groups] = await Promise.all([this.#folders.list(), cgroups.list()]);
+    const known = new Set(found.map(({ sandboxId }) => sandboxId));
+    // A group without a folder: somebody removed the state folder by hand, before this process started.
+    const bare = groups
+      .filter((sandboxId) => !known.has(sandboxId) && !this.#sandboxes.has(sandboxId))
+      .map((sandboxId) => ({ sandboxId, note: null, madeAtMs: this.#startedAtMs }));
+    const nowMs = this.#clock.wallMs();
+    return Promise.all(
+      [...found, ...bare].map(async ({ sandboxId, note, madeAtMs }) => ({
+        sandboxId,
+        storeId: note?.storeId ?? null,
+        running: await this.#isRunning(sandboxId, note?.hostUid ?? null),
+        ageMs: Math.max(0, nowMs - madeAtMs),
+      })),
+    );
+  }
+
+  destroy(sandboxId: string): Promise<void> {
+    assertThat(isSandboxName(sandboxId), 'a sandbox id is safe as the name of a folder');
+    let removal = this.#removals.get(sandboxId);
+    if (removal === undefined) {
+      removal = this.#remove(sandboxId).finally(() => this.#removals.delete(sandboxId));
+      this.#removals.set(sandboxId, removal);
+    }
+    return removal;
+  }
+
+  /** Ends every sandbox of this process and removes what it made for all of them. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([...this.#sandboxes.keys()].map((sandboxId) => this.destroy(sandboxId)));
+    await this.#templates.removeAll();
+    const inspection = await this.#inspection;
+    if (!inspection?.usable) return;
+    const { cgroups, guestPath, reachableFolder } = inspection.host;
+    await cgroups.removeFolder();
+    await this.#folders.removeFolder();
+    await rm(guestPath, { force: true });
+    // What an earlier process left keeps them.
+    for (const folder of [reachableFolder, this.#folder]) await rmdir(folder).catch(() => undefined);
+    if (reachableFolder !== this.#folder) await rmdir(dirname(reachableFolder)).catch(() => undefined);
+  }
+
+  async #bootSteps(
+    { sandboxId, storeId, template }: BootRequest,
+    sandbox: LiveSandbox,
+    signal: AbortSignal,
+  ): Promise<BwrapProcess> {
+    signal.throwIfAborted();
+    const host = await this.#host();
+    const prepared = await this.#templates.prepare(template, host);
+    signal.throwIfAborted();
+    await this.#folders.make(sandboxId);
+    const noted = async () => {
+      if (host.lendsUids) sandbox.hostUid = await this.#uids.lend(this.#folders.path(sandboxId));
+      await this.#folders.write(sandboxId, { storeId, hostUid: sandbox.hostUid });
+    };
+    await allSettledOrThrow([noted(), host.cgroups.create(sandboxId, groupResources(template))]);
+    signal.throwIfAborted();
+    const started = BwrapProcess.start({
+      bwrapPath: host.bwrapPath,
+      sandboxId,
+      argumentsPath: prepared.argumentsPath,
+      hostUid: sandbox.hostUid,
+    });
+    sandbox.process = started;
+    const kill = () => void started.kill();
+    signal.addEventListener('abort', kill, { once: true });
+    try {
+      await this.#admit(started, sandboxId, host);
+      sandbox.admitted = host.cgroups.version !== 'none';
+      signal.throwIfAborted();
+      await started.release();
+      signal.throwIfAborted();
+    } finally {
+      signal.removeEventListener('abort', kill);
+    }
+    sandbox.running = true;
+    void started.ended.then(() => {
+      sandbox.running = false;
+    });
+    return started;
+  }
+
+  /** The outer process first: it may then be that the inner one is born in the group. */
+  async #admit(started: BwrapProcess, sandboxId: string, { cgroups }: BubblewrapHost): Promise<void> {
+    const { outerPid } = started;
+    const outerAdmitted = outerPid === undefined ? undefined : cgroups.admit(sandboxId, outerPid);
+    // Should bubblewrap fail at once, its own words say more than a process that could not be moved.
+    const [inner, outer] = await Promise.allSettled([started.innerPid(), outerAdmitted]);
+    if (inner.status === 'rejected') throw inner.reason;
+    if (outer.status === 'rejected') throw outer.reason;
+    await cgroups.admit(sandboxId, inner.value);
+  }
+
+  /** Every step is fine when its object is already gone, so it can be tried again after failing anywhere. */
+  async #remove(sandboxId: string): Promise<void> {
+    const inspection = await this.#inspect();
+    if (!inspection.usable) {
+      // Nothing was ever made here.
+      this.#sandboxes.delete(sandboxId);
+      return;
+    }
+    const { cgroups } = inspection.host;
+    const live = this.#sandboxes.get(sandboxId);
+    live?.abort.abort();
+    await live?.steps.catch(() => undefined);
+    await live?.process?.kill();
+    await cgroups.kill(sandboxId);
+    const folder = this.#folders.path(sandboxId);
+    const note = live ?? (await this.#folders.read(sandboxId));
+    const uids = note?.hostUid != null ? [note.hostUid] : live ? [] : await this.#uids.lentTo(folder);
+    if (live === undefined ? await this.#folders.exists(sandboxId) : live.process !== null && !live.admitted)
+      await killByIdentity(sandboxId, uids);
+    await cgroups.remove(sandboxId);
+    for (const uid of uids) await this.#uids.giveBack(uid, folder);
+    await this.#folders.remove(sandboxId);
+    this.#sandboxes.delete(sandboxId);
+  }
+
+  /** The failure that is reported is the boot's own; what cannot be removed now is found by `list` later (D13). */
+  async #destroyFailedBoot(sandboxId: string): Promise<void> {
+    try {
+      await this.destroy(sandboxId);
+    } catch (error) {
+      const said = error instanceof Error ? error.message : String(error);
+      this.#warn(`bubblewrap: sandbox ${sandboxId} failed to boot and could not be removed yet: ${said}`);
+    }
+  }
+
+  async #isRunning(sandboxId: string, hostUid: number | null): Promise<boolean> {
+    const live = this.#sandboxes.get(sandboxId);
+    if (live !== undefined) return live.running;
+    const { cgroups } = await this.#host();
+    if (await cgroups.isPopulated(sandboxId)) return true;
+    const processes = hostUid === null ? processesNamed(processName(sandboxId)) : processesOfUid(hostUid);
+    return (await processes).length > 0;
+  }
+
+  #inspect(): Promise<HostInspection> {
+    this.#inspection ??= inspectBubblewrapHost({
+      folder: this.#folder,
+      nodeKey: this.#nodeKey,
+      guestPath: this.#options.guestPath,
+      bwrapPaths: this.#options.bwrapPaths ?? bwrapPathsDefault,
+    });
+    return this.#inspection;
+  }
+
+  async #host(): Promise<BubblewrapHost> {
+    const inspection = await this.#inspect();
+    if (inspection.usable) return inspection.host;
+    throw new WarmpoolError('RUNTIME_UNAVAILABLE', `bubblewrap: ${inspection.reason}`);
+  }
+}
+
+/** What a crash left may have processes in no control group yet; its uid, or else its name, tells them. */
+async function killByIdentity(sandboxId: string, uids: readonly number[]): Promise<void> {
+  const sentence = `the processes of sandbox ${sandboxId} do not die`;
+  for (const uid of uids) await killAll(() => processesOfUid(uid), sentence);
+  if (uids.length === 0) await killAll(() => processesNamed(processName(sandboxId)), sentence);
+}
+
+/** Waits for all of them, also after one has failed: clean-up must not run beside a step that still makes things. */
+async function allSettledOrThrow(steps: readonly Promise<unknown>[]): Promise<void> {
+  for (const result of await Promise.allSettled(steps)) if (result.status === 'rejected') throw result.reason;
+}
+
+/** bubblewrap's outer process is counted with the sandbox's own; the agent is one of those, as under Docker. */
+function groupResources({ resources }: TemplateSpec) {
+  return { ...resources, pids: resources.pids + 1 };
+}
+
+function asBootError(error: unknown): WarmpoolError {
+  if (isWarmpoolError(error)) return error;
+  const said = error instanceof Error ? error.message : String(error);
+  return new WarmpoolError('BOOT_FAILED', `bubblewrap: ${said}`, {}, { cause: error });
+}
+
+const bwrapPathsDefault = [
+  '/usr/bin/bwrap',
+  '/usr/local/bin/bwrap',
+  '/bin/bwrap',
+  '/run/current-system/sw/bin/bwrap',
+];
+/** A first boot on a loaded host; longer is no host to run sandboxes on. */
+const probeMsMax = 20_000;
+const probeTemplate: TemplateSpec = {
+  image: '',
+  rootfs: 'host',
+  runtime: 'bubblewrap',
+  ociRuntime: '',
+  user: 'user',
+  cwd: '/home/user',
+  env: {},
+  warmup: [],
+  ready: { exec: ['true'] },
+  resources: { cpu: 1, memoryMb: 64, diskMb: 16, pids: 16 },
+  bootTimeoutMs: probeMsMax,
+};

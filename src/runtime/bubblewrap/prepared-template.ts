@@ -1,0 +1,67 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { isAbsolute, join } from 'node:path';
+import { WarmpoolError } from '../../domain/errors.ts';
+import type { TemplateSpec } from '../../domain/pool-spec.ts';
+import { accountOf } from './accounts.ts';
+import { bwrapArguments } from './bwrap-arguments.ts';
+import type { BubblewrapHost } from './host-inspection.ts';
+import { planRoot } from './sandbox-root.ts';
+
+/** A template made bootable: everything that is the same for its sandboxes lies ready in files. */
+export interface PreparedTemplate {
+  readonly argumentsPath: string;
+}
+
+/**
+ * Makes templates bootable, each once per process. What it makes lies in folders with random names, so that no second
+ * process on the same state folder can change what a boot is reading.
+ */
+export class TemplatePreparer {
+  readonly #hidden: readonly string[];
+  readonly #prepared = new Map<string, Promise<PreparedTemplate>>();
+  readonly #folders: string[] = [];
+
+  /** `hidden` are the host directories that no sandbox may see. */
+  constructor(hidden: readonly string[]) {
+    this.#hidden = hidden;
+  }
+
+  prepare(template: TemplateSpec, host: BubblewrapHost): Promise<PreparedTemplate> {
+    const { rootfs, user, cwd, resources } = template;
+    const key = JSON.stringify([rootfs, user, cwd, resources.diskMb, resources.memoryMb]);
+    let prepared = this.#prepared.get(key);
+    if (prepared === undefined) {
+      prepared = this.#make(template, host);
+      this.#prepared.set(key, prepared);
+      // A root that is missing now may be there at the next try.
+      prepared.catch(() => this.#prepared.delete(key));
+    }
+    return prepared;
+  }
+
+  async removeAll(): Promise<void> {
+    this.#prepared.clear();
+    for (const folder of this.#folders.splice(0)) await rm(folder, { recursive: true, force: true });
+  }
+
+  async #make(template: TemplateSpec, host: BubblewrapHost): Promise<PreparedTemplate> {
+    const account = accountOf(template.user);
+    if ('error' in account) throw new WarmpoolError('USER_UNAVAILABLE', account.error);
+    if (!isAbsolute(template.cwd) || template.cwd.includes('\0'))
+      throw new WarmpoolError('CWD_INVALID', `bubblewrap: cwd ${template.cwd} is not an absolute path`);
+    const folder = join(host.reachableFolder, `template-${randomBytes(8).toString('hex')}`);
+    this.#folders.push(folder);
+    await mkdir(folder, { recursive: true, mode: 0o711 });
+    const root = await planRoot({
+      template,
+      account,
+      folder,
+      hidden: [...this.#hidden, host.reachableFolder],
+    });
+    const words = bwrapArguments({ account, root, resources: template.resources, guestPath: host.guestPath });
+    const argumentsPath = join(folder, 'bwrap-arguments');
+    await writeFile(argumentsPath, words.map((word) => `${word}\0`).join(''), { mode: 0o600 });
+    return { argumentsPath };
+  }
+}
