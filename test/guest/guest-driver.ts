@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import type { Readable, Writable } from 'node:stream';
 import { buildGuest } from '../../guest/build.mjs';
 import type { Frame } from '../../protocol/frame.ts';
@@ -353,10 +354,11 @@ export function parsed<T>(result: ParseResult<T>): T {
   return result.value;
 }
 
+/** A zombie whose parent has not looked yet is not alive. */
 export function isAlive(pid: number): boolean {
   try {
-    process.kill(pid, 0);
-    return true;
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    return stat[stat.lastIndexOf(')') + 2] !== 'Z';
   } catch {
     return false;
   }
