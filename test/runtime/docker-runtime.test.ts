@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -8,6 +10,7 @@ import { SystemClock } from '../../src/domain/clock.ts';
 import { type ErrorCode, isWarmpoolError } from '../../src/domain/errors.ts';
 import { newSandboxId } from '../../src/domain/ids.ts';
 import type { TemplateSpec } from '../../src/domain/pool-spec.ts';
+import { packageRoot } from '../../src/package-root.ts';
 import { DockerRuntime } from '../../src/runtime/docker/docker-runtime.ts';
 import {
   dockerEngineMissing,
@@ -106,6 +109,27 @@ describe('sandboxes in a Docker engine', { skip: dockerEngineMissing() ?? false 
     const link = await openLink(adopted.transport, adopted.resync);
     assert.equal(await shell(link, 'pgrep -c sleep || true'), '0\n');
     await sandboxes.runtime.destroy(sandboxId);
+  });
+
+  test('G9 D16 sandboxes of a node that was killed in the middle of everything are adopted', async () => {
+    const script = join(packageRoot(), 'test/support/docker-node-process.ts');
+    const node = spawn(process.execPath, ['--import', 'tsx', script, engine.dockerHost, sandboxes.nodeId], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const [line] = (await once(node.stdout, 'data')) as [Buffer];
+    const id = line.toString().trim();
+    const exited = once(node, 'exit');
+    node.kill('SIGKILL');
+    await exited;
+    const [object] = await sandboxes.runtime.list();
+    assert.deepEqual([object?.sandboxId, object?.running], [id, true]);
+    for (let links = 0; links < 3; links += 1) {
+      const { transport, resync } = await sandboxes.runtime.adopt(id);
+      const link = await openLink(transport, resync);
+      assert.equal(await shell(link, 'pgrep -c yes || true'), '0\n');
+      link.close();
+    }
+    await sandboxes.runtime.destroy(id);
   });
 
   test('a container that is killed from outside ends the link and is listed as not running', async () => {

@@ -30,12 +30,13 @@ export interface CommandResult {
 export class DockerSandboxes implements AsyncDisposable {
   readonly runtime: DockerRuntime;
   readonly docker: ReturnType<typeof clientOf>;
-  readonly nodeId = `test-${randomBytes(6).toString('hex')}`;
+  readonly nodeId: string;
   readonly warnings: string[] = [];
   readonly #dockerHost: string;
 
-  constructor(dockerHost: string) {
+  constructor(dockerHost: string, nodeId = `test-${randomBytes(6).toString('hex')}`) {
     this.#dockerHost = dockerHost;
+    this.nodeId = nodeId;
     this.runtime = this.newRuntime();
     this.docker = clientOf(dockerHost);
   }
