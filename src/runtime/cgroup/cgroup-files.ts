@@ -44,7 +44,7 @@ export async function processesIn(folder: string): Promise<readonly number[]> {
   }
 }
 
-/** A group just emptied may answer EBUSY for a moment, until the kernel has let go of its last process. */
+/** A group may answer EBUSY for a moment, until the kernel has let go of its last process or of a group in it. */
 export async function removeGroup(folder: string): Promise<void> {
   for (let attempt = 1; ; attempt += 1) {
     try {
@@ -61,11 +61,8 @@ export async function removeGroup(folder: string): Promise<void> {
 /** The node's folder and, when it was the last one, the one all nodes share. */
 export async function removeEmptyFolders(folder: string): Promise<void> {
   for (const each of [folder, dirname(folder)]) {
-    try {
-      await rmdir(each);
-    } catch (error) {
-      if (!isMissing(error) && !['EBUSY', 'ENOTEMPTY'].includes(codeOf(error))) throw error;
-    }
+    if ((await groupsIn(each)).length > 0) return;
+    await removeGroup(each);
   }
 }
 
