@@ -1,5 +1,4 @@
 import { spawnSync } from 'node:child_process';
-import { chmodSync, mkdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
@@ -8,7 +7,7 @@ import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
 import { packageRoot } from '../src/package-root.ts';
 import { chooseEngine, type TestEngineChoice } from './runner/choose-engine.ts';
-import { Leftovers } from './runner/leftovers.ts';
+import { Leftovers, makeRunFolder } from './runner/leftovers.ts';
 import { missingRequirements, requirementsOf, skipsAgainst } from './runner/required.ts';
 import { needsEngine, selectTests } from './runner/select-tests.ts';
 import { Summary } from './runner/summary.ts';
@@ -40,7 +39,7 @@ async function main(): Promise<number> {
   }
   const interrupt = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
-    process.on(signal, () => interrupt.abort(signal));
+    process.on(signal, () => interrupt.abort(new Error(`interrupted by ${signal}`)));
 
   provision();
   const wantsEngine = required.names.includes('docker') || needsEngine(selection.files);
@@ -52,7 +51,7 @@ async function main(): Promise<number> {
     return 1;
   }
 
-  const runFolder = makeRunFolder();
+  const runFolder = makeRunFolder(tmpdir());
   process.env.TMPDIR = runFolder;
   await using leftovers = await Leftovers.watch(runFolder, engine?.dockerHost ?? null);
   const summary = new Summary();
@@ -90,15 +89,6 @@ function announceEngine(engine: TestEngineChoice): void {
     console.log(`Docker: ${engine.why}`);
     process.env.WARMPOOL_TEST_DOCKER_HOST = engine.dockerHost;
   }
-}
-
-/** Everything the tests put into the temporary directory is ours by its place. The name is short: sockets lie in it. */
-function makeRunFolder(): string {
-  const folder = join(tmpdir(), `wpt-${process.pid}`);
-  mkdirSync(folder);
-  // As the temporary directory itself: sandboxes run under uids of their own.
-  chmodSync(folder, 0o1777);
-  return folder;
 }
 
 process.exitCode = await main();

@@ -1,8 +1,29 @@
 import { execFileSync } from 'node:child_process';
-import { readdirSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import Docker from 'dockerode';
+
+const runFolderName = /^wpt-(\d+)$/;
+
+/**
+ * A temporary directory for one run: everything in it is ours by its place. Those of runs that were killed go. The
+ * name is short, because sockets lie in it.
+ */
+export function makeRunFolder(parent: string): string {
+  for (const name of list(parent)) {
+    const owner = runFolderName.exec(name)?.[1];
+    const isAbandoned = owner !== undefined && !existsSync(`/proc/${owner}`);
+    if (isAbandoned && mountsBelow(join(parent, name)).length === 0) {
+      rmSync(join(parent, name), { recursive: true, force: true });
+    }
+  }
+  const folder = join(parent, `wpt-${process.pid}`);
+  mkdirSync(folder);
+  // As the temporary directory itself: sandboxes run under uids of their own.
+  chmodSync(folder, 0o1777);
+  return folder;
+}
 
 /**
  * What tests leave behind: processes, mounts, cgroups, containers, files. It marks what the run starts (an environment
@@ -95,10 +116,7 @@ export class Leftovers implements AsyncDisposable {
   }
 
   #mounts(): string[] {
-    return read('/proc/self/mountinfo')
-      .split('\n')
-      .map((line) => line.split(' ')[4] ?? '')
-      .filter((mountPoint) => mountPoint.startsWith(`${this.#runFolder}/`));
+    return mountsBelow(this.#runFolder);
   }
 
   #cgroups(): string[] {
@@ -152,6 +170,13 @@ async function ourContainers(dockerHost: string | null): Promise<string[]> {
     // The engine is gone; its containers are its stopper's business.
     return [];
   }
+}
+
+function mountsBelow(folder: string): string[] {
+  return read('/proc/self/mountinfo')
+    .split('\n')
+    .map((line) => line.split(' ')[4] ?? '')
+    .filter((mountPoint) => mountPoint.startsWith(`${folder}/`));
 }
 
 function pids(): number[] {
