@@ -31,8 +31,13 @@ export async function healIndexes(
         const known = shard === undefined ? null : kindOfKey(shard, key);
         if (shard === undefined || known === null) return;
         try {
-          if (known.kind === 'sandbox') readded += await healSandbox(connection, shard, known.id, warn);
-          else dropped += await healIndex(connection, shard, key, known);
+          if (known.kind === 'sandbox') {
+            const added = await healSandbox(connection, shard, known.id, warn);
+            readded += added;
+          } else {
+            const removed = await healIndex(connection, shard, key, known);
+            dropped += removed;
+          }
         } catch (error) {
           // One key of a wrong type must not keep the others from being healed.
           if (!isWarmpoolError(error) || error.code !== 'INTERNAL') throw error;

@@ -2,7 +2,8 @@ import type { RedisOptions } from 'ioredis';
 import { invalidRequest } from '../../domain/errors.ts';
 
 /**
- * Where a Redis is: `redis://[user:password@]host[:port][/db]`, `rediss://…` for TLS, `unix:///path[?db=n]`. Parsed here
+ * Where a Redis is: `redis://[user:password@]host[:port][/db]`, `rediss://…` for TLS, `unix:///path[?db=n]` (with credentials `unix://user:password@localhost/path`).
+ * Parsed here
  * and not by ioredis, whose own parser takes whatever it does not understand for a host name.
  */
 export function parseRedisUrl(text: string): RedisOptions {
@@ -14,6 +15,9 @@ export function parseRedisUrl(text: string): RedisOptions {
   };
   switch (url.protocol) {
     case 'unix:':
+      // `unix://run/redis.sock` would lose its first folder as a host name.
+      if (url.hostname !== '' && url.hostname !== 'localhost')
+        throw badUrl('needs three slashes: unix:///path');
       if (url.pathname === '' || url.pathname === '/')
         throw badUrl('names no socket: unix:///path/to/redis.sock');
       return {

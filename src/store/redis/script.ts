@@ -32,7 +32,10 @@ export interface Script {
 const luaFolder = join(packageRoot(), 'src', 'store', 'redis', 'lua');
 
 export function loadScript(name: string, keyCount: number): Script {
-  const text = readFileSync(join(luaFolder, `${name}.lua`), 'utf8');
+  return compileScript(name, readFileSync(join(luaFolder, `${name}.lua`), 'utf8'), keyCount);
+}
+
+export function compileScript(name: string, text: string, keyCount: number): Script {
   const [shebang, ...lines] = text.split('\n');
   assertThat(shebang?.startsWith('#!lua') === true, `${name}.lua begins with #!lua and its flags`);
   const body = resolveIncludes(lines.join('\n'), new Set());

@@ -1,0 +1,290 @@
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import { setTimeout as elapse } from 'node:timers/promises';
+import { SystemClock } from '../../src/domain/clock.ts';
+import { isWarmpoolError } from '../../src/domain/errors.ts';
+import type { ClaimAnswer, ClaimRequest, PoolStore, StoreEvent } from '../../src/store/pool-store.ts';
+import { RedisPoolStore } from '../../src/store/redis/redis-pool-store.ts';
+import { CuttingProxy } from '../support/cutting-proxy.ts';
+import { pickSeed, seededRandom } from '../support/random.ts';
+import { RedisServer } from '../support/redis-server.ts';
+import { requirement } from '../support/requirements.ts';
+import { StoreScenario } from '../support/store-scenario.ts';
+import { collect } from './contract/events.ts';
+
+const { skip } = await requirement('redis');
+
+async function openStore(url: string): Promise<RedisPoolStore> {
+  const store = new RedisPoolStore({ clock: new SystemClock(), warn: () => {} }, { url });
+  await store.open();
+  return store;
+}
+
+const unavailable = (error: unknown) => isWarmpoolError(error) && error.code === 'STORE_UNAVAILABLE';
+
+/** What a caller does whose answer was lost: it asks the same again until it is told. */
+async function claimUntilAnswered(store: PoolStore, request: ClaimRequest): Promise<ClaimAnswer> {
+  for (;;) {
+    try {
+      return await store.claim(request);
+    } catch (error) {
+      if (!unavailable(error)) throw error;
+      await elapse(10);
+    }
+  }
+}
+
+/** Claims `count` sandboxes, `atOnce` at a time. */
+async function claimMany(
+  store: PoolStore,
+  scenario: StoreScenario,
+  count: number,
+  atOnce: number,
+  winners = new Map<string, ClaimRequest>(),
+): Promise<Map<string, ClaimRequest>> {
+  let left = count;
+  await Promise.all(
+    Array.from({ length: atOnce }, async () => {
+      while (left > 0) {
+        left -= 1;
+        const request = scenario.request();
+        const answer = await claimUntilAnswered(store, request);
+        assert.equal(answer.kind, 'claimed');
+        assert.equal(winners.has(answer.record.id), false, 'one sandbox was given to two requests');
+        winners.set(answer.record.id, request);
+      }
+    }),
+  );
+  return winners;
+}
+
+async function makeReady(scenario: StoreScenario, count: number): Promise<void> {
+  await scenario.declare({ minReady: count, maxReady: count, maxTotal: 2 * count, startsInFlightMax: count });
+  await Promise.all(Array.from({ length: count }, () => scenario.ready()));
+}
+
+function printSeed(t: TestContext): () => number {
+  const seed = pickSeed();
+  t.diagnostic(`WARMPOOL_SEED=${seed}`);
+  return seededRandom(seed);
+}
+
+test('redis: T2 with replies cut off, exactly as many are popped as are answered', { skip }, async (t) => {
+  const random = printSeed(t);
+  await using server = await RedisServer.start();
+  await using proxy = await CuttingProxy.start(server.socketPath);
+  await using direct = await openStore(server.url);
+  await using store = await openStore(`unix://${proxy.socketPath}`);
+  const scenario = new StoreScenario(direct);
+  await makeReady(scenario, 400);
+  proxy.cutWhen(() => random() < 0.05);
+  const winners = await claimMany(store, scenario, 300, 4);
+  proxy.cutWhen(() => false);
+  t.diagnostic(`${proxy.cuts} replies cut`);
+  assert.ok(proxy.cuts > 0);
+  assert.equal(winners.size, 300);
+  assert.equal((await direct.readPool('base'))?.ready, 100);
+  assert.equal((await direct.readPool('base'))?.counters.hits, 300);
+});
+
+test('redis: T10 a server that is killed and restarted loses and doubles no claim', { skip }, async () => {
+  await using server = await RedisServer.start({ aof: true });
+  await using store = await openStore(server.url);
+  const scenario = new StoreScenario(store);
+  await makeReady(scenario, 300);
+  const runIds = new Set([store.health().runId]);
+  const winners = new Map<string, ClaimRequest>();
+  const claiming = claimMany(store, scenario, 250, 8, winners);
+  for (let crash = 0; crash < 3; crash += 1) {
+    await until(() => winners.size > 20 + 60 * crash);
+    await server.kill();
+    assert.ok(winners.size < 250, 'the crash comes in the middle');
+    await server.restart();
+    await until(() => store.health().healthy && !runIds.has(store.health().runId));
+    runIds.add(store.health().runId);
+  }
+  await claiming;
+  assert.equal(winners.size, 250);
+  assert.equal(runIds.size, 4);
+  const pool = await store.readPool('base');
+  assert.deepEqual([pool?.ready, pool?.live, pool?.counters.hits], [50, 300, 250]);
+  for (const [id, request] of [...winners].slice(0, 20)) {
+    const answer = await store.claim(request);
+    assert.equal(answer.kind === 'claimed' && answer.repeated && answer.record.id, id);
+  }
+  assert.deepEqual(await store.healIndexes(), { readded: 0, dropped: 0 });
+});
+
+test('redis: without a server every verb fails at once, and works again when it is back', {
+  skip,
+}, async () => {
+  await using server = await RedisServer.start({ aof: true });
+  await using store = await openStore(server.url);
+  const scenario = new StoreScenario(store);
+  await scenario.declare();
+  const record = await scenario.claimed();
+  const ready = await scenario.ready();
+  await server.kill();
+  await until(() => !store.health().healthy);
+  const startedAtMs = performance.now();
+  await assert.rejects(scenario.claim(), (error) => unavailable(error) && retryHint(error) > 0);
+  await assert.rejects(store.get(record.id, 'alice'), unavailable);
+  await assert.rejects(store.renew({ id: record.id, tenant: 'alice' }, null, 'extend'), unavailable);
+  await assert.rejects(store.list({ tenant: 'alice', pageSize: 10 }), unavailable);
+  await assert.rejects(store.beginStop({ id: record.id, tenant: 'alice' }, 'deleted'), unavailable);
+  await assert.rejects(store.readPool('base'), unavailable);
+  assert.ok(performance.now() - startedAtMs < 1_000);
+  await server.restart();
+  await until(() => store.health().healthy);
+  const answer = await scenario.claim();
+  assert.equal(answer.kind === 'claimed' && answer.record.id, ready.id);
+  assert.equal((await store.get(record.id, 'alice'))?.state, 'running');
+});
+
+test('redis: a report made during a short outage arrives when the server is back', { skip }, async () => {
+  await using server = await RedisServer.start({ aof: true });
+  await using store = await openStore(server.url);
+  const scenario = new StoreScenario(store);
+  await scenario.declare();
+  const starting = await scenario.starting();
+  await server.kill();
+  const reporting = store.reportReady(starting);
+  await server.restart();
+  const answer = await reporting;
+  assert.equal(answer.kind === 'done' && answer.record.state, 'ready');
+});
+
+test('redis: D1 a claim that a stalled server carries out later is answered to its repetition', {
+  skip,
+}, async () => {
+  await using server = await RedisServer.start();
+  await using store = await openStore(server.url);
+  const scenario = new StoreScenario(store);
+  await scenario.declare();
+  await scenario.ready();
+  await scenario.ready();
+  const request = scenario.request();
+  server.pause();
+  const startedAtMs = performance.now();
+  await assert.rejects(store.claim(request), unavailable);
+  assert.ok(performance.now() - startedAtMs < 3_000);
+  assert.equal(store.health().healthy, false);
+  server.resume();
+  const answer = await claimUntilAnswered(store, request);
+  assert.equal(answer.kind, 'claimed');
+  assert.equal((await store.readPool('base'))?.ready, 1);
+  await until(() => store.health().healthy);
+});
+
+test('redis: scripts that the server forgot are sent again', { skip }, async () => {
+  await using server = await RedisServer.start();
+  await using store = await openStore(server.url);
+  const scenario = new StoreScenario(store);
+  await scenario.declare();
+  await scenario.claimed();
+  await server.client().script('FLUSH');
+  await scenario.claimed();
+});
+
+test('redis: a follower reads on from its place after an outage', { skip }, async () => {
+  await using server = await RedisServer.start({ aof: true });
+  await using store = await openStore(server.url);
+  const scenario = new StoreScenario(store);
+  await scenario.declare();
+  const stop = new AbortController();
+  const events: StoreEvent[] = [];
+  const following = (async () => {
+    for await (const batch of store.follow(null, stop.signal)) events.push(...batch);
+  })();
+  const before = await scenario.ready();
+  await until(() => events.length === 2);
+  await server.kill();
+  await server.restart();
+  await until(() => store.health().healthy);
+  // Another process sees the server earlier than the follower does.
+  const after = await scenario.ready();
+  await until(() => events.length === 4);
+  stop.abort();
+  await following;
+  assert.deepEqual(
+    events.map(({ id, to }) => [id, to]),
+    [
+      [before.id, 'starting'],
+      [before.id, 'ready'],
+      [after.id, 'starting'],
+      [after.id, 'ready'],
+    ],
+  );
+});
+
+test('redis: a cursor whose events were trimmed away is refused, a kept one is not', { skip }, async () => {
+  await using server = await RedisServer.start();
+  await using store = await openStore(server.url);
+  const scenario = new StoreScenario(store);
+  await scenario.declare();
+  const following = collect(store, null, 6);
+  for (let made = 0; made < 3; made += 1) await scenario.ready();
+  const events = await following;
+  const client = server.client();
+  const [stream = ''] = await client.keys('wp:*:events');
+  await client.xtrim(stream, 'MAXLEN', 3);
+  const tooOld = (error: unknown) =>
+    isWarmpoolError(error) &&
+    error.code === 'INVALID_REQUEST' &&
+    /too old/.test(error.details.violations?.[0]?.description ?? '');
+  await assert.rejects(collect(store, events[0]?.cursor ?? '', 1), tooOld);
+  assert.deepEqual(await collect(store, events[3]?.cursor ?? '', 2), events.slice(4));
+  await client.del(stream);
+  await assert.rejects(collect(store, events[3]?.cursor ?? '', 1), tooOld);
+});
+
+test('redis: a follower leaves no connection behind, whichever side ends it', { skip }, async () => {
+  await using server = await RedisServer.start();
+  const watcher = server.client();
+  const connections = async () =>
+    String(await watcher.client('LIST'))
+      .trim()
+      .split('\n').length;
+  const alone = await connections();
+  {
+    await using store = await openStore(server.url);
+    const opened = await connections();
+    const scenario = new StoreScenario(store);
+    await scenario.declare();
+    const following = collect(store, null, 1);
+    await scenario.starting();
+    await following;
+    const stop = new AbortController();
+    const aborted = (async () => {
+      for await (const _batch of store.follow(null, stop.signal)) stop.abort();
+    })();
+    await scenario.starting();
+    await aborted;
+    await untilAsync(async () => (await connections()) === opened);
+    void store.follow(null, new AbortController().signal);
+  }
+  await untilAsync(async () => (await connections()) === alone);
+});
+
+test('redis: a follower that nobody stopped ends with its store', { skip }, async () => {
+  await using server = await RedisServer.start();
+  const store = await openStore(server.url);
+  const ended = (async () => {
+    for await (const _batch of store.follow(null, new AbortController().signal))
+      assert.fail('nothing happens here');
+  })();
+  await store[Symbol.asyncDispose]();
+  await ended;
+});
+
+function retryHint(error: unknown): number {
+  return isWarmpoolError(error) ? (error.details.retryAfterMs ?? 0) : 0;
+}
+
+async function until(isSo: () => boolean): Promise<void> {
+  while (!isSo()) await elapse(1);
+}
+
+async function untilAsync(isSo: () => Promise<boolean>): Promise<void> {
+  while (!(await isSo())) await elapse(5);
+}
