@@ -24,6 +24,7 @@ import { BubblewrapRuntime } from './runtime/bubblewrap/bubblewrap-runtime.ts';
 import { DockerRuntime } from './runtime/docker/docker-runtime.ts';
 import type { SandboxRuntime } from './runtime/sandbox-runtime.ts';
 import { type Candidates, selectRuntime } from './runtime/select-runtime.ts';
+import { measuredPoolStore } from './store/measured-pool-store.ts';
 import { MemoryPoolStore } from './store/memory/memory-pool-store.ts';
 import type { PoolStore } from './store/pool-store.ts';
 import { RedisPoolStore } from './store/redis/redis-pool-store.ts';
@@ -72,7 +73,7 @@ async function start(config: Config, log: Log, started: ClosingStack): Promise<S
   metrics.collectProcess();
 
   started.use(await holdStateFolder(config.stateFolder));
-  const store = started.use(openStore(config, clock, warn));
+  const store = started.use(measuredPoolStore(openStore(config, clock, warn), metrics));
   await store.open();
 
   const candidates = await inspectRuntimes(config, clock, log);
@@ -141,10 +142,7 @@ async function start(config: Config, log: Log, started: ClosingStack): Promise<S
 
   const http = started.use(await startHttpServer({ metrics, readiness }, { listen: config.httpListen }));
   const grpc = started.use(
-    await startGrpcServer(
-      { allocator, keys: config.apiKeys, log },
-      { listen: config.grpcListen },
-    ),
+    await startGrpcServer({ allocator, keys: config.apiKeys, log }, { listen: config.grpcListen }),
   );
   grpc.setServing(true);
 

@@ -17,7 +17,7 @@ export type BootOutcome = (typeof bootOutcomes)[number];
 export const execOutcomes = ['exited', 'signalled', 'timed_out', 'refused', 'lost'] as const;
 export type ExecOutcome = (typeof execOutcomes)[number];
 
-/** The verbs of the store's port. */
+/** The verbs of the store's port that are one command each. */
 export const storeVerbs = [
   'declarePool',
   'scalePool',
@@ -37,17 +37,13 @@ export const storeVerbs = [
   'heartbeat',
   'nodes',
   'removeNode',
-  'follow',
   'healIndexes',
 ] as const;
 export type StoreVerb = (typeof storeVerbs)[number];
 
 /** Everything lossy in the service, each with its counter (D20). */
 const droppable = {
-  events: 'Lifecycle events that a slow watcher did not get; its stream ends and says so.',
   output_bytes: 'Bytes of command output over the limit of a unary Exec.',
-  link_frames: 'Frames of a guest link that were skipped while finding the next frame boundary.',
-  waiters: 'Claims turned away because the queue of waiting claims was full.',
 } as const;
 export type Droppable = keyof typeof droppable;
 

@@ -26,7 +26,7 @@ test('every series is there from the start, at zero', async () => {
   assert.equal(all.get('warmpool_claim_duration_seconds_count{outcome="warm"}'), 0);
   assert.equal(all.get('warmpool_lease_index_healed_total'), 0);
   assert.equal(all.get('warmpool_orphans_destroyed_total{runtime="docker"}'), 0);
-  assert.equal(all.get('warmpool_events_dropped_total'), 0);
+  assert.equal(all.get('warmpool_output_bytes_dropped_total'), 0);
   for (const reason of endReasons)
     assert.equal(all.get(`warmpool_sandboxes_ended_total{reason="${reason}"}`), 0);
 });
@@ -44,7 +44,7 @@ test('what happened is counted, in seconds', async () => {
   metrics.storeFailed('renew');
   metrics.indexHealed(2);
   metrics.orphanDestroyed('docker');
-  metrics.dropped('events', 3);
+  metrics.dropped('output_bytes', 3);
   const all = await samples(metrics);
   assert.equal(all.get('warmpool_claims_total{outcome="warm"}'), 1);
   assert.equal(all.get('warmpool_claim_duration_seconds_sum{outcome="warm"}'), 0.0004);
@@ -58,7 +58,7 @@ test('what happened is counted, in seconds', async () => {
   assert.equal(all.get('warmpool_store_errors_total{verb="renew"}'), 1);
   assert.equal(all.get('warmpool_lease_index_healed_total'), 2);
   assert.equal(all.get('warmpool_orphans_destroyed_total{runtime="docker"}'), 1);
-  assert.equal(all.get('warmpool_events_dropped_total'), 3);
+  assert.equal(all.get('warmpool_output_bytes_dropped_total'), 3);
 });
 
 test('pool names are labels only while they are configured', async () => {
