@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { connect } from '../../src/client/grpc-client.ts';
+import { connect, type WarmpoolClient } from '../../src/client/grpc-client.ts';
 import { isWarmpoolError } from '../../src/domain/errors.ts';
 import { deferred } from '../../src/guest-link/deferred.ts';
 import { type PoolFile, ServiceFolder, TestService } from '../support/service.ts';
@@ -68,6 +68,7 @@ export function mainJob(setup: Setup): void {
       assert.equal((await sh(one.id, 'echo secret > ~/note && cat ~/note')).stdout.toString(), 'secret\n');
       assert.equal((await sh(one.id, 'cat ~/note')).stdout.toString(), 'secret\n');
       assert.notEqual((await sh(two.id, 'cat ~/note')).exitCode, 0);
+      await deleteAll(client);
     });
 
     test('a sandbox nobody keeps alive ends, and nothing of it is left', async () => {
@@ -103,6 +104,7 @@ export function mainJob(setup: Setup): void {
       assert.ok(ids.length >= 10, `only ${ids.length} of 20 were served: ${refusals}`);
       for (const reason of refusals)
         assert.ok(isWarmpoolError(reason) && reason.code === 'NO_CAPACITY', String(reason));
+      await deleteAll(client);
     });
 
     test('kill -9 of the service and a new start: no orphan container, process, mount or cgroup', async () => {
@@ -148,6 +150,7 @@ export function mainJob(setup: Setup): void {
       assert.deepEqual(states, ['failed']);
       assert.match((await client.get(sandboxId)).failure, /link to the guest was lost/);
       assert.equal((await client.create('base')).launch, 'cold');
+      await deleteAll(client);
     });
 
     test('command errors are told apart', async () => {
@@ -165,15 +168,25 @@ export function mainJob(setup: Setup): void {
       assert.equal(await codeOf({ user: 'nobody-knows' }), 'USER_UNKNOWN');
       const late = await client.exec({ sandboxId, argv: ['sleep', '100'], timeoutMs: 100 });
       assert.ok(late.timedOut);
+      await deleteAll(client);
     });
   });
 }
 
-/** Settles when the pool has so many ready sandboxes. */
-export async function untilReady(client: ReturnType<typeof connect>, ready: number): Promise<void> {
+/** Settles when the pool has so many ready sandboxes; rejects with the pool's own reason after a minute. */
+export async function untilReady(client: WarmpoolClient, ready: number): Promise<void> {
+  const endMs = performance.now() + 60_000;
   for (;;) {
     const pool = await client.pool('base');
     if (pool.ready >= ready) return;
+    if (performance.now() > endMs) throw new Error(`the pool did not fill: ${JSON.stringify(pool)}`);
     await new Promise<void>((resolve) => setImmediate(resolve));
   }
+}
+
+/** Sandboxes on Docker outlive their service, so a test that shares a store takes its own away. */
+export async function deleteAll(client: WarmpoolClient): Promise<void> {
+  const deletions: Promise<void>[] = [];
+  for await (const { id } of client.list()) deletions.push(client.delete(id));
+  await Promise.all(deletions);
 }
