@@ -1,0 +1,433 @@
+import assert from 'node:assert/strict';
+import { after, before, type TestContext, test } from 'node:test';
+import fc from 'fast-check';
+import { SystemClock } from '../../src/domain/clock.ts';
+import { isWarmpoolError } from '../../src/domain/errors.ts';
+import { newSandboxId, shardOfPool } from '../../src/domain/ids.ts';
+import type { SandboxRecord } from '../../src/domain/sandbox.ts';
+import { isAllowed } from '../../src/domain/transitions.ts';
+import { MemoryPoolStore } from '../../src/store/memory/memory-pool-store.ts';
+import type { PoolStore, StoreEvent } from '../../src/store/pool-store.ts';
+import { RedisPoolStore } from '../../src/store/redis/redis-pool-store.ts';
+import { pickSeed } from '../support/random.ts';
+import { RedisServer } from '../support/redis-server.ts';
+import { requirement } from '../support/requirements.ts';
+import { hourMs, roomySize } from '../support/store-scenario.ts';
+
+/**
+ * T23: random steps, the same on both stores, every answer compared. Ids are inputs. Times are compared in minutes:
+ * every length of time is nothing at all or at least an hour, so a run of seconds cannot tell the stores apart.
+ */
+
+const { skip } = await requirement('redis');
+/** More in a nightly run. */
+const runs = Number(process.env.WARMPOOL_MODEL_RUNS ?? 60);
+const stepsMax = 120;
+const sandboxCount = 14;
+
+let server: RedisServer;
+let redis: RedisPoolStore;
+
+if (skip === false) {
+  before(async () => {
+    server = await RedisServer.start();
+    redis = new RedisPoolStore({ clock: new SystemClock(), warn: () => {} }, { url: server.url });
+    await redis.open();
+  });
+  after(async () => {
+    await redis[Symbol.asyncDispose]();
+    await server.stop();
+  });
+}
+
+test('redis: T23 memory and Redis give the same answer to every step', { skip }, async (t: TestContext) => {
+  const seed = pickSeed();
+  t.diagnostic(`WARMPOOL_SEED=${seed}, ${runs} runs`);
+  const raw = server.client();
+  let steps = 0;
+  const kinds = new Map<string, number>();
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { minLength: 40, maxLength: stepsMax, size: 'max' }), async (script) => {
+      await raw.flushall();
+      const memory = new MemoryPoolStore({ clock: new SystemClock() });
+      const names = new Names();
+      const followers = [memory, redis].map((store) => follow(store));
+      for (const one of [{ verb: 'declare', spec: 'v1', size: 0 } as const, ...script]) {
+        const [expected, actual] = await Promise.all([
+          outcome(memory, one, names),
+          outcome(redis, one, names),
+        ]);
+        assert.deepEqual(actual, expected, `the stores differ at ${JSON.stringify(one)}`);
+        steps += 1;
+        const kind = kindOf(one, expected);
+        kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
+      }
+      for (const store of [memory, redis]) await assertSound(store, names);
+      const [expected, actual] = await Promise.all(followers.map((follower) => follower.end()));
+      assert.deepEqual(actual, expected);
+      for (const event of expected ?? []) {
+        const from = JSON.parse(event)[4];
+        const to = JSON.parse(event)[5];
+        assert.ok(from === null ? to === 'starting' : isAllowed(from, to), event);
+      }
+    }),
+    { seed, numRuns: runs, interruptAfterTimeLimit: 240_000, markInterruptAsFailure: false },
+  );
+  t.diagnostic(`${steps} steps compared, ${kinds.size} kinds of answers`);
+  t.diagnostic(
+    [...kinds]
+      .sort()
+      .map(([kind, count]) => `${kind} ${count}`)
+      .join(', '),
+  );
+  // A generator that stopped reaching the interesting corners would compare nothing of worth.
+  assert.ok(kinds.size >= 60 || runs < 60, `${kinds.size} kinds of answers`);
+});
+
+type Step =
+  | { readonly verb: 'declare'; readonly spec: string; readonly size: number }
+  | { readonly verb: 'scale'; readonly minReady: number; readonly maxTotal: number }
+  | {
+      readonly verb: 'reserve';
+      readonly sandbox: number;
+      readonly node: string;
+      readonly spec: string;
+      readonly boot: number;
+    }
+  | {
+      readonly verb: 'ready' | 'finish' | 'fail';
+      readonly sandbox: number;
+      readonly node: string;
+      readonly age: number;
+    }
+  | {
+      readonly verb: 'claim';
+      readonly tenant: string;
+      readonly request: number;
+      readonly body: string;
+      readonly ttl: number;
+      readonly life: number;
+      readonly warm: boolean;
+      readonly cold: number | null;
+      readonly boot: number;
+    }
+  | {
+      readonly verb: 'renew';
+      readonly sandbox: number;
+      readonly tenant: string;
+      readonly ttl: number | null;
+      readonly mode: 'extend' | 'set';
+    }
+  | {
+      readonly verb: 'stop';
+      readonly sandbox: number;
+      readonly tenant: string | null;
+      readonly age: number | null;
+    }
+  | { readonly verb: 'expire'; readonly sandbox: number; readonly age: number }
+  | { readonly verb: 'get'; readonly sandbox: number; readonly tenant: string | null }
+  | {
+      readonly verb: 'list';
+      readonly tenant: string;
+      readonly pageSize: number;
+      readonly state: 'running' | null;
+    }
+  | { readonly verb: 'due' | 'pool' | 'inventory' };
+
+const sandbox = fc.integer({ min: 0, max: sandboxCount - 1 });
+const tenant = fc.constantFrom('alice', 'bob');
+/** Mostly the right one, so that most steps do something. */
+const node = mostly('node-a', 'node-b');
+const spec = mostly('v1', 'v2');
+const body = mostly('body', 'other');
+const age = mostly(0, 1);
+const length = fc.constantFrom(0, hourMs, 2 * hourMs);
+const maybeTenant = fc.constantFrom('alice', 'bob', null);
+
+const step: fc.Arbitrary<Step> = fc.oneof(
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      verb: fc.constant('declare' as const),
+      spec,
+      size: fc.integer({ min: 0, max: 3 }),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      verb: fc.constant('scale' as const),
+      minReady: fc.integer({ min: 0, max: 5 }),
+      maxTotal: fc.integer({ min: 2, max: 8 }),
+    }),
+  },
+  {
+    weight: 6,
+    arbitrary: fc.record({ verb: fc.constant('reserve' as const), sandbox, node, spec, boot: length }),
+  },
+  { weight: 6, arbitrary: fc.record({ verb: fc.constant('ready' as const), sandbox, node, age }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({ verb: fc.constantFrom('finish' as const, 'fail' as const), sandbox, node, age }),
+  },
+  {
+    weight: 8,
+    arbitrary: fc.record({
+      verb: fc.constant('claim' as const),
+      tenant,
+      request: fc.integer({ min: 0, max: 12 }),
+      body,
+      ttl: length,
+      life: length,
+      warm: mostly(true, false),
+      cold: fc.option(sandbox),
+      boot: length,
+    }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      verb: fc.constant('renew' as const),
+      sandbox,
+      tenant,
+      ttl: fc.option(length),
+      mode: fc.constantFrom('extend' as const, 'set' as const),
+    }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      verb: fc.constant('stop' as const),
+      sandbox,
+      tenant: maybeTenant,
+      age: fc.option(age),
+    }),
+  },
+  { weight: 4, arbitrary: fc.record({ verb: fc.constant('expire' as const), sandbox, age }) },
+  { weight: 1, arbitrary: fc.record({ verb: fc.constant('get' as const), sandbox, tenant: maybeTenant }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      verb: fc.constant('list' as const),
+      tenant,
+      pageSize: fc.integer({ min: 1, max: 4 }),
+      state: fc.option(fc.constant('running' as const)),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({ verb: fc.constantFrom('due' as const, 'pool' as const, 'inventory' as const) }),
+  },
+);
+
+function mostly<Value>(usual: Value, rare: Value): fc.Arbitrary<Value> {
+  return fc.oneof({ weight: 7, arbitrary: fc.constant(usual) }, { weight: 1, arbitrary: fc.constant(rare) });
+}
+
+const sizes = [
+  { ...roomySize, minReady: 4, maxTotal: 6, startsInFlightMax: 3 },
+  { ...roomySize, minReady: 2, maxReady: 2, maxTotal: 4, startsInFlightMax: 1 },
+  { ...roomySize, minReady: 6, maxTotal: 8, startsInFlightMax: 6, maxIdleAgeMs: 0 },
+  { ...roomySize, minReady: 5, maxTotal: 8, startsInFlightMax: 5 },
+];
+
+/** The ids of one run, the same for both stores. */
+class Names {
+  readonly #ids = Array.from({ length: sandboxCount }, () => newSandboxId(shardOfPool('base')));
+
+  id(number: number): string {
+    return this.#ids[number] ?? '';
+  }
+
+  get all(): readonly string[] {
+    return this.#ids;
+  }
+}
+
+async function outcome(store: PoolStore, one: Step, names: Names): Promise<unknown> {
+  try {
+    return comparable(await carryOut(store, one, names));
+  } catch (error) {
+    if (isWarmpoolError(error)) return { error: error.code };
+    throw error;
+  }
+}
+
+/** A verb and the shape of its answer, to see how much of the stores a run has met. */
+function kindOf(one: Step, answer: unknown): string {
+  const { kind, why, state, repeated, record, error } = (answer ?? {}) as Record<string, unknown>;
+  const reached = (record as SandboxRecord | undefined)?.state;
+  return [one.verb, kind, why, state, repeated === true ? 'repeated' : '', reached, error]
+    .filter(Boolean)
+    .join(' ');
+}
+
+async function carryOut(store: PoolStore, one: Step, names: Names): Promise<unknown> {
+  switch (one.verb) {
+    case 'declare':
+      return store.declarePool({ name: 'base', specVersion: one.spec, size: sizes[one.size] ?? roomySize });
+    case 'scale':
+      return store.scalePool('base', { minReady: one.minReady, maxTotal: one.maxTotal });
+    case 'reserve':
+      return store.reserveStart({
+        id: names.id(one.sandbox),
+        pool: 'base',
+        nodeId: one.node,
+        specVersion: one.spec,
+        bootTimeoutMs: one.boot,
+      });
+    case 'ready':
+      return store.reportReady(await fenceOf(store, one, names));
+    case 'finish':
+      return store.finishStop(await fenceOf(store, one, names));
+    case 'fail':
+      return store.reportFailed(await fenceOf(store, one, names), 'link_lost', 'the link was lost');
+    case 'claim':
+      return store.claim({
+        pool: 'base',
+        tenant: one.tenant,
+        requestId: `request-${one.request}`,
+        bodyHash: one.body,
+        claimId: `claim-${one.request}`,
+        leaseTtlMs: one.ttl,
+        maxLifetimeMs: one.life,
+        onExpiry: 'kill',
+        customisation: { env: { N: String(one.request) }, metadata: { tenant: one.tenant } },
+        warm: one.warm,
+        cold:
+          one.cold === null ? null : { id: names.id(one.cold), nodeId: 'node-a', bootTimeoutMs: one.boot },
+      });
+    case 'renew':
+      return store.renew({ id: names.id(one.sandbox), tenant: one.tenant }, one.ttl, one.mode);
+    case 'stop': {
+      const target = { id: names.id(one.sandbox), tenant: one.tenant };
+      if (one.age === null) return store.beginStop(target, 'deleted');
+      const { incarnation } = await fenceOf(store, { sandbox: one.sandbox, node: '', age: one.age }, names);
+      return store.beginStop({ ...target, incarnation }, 'scaled_down');
+    }
+    case 'expire': {
+      const { id, incarnation } = await fenceOf(
+        store,
+        { sandbox: one.sandbox, node: '', age: one.age },
+        names,
+      );
+      return store.expire(id, incarnation);
+    }
+    case 'get':
+      return store.get(names.id(one.sandbox), one.tenant);
+    case 'list':
+      return wholeList(store, one);
+    case 'due':
+      return [...(await store.due(100))].sort((a, b) => (a.id < b.id ? -1 : 1));
+    case 'pool':
+      return store.readPool('base');
+    case 'inventory':
+      return store.inventory('node-a');
+  }
+}
+
+/** What a node that is `age` incarnations behind would say. */
+async function fenceOf(
+  store: PoolStore,
+  { sandbox: number, node: nodeId, age: behind }: { sandbox: number; node: string; age: number },
+  names: Names,
+) {
+  const id = names.id(number);
+  return { id, nodeId, incarnation: ((await store.get(id, null))?.incarnation ?? 1) - behind };
+}
+
+async function wholeList(store: PoolStore, one: Step & { verb: 'list' }): Promise<unknown> {
+  const pages: (readonly SandboxRecord[])[] = [];
+  const query = {
+    tenant: one.tenant,
+    pageSize: one.pageSize,
+    ...(one.state === null ? {} : { states: [one.state] }),
+  };
+  for (let pageToken: string | undefined; ; ) {
+    const page = await store.list({ ...query, ...(pageToken === undefined ? {} : { pageToken }) });
+    pages.push(page.records);
+    pageToken = page.nextPageToken;
+    if (pageToken === undefined) return pages;
+  }
+}
+
+/** Points in time become "there", lengths of time become minutes. */
+function comparable(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(comparable);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([key, entry]) => {
+      if (key === 'lease' && entry !== undefined) return [key, comparableLease(entry)];
+      if (key === 'remainingMs') return [key, minutes(entry)];
+      if (/AtMs$/.test(key)) return [key, 'there'];
+      return [key, comparable(entry)];
+    }),
+  );
+}
+
+function comparableLease(lease: NonNullable<SandboxRecord['lease']>): unknown {
+  const { expiresAtMs, remainingMs, ttlMs, endOfLifeMs, onExpiry } = lease;
+  return { remaining: minutes(remainingMs), ttlMs, rest: minutes(endOfLifeMs - expiresAtMs), onExpiry };
+}
+
+function minutes(lengthMs: number): number {
+  return Math.round(lengthMs / 60_000);
+}
+
+function follow(store: PoolStore): { end(): Promise<string[]> } {
+  const stop = new AbortController();
+  const told: string[] = [];
+  const following = (async () => {
+    for await (const events of store.follow(null, stop.signal)) told.push(...events.map(eventText));
+  })();
+  return {
+    // The last of all is an event that ends the run: a boot in a pool of its own, in the same shard.
+    end: async () => {
+      await store.declarePool({
+        name: 'base',
+        specVersion: 'last',
+        size: { ...roomySize, startsInFlightMax: 1_000 },
+      });
+      const id = `${newSandboxId(shardOfPool('base'))}`;
+      const answer = await store.reserveStart({
+        id,
+        pool: 'base',
+        nodeId: 'last',
+        specVersion: 'last',
+        bootTimeoutMs: 0,
+      });
+      assert.equal(answer.kind, 'reserved');
+      while (!told.some((event) => event.includes(id)))
+        await new Promise((resolve) => setTimeout(resolve, 1));
+      stop.abort();
+      await following;
+      return told.filter((event) => !event.includes(id));
+    },
+  };
+}
+
+function eventText({ id, incarnation, tenant: owner, nodeId, from, to, reason }: StoreEvent): string {
+  return JSON.stringify([id, incarnation, owner, nodeId, from, to, reason]);
+}
+
+/** I8 and I17, from the outside: counts are those of the records. */
+async function assertSound(store: PoolStore, names: Names): Promise<void> {
+  const records = await Promise.all(names.all.map((id) => store.get(id, null)));
+  const count = (isCounted: (record: SandboxRecord) => boolean) =>
+    records.filter((record) => record !== null && isCounted(record)).length;
+  const pool = await store.readPool('base');
+  if (pool === null) return;
+  assert.equal(
+    pool.ready,
+    count(({ state }) => state === 'ready'),
+  );
+  assert.equal(
+    pool.starting,
+    count(({ state, claim }) => state === 'starting' && claim === undefined),
+  );
+  assert.equal(
+    pool.live,
+    count(({ state }) => state !== 'stopped' && state !== 'failed'),
+  );
+  assert.deepEqual(await store.healIndexes(), { readded: 0, dropped: 0 });
+}
