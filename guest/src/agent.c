@@ -25,17 +25,19 @@ uint64_t now_us(void) {
 }
 
 static void take_signals(struct agent *agent) {
-  struct signalfd_siginfo signals[8];
-  for (;;) {
+  enum { AT_ONCE = 8 };
+  struct signalfd_siginfo signals[AT_ONCE];
+  size_t count;
+  do {
     ssize_t got = read(agent->signal_fd, signals, sizeof signals);
-    if (got <= 0) return;
-    for (size_t i = 0; i < (size_t)got / sizeof signals[0]; i += 1) {
-      if (signals[i].ssi_signo == SIGCHLD) agent->reap_pending = true;
+    count = got > 0 ? (size_t)got / sizeof signals[0] : 0;
+    for (size_t i = 0; i < count; i += 1) {
       /* Of PID 1's signals only those from outside of its namespace count, whose sender has no number inside: a command
        * that signals everybody it sees must not end the sandbox. */
+      if (signals[i].ssi_signo == SIGCHLD) agent->reap_pending = true;
       else if (getpid() != 1 || signals[i].ssi_pid == 0) agent->stopping = true;
     }
-  }
+  } while (count == AT_ONCE);
 }
 
 static void note_event(struct agent *agent, const struct epoll_event *event) {

@@ -90,6 +90,18 @@ void channel_discard(struct channel_table *table, struct channel *channel) {
   free_slot(table, channel);
 }
 
+static int greater(int a, int b) { return a > b ? a : b; }
+
+int channels_highest_descriptor(const struct channel_table *table) {
+  int highest = -1;
+  for (size_t i = 0; i < table->active_count; i += 1) {
+    const struct channel *channel = &table->slots[table->order[i]];
+    highest = greater(highest, greater(channel->stdin_fd, greater(channel->outputs[0].fd, channel->outputs[1].fd)));
+  }
+  for (size_t i = 0; i < table->sink_count; i += 1) highest = greater(highest, table->sinks[i].fd);
+  return highest;
+}
+
 void channel_signal_group(struct channel *channel, int signal_number) {
   if (!channel->group_gone) kill(-channel->pid, signal_number);
 }

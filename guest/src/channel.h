@@ -93,6 +93,9 @@ struct channel *channel_open(struct channel_table *table, uint32_t number, const
 /* Gives the slot back without a word to the node: for a new epoch. */
 void channel_discard(struct channel_table *table, struct channel *channel);
 
+/* Of all channels and sinks; -1 for none. */
+int channels_highest_descriptor(const struct channel_table *table);
+
 void channel_signal_group(struct channel *channel, int signal_number);
 void channel_exited(struct channel_table *table, pid_t pid, int wait_status, uint64_t now_us);
 /* To be called after every round of reaping. */

@@ -28,7 +28,6 @@
 #endif
 
 #define NOFILE_DEFAULT 65536u
-#define LINK_FD_MIN 512
 
 struct options {
   bool reattaches;
@@ -119,11 +118,8 @@ static void close_inherited(void) {
   for (int fd = 3; fd < (int)nofile.rlim_cur; fd += 1) close(fd);
 }
 
-/* A free descriptor above 2, close-on-exec, as high as allowed. */
-static int raise_descriptor(int fd) {
-  int raised = fcntl(fd, F_DUPFD_CLOEXEC, LINK_FD_MIN);
-  return raised >= 0 ? raised : fcntl(fd, F_DUPFD_CLOEXEC, 3);
-}
+/* The same file at a free number above 2, close-on-exec. */
+static int raise_descriptor(int fd) { return fcntl(fd, F_DUPFD_CLOEXEC, 3); }
 
 static bool set_nonblocking(int fd) {
   int flags = fcntl(fd, F_GETFL);

@@ -145,6 +145,18 @@ static bool open_pipes(const struct agent *agent, const struct identity *identit
   return opened;
 }
 
+static int highest_of(int highest, const int *fds, size_t count) {
+  for (size_t i = 0; i < count; i += 1)
+    if (fds[i] > highest) highest = fds[i];
+  return highest;
+}
+
+static int highest_descriptor(const struct agent *agent, const struct pipes *pipes) {
+  const int own[] = {agent->epoll_fd, agent->signal_fd, agent->null_fd, agent->link.input_fd, agent->link.output_fd};
+  int highest = highest_of(channels_highest_descriptor(&agent->channels), own, sizeof own / sizeof own[0]);
+  return highest_of(highest_of(highest, pipes->child, 3), pipes->guest, 3);
+}
+
 static void refuse_start(struct agent *agent, const struct frame *frame, const struct spawn_result *result) {
   static const char *const CODES[] = {
       [SPAWN_STARTED] = "spawn_failed",
@@ -184,6 +196,7 @@ static void start_process(struct agent *agent, const struct frame *frame, const 
   } else {
     bool has_stdin = request->stdin_open;
     int descriptors[3] = {has_stdin ? pipes.child[0] : agent->null_fd, pipes.child[1], pipes.child[2]};
+    agent->spawn_limits.highest_descriptor = highest_descriptor(agent, &pipes);
     result = spawn_process(request, identity, descriptors, &agent->spawn_limits);
   }
   close_all(pipes.child);

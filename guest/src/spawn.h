@@ -21,6 +21,7 @@
 struct spawn_limits {
   uint64_t nofile;            /* RLIMIT_NOFILE of every process, soft and hard. */
   uint64_t root_capabilities; /* What processes of uid 0 keep: a bit per capability, normally none. */
+  int highest_descriptor;     /* No descriptor of the guest has a greater number. */
 };
 
 enum spawn_failure {

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { chmodSync, copyFileSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { buildGuest } from '../../guest/build.mjs';
 import { buildProbe, type ProbeName } from '../../guest/build-test.mjs';
-import { GuestDriver } from './guest-driver.ts';
+import { type DriverOptions, GuestDriver, isAlive } from './guest-driver.ts';
 
 /**
  * The rules of the guest that hold on every runtime, tried on the bare agent. The runtimes' own tests run the same probes
@@ -146,6 +147,52 @@ describe('hardening of the guest', () => {
     }
   });
 
+  test('G9 as PID 1 a signal from inside does not end it, one from outside does', rootOnly, async () => {
+    const guest = await GuestDriver.start(asFirstProcess());
+    const { stdout } = await guest.run([
+      'sh',
+      '-c',
+      'kill -TERM 1; kill -KILL 1; kill -STOP 1; kill -INT 1; echo sent',
+    ]);
+    assert.equal(stdout.toString(), 'sent\n');
+    await guest.roundTrip();
+    const everybody = await guest.run(['sh', '-c', 'trap "" TERM; kill -TERM -1; echo alive']);
+    assert.equal(everybody.stdout.toString(), 'alive\n');
+    const inside = Number(readFileSync(`/proc/${guest.pid}/task/${guest.pid}/children`, 'utf8'));
+    process.kill(inside, 'SIGTERM');
+    assert.equal(await guest.ended(), 0);
+  });
+
+  test('as PID 1 it reaps what daemons leave behind and takes all of them with it', rootOnly, async () => {
+    const guest = await GuestDriver.start(asFirstProcess());
+    const daemons = await guest.run([
+      'sh',
+      '-c',
+      'setsid sh -c "sleep 0.1 & sleep 1000" >/dev/null 2>&1 & echo $$',
+    ]);
+    assert.equal(daemons.exit?.exitCode, 0);
+    const inside = Number(readFileSync(`/proc/${guest.pid}/task/${guest.pid}/children`, 'utf8'));
+    const children = () =>
+      readFileSync(`/proc/${inside}/task/${inside}/children`, 'utf8').trim().split(' ').map(Number);
+    const [daemon] = children();
+    assert.ok(daemon !== undefined && isAlive(daemon));
+    guest.input.end();
+    assert.equal(await guest.ended(), 0);
+    assert.ok(!isAlive(daemon));
+  });
+
+  test('works in an image that holds nothing: no /dev/null, no /etc, no shell', rootOnly, async () => {
+    const root = join(folder, 'scratch');
+    mkdirSync(root);
+    copyFileSync(buildGuest().path, join(root, 'warmpool-guest'));
+    copyFileSync(buildProbe('true'), join(root, 'true'));
+    await using bare = await GuestDriver.start({ binary: '/usr/sbin/chroot', args: [root, '/warmpool-guest'] });
+    for (const user of ['', '1000', '0:5'])
+      assert.equal((await bare.run(['/true'], { user })).exit?.exitCode, 0);
+    assert.equal(await bare.refusal(['/true'], { user: 'root' }), 'user_unknown');
+    assert.equal(await bare.refusal(['sh']), 'command_not_found');
+  });
+
   test('every row of the system call policy refuses what it says and allows its neighbour', async (context) => {
     const { stdout, exit } = await guest.run([probe('seccomp-probe')]);
     const rows = parseRows(stdout);
@@ -167,6 +214,11 @@ describe('hardening of the guest', () => {
     assert.ok(refused.every(({ ok }) => !ok));
   });
 });
+
+/** The agent as the first process of a namespace of its own; ends with `unshare`, which reports its exit code. */
+function asFirstProcess(): DriverOptions {
+  return { binary: 'unshare', args: ['--pid', '--fork', '--kill-child', buildGuest().path] };
+}
 
 function parseRows(stdout: Buffer): ProbeRow[] {
   return stdout
