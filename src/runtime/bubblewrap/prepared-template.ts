@@ -3,8 +3,9 @@ import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { isAbsolute, join } from 'node:path';
 import { WarmpoolError } from '../../domain/errors.ts';
 import type { TemplateSpec } from '../../domain/pool-spec.ts';
-import { accountOf } from './accounts.ts';
+import { type Account, accountOf } from './accounts.ts';
 import { bwrapArguments } from './bwrap-arguments.ts';
+import { buildHostEtc } from './host-etc.ts';
 import type { BubblewrapHost } from './host-inspection.ts';
 import { planRoot } from './sandbox-root.ts';
 
@@ -20,6 +21,7 @@ export interface PreparedTemplate {
 export class TemplatePreparer {
   readonly #hidden: readonly string[];
   readonly #prepared = new Map<string, Promise<PreparedTemplate>>();
+  readonly #hostEtcs = new Map<string, Promise<string>>();
   readonly #folders: string[] = [];
 
   /** `hidden` are the host directories that no sandbox may see. */
@@ -42,6 +44,7 @@ export class TemplatePreparer {
 
   async removeAll(): Promise<void> {
     this.#prepared.clear();
+    this.#hostEtcs.clear();
     for (const folder of this.#folders.splice(0)) await rm(folder, { recursive: true, force: true });
   }
 
@@ -50,18 +53,38 @@ export class TemplatePreparer {
     if ('error' in account) throw new WarmpoolError('USER_UNAVAILABLE', account.error);
     if (!isAbsolute(template.cwd) || template.cwd.includes('\0'))
       throw new WarmpoolError('CWD_INVALID', `bubblewrap: cwd ${template.cwd} is not an absolute path`);
-    const folder = join(host.reachableFolder, `template-${randomBytes(8).toString('hex')}`);
-    this.#folders.push(folder);
-    await mkdir(folder, { recursive: true, mode: 0o711 });
+    const folder = await this.#makeFolder(host);
     const root = await planRoot({
       template,
       account,
       folder,
+      hostEtc: () => this.#hostEtc(account, host),
       hidden: [...this.#hidden, host.reachableFolder],
     });
     const words = bwrapArguments({ account, root, resources: template.resources, guestPath: host.guestPath });
     const argumentsPath = join(folder, 'bwrap-arguments');
     await writeFile(argumentsPath, words.map((word) => `${word}\0`).join(''), { mode: 0o600 });
     return { argumentsPath };
+  }
+
+  /** Hundreds of small files, so one for all templates with the same user. */
+  #hostEtc(account: Account, host: BubblewrapHost): Promise<string> {
+    let etc = this.#hostEtcs.get(account.name);
+    if (etc === undefined) {
+      etc = this.#makeFolder(host).then(async (folder) => {
+        await buildHostEtc(folder, account);
+        return folder;
+      });
+      this.#hostEtcs.set(account.name, etc);
+      etc.catch(() => this.#hostEtcs.delete(account.name));
+    }
+    return etc;
+  }
+
+  async #makeFolder(host: BubblewrapHost): Promise<string> {
+    const folder = join(host.reachableFolder, `template-${randomBytes(8).toString('hex')}`);
+    this.#folders.push(folder);
+    await mkdir(folder, { recursive: true, mode: 0o755 });
+    return folder;
   }
 }

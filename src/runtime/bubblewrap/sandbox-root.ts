@@ -3,7 +3,6 @@ import { lstat, mkdir, open, readdir, readlink, realpath, stat, writeFile } from
 import { isAbsolute, join, relative } from 'node:path';
 import { WarmpoolError } from '../../domain/errors.ts';
 import { type Account, withAccount } from './accounts.ts';
-import { buildHostEtc } from './host-etc.ts';
 
 /** One step in making the root of a sandbox: the words bubblewrap knows for it. */
 export type RootStep =
@@ -19,6 +18,8 @@ export interface RootPlan {
   readonly account: Account;
   /** Where files made for this root go; sandboxes can reach it. */
   readonly folder: string;
+  /** The /etc of sandboxes over the host's root; asked for only by those. */
+  readonly hostEtc: () => Promise<string>;
   /** Host directories of ours that no sandbox may see, wherever they lie. */
   readonly hidden: readonly string[];
 }
@@ -39,8 +40,6 @@ export async function planRoot(plan: RootPlan): Promise<readonly RootStep[]> {
 
 /** /usr as it is, the links beside it, an /etc of our own: an allow-list, everything else is simply absent. */
 async function hostParts(plan: RootPlan): Promise<readonly RootStep[]> {
-  const etc = join(plan.folder, 'etc');
-  await buildHostEtc(etc, plan.account);
   const steps: RootStep[] = [{ kind: 'bind', source: '/usr', at: '/usr' }];
   for (const name of ['bin', 'sbin', 'lib', 'lib32', 'lib64', 'libx32']) {
     const info = await lstat(`/${name}`).catch(() => null);
@@ -48,7 +47,7 @@ async function hostParts(plan: RootPlan): Promise<readonly RootStep[]> {
       steps.push({ kind: 'link', target: await readlink(`/${name}`), at: `/${name}` });
     else if (info?.isDirectory()) steps.push({ kind: 'bind', source: `/${name}`, at: `/${name}` });
   }
-  steps.push({ kind: 'bind', source: etc, at: '/etc' });
+  steps.push({ kind: 'bind', source: await plan.hostEtc(), at: '/etc' });
   return [...steps, ...covers(plan.hidden, '/', ['/usr'])];
 }
 
