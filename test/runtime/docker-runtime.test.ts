@@ -305,7 +305,7 @@ describe('sandboxes in a Docker engine', { skip: dockerEngineMissing() ?? false 
     assert.deepEqual(Mounts, []);
     assert.deepEqual((await sandboxes.docker.listVolumes()).Volumes ?? [], []);
     await sandboxes.runtime.destroy(id);
-    await sandboxes.docker.getImage(image).remove({ force: true });
+    await sandboxes.removeImage(image);
   });
 
   test('ten sandboxes boot at the same time', async () => {
@@ -335,8 +335,32 @@ describe('sandboxes in a Docker engine', { skip: dockerEngineMissing() ?? false 
     await sandboxes.runtime.destroy(id);
     const again = (await prepared()).filter((image) => !before.has(image));
     assert.equal(again.length, 1);
-    await sandboxes.docker.getImage(again[0] ?? '').remove({ force: true });
-    await sandboxes.docker.getImage('warmpool/test-once').remove({ force: true });
+    await sandboxes.removeImage('warmpool/test-once');
+  });
+
+  test('a new guest replaces what was prepared with the old one, unless a sandbox still runs on it', async () => {
+    const image = 'warmpool/test-upgraded';
+    await importTinyImage(engine.dockerHost, image, ['LABEL upgraded=1']);
+    const spec = template({ image, user: '' });
+    const { Id } = await sandboxes.docker.getImage(image).inspect();
+    const preparedCount = async () =>
+      (await sandboxes.docker.listImages({ filters: { reference: ['warmpool/prepared'] } })).filter(
+        ({ ParentId }) => ParentId === Id,
+      ).length;
+    const folder = await mkdtemp(join(tmpdir(), 'warmpool-guest-'));
+    try {
+      await writeFile(join(folder, 'old'), await compileHello());
+      await using oldRuntime = runtimeWithGuest(join(folder, 'old'));
+      await oldRuntime.prepare(spec);
+      const { id } = await sandboxes.boot(spec);
+      assert.equal(await preparedCount(), 1);
+      await oldRuntime.prepare(spec);
+      assert.equal(await preparedCount(), 2);
+      await sandboxes.runtime.destroy(id);
+    } finally {
+      await rm(folder, { recursive: true });
+      await sandboxes.removeImage(image);
+    }
   });
 
   test('a process that takes too much memory is killed, and the sandbox lives', async () => {

@@ -64,6 +64,18 @@ export class DockerSandboxes implements AsyncDisposable {
     return this.docker.getContainer(containerName(id));
   }
 
+  /** Removes an image and what was prepared from it. */
+  async removeImage(image: string): Promise<void> {
+    const { Id } = await this.docker.getImage(image).inspect();
+    const prepared = await this.docker.listImages({ filters: { reference: ['warmpool/prepared'] } });
+    for (const child of prepared.filter(({ ParentId }) => ParentId === Id)) {
+      await this.docker.getImage(child.Id).remove({ force: true });
+    }
+    // One that lost its name went with its last child.
+    const [left] = await this.docker.listImages({ all: true, filters: { reference: [image] } });
+    if (left !== undefined) await this.docker.getImage(image).remove({ force: true });
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     for (const { sandboxId } of await this.runtime.list()) await this.runtime.destroy(sandboxId);
     await this.runtime[Symbol.asyncDispose]();
@@ -99,7 +111,7 @@ export async function openLink(
 export interface CommandOptions {
   readonly user?: string;
   readonly cwd?: string;
-  readonly stdin?: string;
+  readonly stdin?: string | Uint8Array;
   readonly timeoutMs?: number;
   readonly env?: Readonly<Record<string, string>>;
 }
@@ -145,6 +157,13 @@ export async function run(
     stdout: Buffer.concat(chunks.stdout).toString(),
     stderr: Buffer.concat(chunks.stderr).toString(),
   };
+}
+
+/** Puts a program where every user of the sandbox may run it, and gives its path there. */
+export async function putProgram(guest: Guest, name: string, program: Uint8Array): Promise<string> {
+  const path = `/tmp/${name}`;
+  await shell(guest, `cat > ${path} && chmod 755 ${path}`, { stdin: program });
+  return path;
 }
 
 /** As `run` with a shell of the base image; gives stdout, and throws when the script fails. */

@@ -89,6 +89,7 @@ export class DockerRuntime implements SandboxRuntime {
       };
     }
     try {
+      await this.#ping();
       const [version, info] = await Promise.all([this.#docker.version(), this.#info()]);
       return reportHost(version, info);
     } catch (error) {
@@ -305,6 +306,12 @@ export class DockerRuntime implements SandboxRuntime {
     return SystemTime === undefined ? this.#clock.wallMs() : Date.parse(SystemTime);
   }
 
+  async #ping(): Promise<void> {
+    // The library's type lacks the options.
+    const ping = this.#docker.ping as (options: { abortSignal: AbortSignal }) => Promise<unknown>;
+    await ping.call(this.#docker, { abortSignal: AbortSignal.timeout(pingMsMax) });
+  }
+
   async #info(): Promise<EngineInfo> {
     return await this.#docker.info();
   }
@@ -314,6 +321,8 @@ export class DockerRuntime implements SandboxRuntime {
   }
 }
 
+/** An engine that hangs must not hold up the start of the service for as long as a slow call may take. */
+const pingMsMax = 5_000;
 /** Together 5 s of waiting, beside the 10 s the engine itself waits for a killed process. */
 const removeAttemptsMax = 10;
 const removePauseMs = 110;

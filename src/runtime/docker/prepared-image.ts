@@ -98,6 +98,7 @@ export class ImagePreparer {
         if (!(await this.#imageExists(reference))) {
           await container.putArchive(await guestArchive(guest), { path: '/' });
           await container.commit({ repo: preparedRepository, tag, pause: false });
+          await this.#removeSuperseded(imageId, reference);
         }
         const { Config } = await this.#docker.getImage(imageId).inspect();
         return {
@@ -124,6 +125,23 @@ export class ImagePreparer {
     for (const { Id, Created } of found) {
       if (newest - Created < leftoverSeconds) continue;
       await this.#docker.getContainer(Id).remove({ force: true, v: true });
+    }
+  }
+
+  /**
+   * What an older guest left of the same image. Not where a container still uses it; and a node with that guest, in the
+   * middle of an upgrade, makes it again when it misses it.
+   */
+  async #removeSuperseded(imageId: string, current: string): Promise<void> {
+    const prepared = await this.#docker.listImages({ filters: { reference: [preparedRepository] } });
+    for (const { ParentId, RepoTags } of prepared) {
+      const [reference] = RepoTags ?? [];
+      if (ParentId !== imageId || reference === undefined || reference === current) continue;
+      try {
+        await this.#docker.getImage(reference).remove();
+      } catch (error) {
+        if (engineStatus(error) === null) throw error;
+      }
     }
   }
 
