@@ -1,11 +1,12 @@
 /**
- * Writes the TypeScript types of proto/ into src/grpc/gen. With `--check` it writes nothing and exits 1, naming the
- * files, when what is committed is not what the contract says.
+ * Writes the TypeScript types of proto/ into src/grpc/gen, and its descriptors with the health service's (for
+ * reflection, comments included) into proto/descriptors.binpb. With `--check` it writes nothing and exits 1, naming the files, when what is committed is not
+ * what the contract says.
  *
  * The options must be those of src/grpc/wire/contract.ts, which loads the same files at run time.
  */
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -13,16 +14,21 @@ import { fileURLToPath } from 'node:url';
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const protoFolder = join(root, 'proto');
 const committed = join(root, 'src/grpc/gen');
+const committedDescriptors = join(protoFolder, 'descriptors.binpb');
 const generator = join(root, 'node_modules/@grpc/proto-loader/build/bin/proto-loader-gen-types.js');
+const buf = join(root, 'node_modules/@bufbuild/buf/bin/buf');
 
 if (process.argv.includes('--check')) {
   const fresh = mkdtempSync(join(tmpdir(), 'warmpool-proto-'));
   try {
     generate(fresh);
+    const freshDescriptors = join(fresh, 'descriptors.binpb');
+    generateDescriptors(freshDescriptors);
     const differing = differences(fresh);
+    if (read(freshDescriptors) !== read(committedDescriptors)) differing.push('proto/descriptors.binpb');
     if (differing.length > 0) {
       console.error(
-        `src/grpc/gen is not what proto/ says; run \`node scripts/gen-proto.mjs\`:\n  ${differing.join('\n  ')}`,
+        `the generated files are not what proto/ says; run \`node scripts/gen-proto.mjs\`:\n  ${differing.join('\n  ')}`,
       );
       process.exitCode = 1;
     }
@@ -32,6 +38,7 @@ if (process.argv.includes('--check')) {
 } else {
   rmSync(committed, { recursive: true, force: true });
   generate(committed);
+  generateDescriptors(committedDescriptors);
 }
 
 function generate(folder) {
@@ -48,6 +55,17 @@ function generate(folder) {
   );
 }
 
+/** The contract and the health service. Sets of files joined byte by byte are one set: that is how protobuf is made. */
+function generateDescriptors(file) {
+  const health = join(root, 'node_modules/grpc-health-check/proto');
+  const sets = [root, health].map((input) =>
+    execFileSync(process.execPath, [buf, 'build', input, '--as-file-descriptor-set', '--output', '-'], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    }),
+  );
+  writeFileSync(file, Buffer.concat(sets));
+}
+
 function differences(fresh) {
   const names = new Set([...filesUnder(fresh, '.ts'), ...filesUnder(committed, '.ts')]);
   return [...names].sort().filter((name) => read(join(fresh, name)) !== read(join(committed, name)));
@@ -55,7 +73,7 @@ function differences(fresh) {
 
 function read(file) {
   try {
-    return readFileSync(file, 'utf8');
+    return readFileSync(file, 'latin1');
   } catch {
     return null;
   }

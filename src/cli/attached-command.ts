@@ -20,7 +20,11 @@ export async function runAttached(
   });
   const stopForwarding = forwardSignals(session, kill);
   // A reader that went away (`| head`) ends the command as it would end a local one.
-  const readerGone = () => kill.abort();
+  let readerIsGone = false;
+  const readerGone = () => {
+    readerIsGone = true;
+    kill.abort();
+  };
   process.stdout.on('error', readerGone);
   if (options.interactive) forwardStdin(session);
   try {
@@ -29,7 +33,8 @@ export async function runAttached(
     if (exit.timedOut) return exitCodes.timedOut;
     return exit.signal === null ? (exit.exitCode ?? exitCodes.warmpool) : exitCodes.signalled + exit.signal;
   } catch (error) {
-    if (kill.signal.aborted) return exitCodes.signalled + constants.signals.SIGKILL;
+    const { SIGKILL, SIGPIPE } = constants.signals;
+    if (kill.signal.aborted) return exitCodes.signalled + (readerIsGone ? SIGPIPE : SIGKILL);
     throw error;
   } finally {
     stopForwarding();
@@ -44,8 +49,11 @@ function writeOutput(stream: 'stdout' | 'stderr', bytes: Buffer): void | Promise
   const target = process[stream];
   if (target.write(bytes)) return;
   return new Promise((resolve) => {
-    target.once('drain', resolve);
-    target.once('close', resolve);
+    const resume = () => {
+      target.off('drain', resume).off('close', resume);
+      resolve();
+    };
+    target.on('drain', resume).on('close', resume);
   });
 }
 

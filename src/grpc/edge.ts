@@ -11,6 +11,8 @@ export interface Edge {
   readonly keys: ApiKeys;
   readonly calls: ActiveCalls;
   readonly log: Log;
+  /** For unary calls without a deadline, and for the first message of an ExecStream. */
+  readonly callDeadlineMs: number;
 }
 
 /** The first thing in every call: throws DRAINING, UNAUTHENTICATED or PERMISSION_DENIED, or says who calls. */

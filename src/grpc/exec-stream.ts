@@ -12,8 +12,6 @@ import { readOneAhead, StreamingCall } from './streaming-call.ts';
 
 type ExecCall = ServerDuplexStream<ExecStreamRequest__Output, ExecStreamResponse>;
 
-/** A stream that never says what to run is not left open for ever (D20). */
-const startWithinMs = 30_000;
 const signalNumberMax = 64;
 
 export function execStream(edge: Edge): (call: ExecCall) => void {
@@ -46,7 +44,8 @@ class ExecStream {
     this.#edge = edge;
     this.#call = call;
     this.#streaming = streaming;
-    this.#startTimer = setTimeout(() => this.#neverStarted(), startWithinMs);
+    // A stream that never says what to run is not left open for ever (D20).
+    this.#startTimer = setTimeout(() => this.#neverStarted(), edge.callDeadlineMs);
     streaming.signal.addEventListener('abort', () => clearTimeout(this.#startTimer), { once: true });
     readOneAhead(call);
     call.on('data', (message: ExecStreamRequest__Output) => this.#onMessage(message));
@@ -122,7 +121,7 @@ class ExecStream {
   }
 
   #neverStarted(): void {
-    const waited = `${startWithinMs / 1_000} s`;
+    const waited = `${this.#edge.callDeadlineMs / 1_000} s`;
     this.#streaming.fail(new WarmpoolError('DEADLINE_EXCEEDED', `no start message came within ${waited}`));
   }
 }

@@ -1,16 +1,17 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Server, ServerCredentials, type ServerOptions } from '@grpc/grpc-js';
-import { ReflectionService } from '@grpc/reflection';
 import { HealthImplementation } from 'grpc-health-check';
 import type { AllocatorApi } from '../allocator/api.ts';
 import { ApiKeys, type KeyEntry } from '../auth/api-keys.ts';
 import type { Log } from '../observability/log.ts';
 import { ActiveCalls } from './active-calls.ts';
+import { defaultDeadline } from './default-deadline.ts';
 import type { Edge } from './edge.ts';
 import { execService } from './exec-service.ts';
 import { poolService } from './pool-service.ts';
+import { reflectionService } from './reflection.ts';
 import { sandboxService } from './sandbox-service.ts';
-import { contract, packageDefinition } from './wire/contract.ts';
+import { contract } from './wire/contract.ts';
 
 /** Both ways. Exec's output limit and stdin fit it; more goes over ExecStream. */
 const messageBytesMax = 4 * 1024 * 1024;
@@ -34,6 +35,8 @@ export interface GrpcServerOptions {
   readonly listen: GrpcAddress;
   /** After this long a connection is asked to reconnect, so that clients spread over new servers. Absent: never. */
   readonly connectionAgeMaxMs?: number;
+  /** For unary calls whose client set none. Default: 30 seconds. */
+  readonly callDeadlineMs?: number;
   /** False: health says NOT_SERVING until `setServing(true)`. */
   readonly serving?: boolean;
 }
@@ -48,14 +51,16 @@ export async function startGrpcServer(deps: GrpcServerDeps, options: GrpcServerO
     keys: new ApiKeys(deps.keys),
     calls: new ActiveCalls(),
     log: deps.log ?? silent,
+    callDeadlineMs: options.callDeadlineMs ?? 30_000,
   };
-  const server = new Server(serverOptions(options));
+  const interceptors = [defaultDeadline(edge.callDeadlineMs, edge.log)];
+  const server = new Server({ ...serverOptions(options), interceptors });
   server.addService(contract.SandboxService.service, sandboxService(edge));
   server.addService(contract.ExecService.service, execService(edge));
   server.addService(contract.PoolService.service, poolService(edge));
   const health = new HealthImplementation();
   health.addToServer(server);
-  new ReflectionService(packageDefinition).addToServer(server);
+  reflectionService().addToServer(server);
 
   const { host, port } = options.listen;
   const boundPort = await bind(server, host, port);

@@ -5,9 +5,6 @@ import { WarmpoolError } from '../domain/errors.ts';
 import { admit, type Edge } from './edge.ts';
 import { formatError } from './format-error.ts';
 
-/** A unary call whose client set no deadline gets this one (A11): nothing runs for ever because someone forgot. */
-export const defaultDeadlineMs = 30_000;
-
 export interface CallSignal {
   /** Aborts when nobody waits for the answer any more. */
   readonly signal: AbortSignal;
@@ -40,7 +37,8 @@ class UnaryCall<Request, Response> implements CallSignal {
   readonly #edge: Edge;
   readonly #respond: sendUnaryData<Response>;
   #abort: AbortController | undefined;
-  #timer: NodeJS.Timeout | undefined;
+  /** What the signal's listeners are told; null while the call is wanted. */
+  #givenUp: WarmpoolError | null = null;
   #answered = false;
 
   constructor(edge: Edge, call: ServerUnaryCall<Request, Response>, respond: sendUnaryData<Response>) {
@@ -49,14 +47,14 @@ class UnaryCall<Request, Response> implements CallSignal {
     edge.calls.begin();
     // grpc-js says `cancelled` once at the end of every call, finished or not.
     call.on('cancelled', () => this.#over());
-    if (call.getDeadline() === Infinity) {
-      this.#timer = setTimeout(() => this.#expire(), defaultDeadlineMs);
-    }
   }
 
   /** Made when it is asked for: it costs more than the rest of this class, and most calls do not look. */
   get signal(): AbortSignal {
-    this.#abort ??= new AbortController();
+    if (!this.#abort) {
+      this.#abort = new AbortController();
+      if (this.#givenUp) this.#abort.abort(this.#givenUp);
+    }
     return this.#abort.signal;
   }
 
@@ -71,23 +69,14 @@ class UnaryCall<Request, Response> implements CallSignal {
   #answer(): boolean {
     if (this.#answered) return false;
     this.#answered = true;
-    clearTimeout(this.#timer);
     return true;
-  }
-
-  #expire(): void {
-    const error = new WarmpoolError(
-      'DEADLINE_EXCEEDED',
-      `not done within the ${defaultDeadlineMs / 1_000} s that a call without a deadline gets`,
-    );
-    this.fail(error);
-    this.#abort?.abort(error);
   }
 
   #over(): void {
     this.#edge.calls.end();
     if (!this.#answer()) return;
-    // Unanswered: the client's own deadline passed, it cancelled, or its connection is gone.
-    this.#abort?.abort(new WarmpoolError('CANCELLED', 'the call was cancelled, or its deadline passed'));
+    // Unanswered: its deadline passed, the client cancelled, or the connection is gone.
+    this.#givenUp = new WarmpoolError('CANCELLED', 'the call was cancelled, or its deadline passed');
+    this.#abort?.abort(this.#givenUp);
   }
 }

@@ -21,7 +21,7 @@ const options: Options = {
   includeDirs: [join(packageRoot(), 'proto')],
 };
 
-export const packageDefinition = loadSync(
+const packageDefinition = loadSync(
   ['sandbox_service', 'exec_service', 'pool_service'].map((name) => `warmpool/v1/${name}.proto`),
   options,
 );
