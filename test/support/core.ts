@@ -137,6 +137,6 @@ interface PoolChange {
 export const alice: Principal = { tenant: 'alice', scopes: new Set(scopes) };
 export const bob: Principal = { tenant: 'bob', scopes: new Set(scopes) };
 /** A signal that never aborts. */
-export const never = new AbortController().signal;
+export const never: AbortSignal = new AbortController().signal;
 /** The least a create needs. */
 export const plain = { template: 'base', env: {}, metadata: {} };
