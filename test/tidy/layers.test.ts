@@ -20,8 +20,8 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   grpc: ['domain', 'observability', 'allocator/api', 'auth', 'store port', 'guest-link port', 'package-root'],
   http: ['domain', 'observability', 'allocator/api', 'auth'],
   'data-plane': ['domain', 'observability', 'allocator/api', 'auth', 'protocol', 'guest-link port'],
-  client: ['domain', 'protocol', 'package-root', 'grpc/gen'],
-  cli: ['domain', 'client', 'package-root'],
+  client: ['domain', 'protocol', 'package-root', 'grpc/wire'],
+  cli: ['domain', 'client', 'auth', 'package-root'],
 };
 
 /** The ports and what every layer may know of another: a noun, not an adapter. */
@@ -31,7 +31,8 @@ const publicFiles: Readonly<Record<string, RegExp>> = {
   'guest-link port': /^src\/guest-link\/guest\.ts$/,
   'allocator/api': /^src\/allocator\/api\.ts$/,
   'package-root': /^src\/package-root\.ts$/,
-  'grpc/gen': /^src\/grpc\/gen\//,
+  /** The contract as both ends write it; the server is beside it, not in it. */
+  'grpc/wire': /^src\/grpc\/(wire|gen)\//,
 };
 
 const files = sourceFiles();
@@ -48,6 +49,17 @@ for (const [layer, allowed] of Object.entries(mayImport)) {
     assert.deepEqual(wrong, []);
   });
 }
+
+test('what both ends of gRPC share knows nothing of the server', () => {
+  const wrong = files
+    .filter((file) => file.path.startsWith('src/grpc/wire/'))
+    .flatMap((file) => file.imports)
+    .filter(
+      (target) =>
+        target.startsWith('src/') && !/^src\/(grpc\/(wire|gen)\/|domain\/|package-root)/.test(target),
+    );
+  assert.deepEqual(wrong, []);
+});
 
 test('every folder of src has its row in the table of layers', () => {
   const layers = new Set(files.map((file) => layerOf(file.path)).filter((layer) => layer !== null));
