@@ -30,6 +30,10 @@ export class ServerProcess implements AsyncDisposable {
     this.address = address;
   }
 
+  get pid(): number {
+    return this.#child.pid ?? 0;
+  }
+
   /** Sends a message and settles with its answer; one at a time. */
   async ask(message: object): Promise<unknown> {
     const answered = once(this.#child, 'message');

@@ -49,6 +49,10 @@ export class RedisEcho implements AsyncDisposable {
     this.#payload = payload;
   }
 
+  get pid(): number {
+    return this.#server.pid;
+  }
+
   /** Makes `count` more things to pop. */
   async fill(count: number): Promise<void> {
     const members: (string | number)[] = [];
