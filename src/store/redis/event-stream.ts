@@ -9,6 +9,12 @@ import { classifyRedisError } from './redis-errors.ts';
 
 /** Per shard and read: with all shards busy one batch stays under some 200 KB. */
 const entriesPerShardMax = 64;
+/**
+ * Between two reads that came back with less than they could carry. The first event after a silence arrives at once,
+ * those behind it a little later and together: with a read for each event a follower would cost as much as the claims
+ * it hears of. A follower only wakes people up (D6), and what it wakes takes longer than this.
+ */
+const batchPauseMs = 5;
 /** Between attempts while the server is away: the follower is late by at most this after it is back. */
 const retryPauseMs = 250;
 
@@ -67,6 +73,7 @@ async function* readFrom(
       if (batch === null) return;
       mayBeTrimmed = batch.full;
       if (batch.events.length > 0) yield batch.events;
+      if (!batch.full) await pause(deps.clock, batchPauseMs, signal);
     }
   } finally {
     signal.removeEventListener('abort', abort);
