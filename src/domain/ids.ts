@@ -40,9 +40,22 @@ export function newClaimId(): string {
 function randomName(length: number): string {
   let name = '';
   while (name.length < length) {
-    for (const byte of randomBytes(length * 2)) {
-      if (byte < 252 && name.length < length) name += alphabet[byte % 36];
-    }
+    const byte = randomByte();
+    if (byte < 252) name += alphabet[byte % 36];
   }
   return name;
+}
+
+/** Drawn for some hundred names at once: a claim makes three, and a system call for each would cost more than they do. */
+let drawn: Uint8Array = new Uint8Array(0);
+let used = 0;
+
+function randomByte(): number {
+  if (used === drawn.length) {
+    drawn = randomBytes(4_096);
+    used = 0;
+  }
+  const byte = drawn[used] ?? 0;
+  used += 1;
+  return byte;
 }
