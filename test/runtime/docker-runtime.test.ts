@@ -111,11 +111,12 @@ describe('sandboxes in a Docker engine', { skip: dockerEngineMissing() ?? false 
     await sandboxes.runtime.destroy(sandboxId);
   });
 
-  test('G9 D16 sandboxes of a node that was killed in the middle of everything are adopted', async () => {
+  test('G9 D16 sandboxes of a node that was killed in the middle of everything are adopted', async (context) => {
     const script = join(packageRoot(), 'test/support/docker-node-process.ts');
     const node = spawn(process.execPath, ['--import', 'tsx', script, engine.dockerHost, sandboxes.nodeId], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
+    context.after(() => node.kill('SIGKILL'));
     const [line] = (await once(node.stdout, 'data')) as [Buffer];
     const id = line.toString().trim();
     const exited = once(node, 'exit');
