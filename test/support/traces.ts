@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import Docker from 'dockerode';
@@ -9,17 +10,18 @@ import type { ServiceFolder } from './service.ts';
  */
 export async function tracesOf(folder: ServiceFolder, dockerHost: string | null = null): Promise<string[]> {
   const traces: string[] = [];
+  const group = bubblewrapGroup(folder);
   for (const line of readFileSync('/proc/self/mounts', 'utf8').split('\n')) {
     if (line.includes(folder.path)) traces.push(`mount ${line}`);
   }
   for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
     const groups = readQuietly(`/proc/${pid}/cgroup`);
     const state = / \(.*\) (\S)/.exec(readQuietly(`/proc/${pid}/stat`))?.[1];
-    if (groups.includes(folder.nodeId) && state !== 'Z') {
+    if (groups.includes(group) && state !== 'Z') {
       traces.push(`process ${pid} ${readQuietly(`/proc/${pid}/cmdline`).replaceAll('\0', ' ')}`);
     }
   }
-  traces.push(...groupsOf('/sys/fs/cgroup', folder.nodeId));
+  traces.push(...groupsOf('/sys/fs/cgroup', group));
   if (dockerHost !== null) {
     for (const container of await containersOf(engineAt(dockerHost), folder)) {
       traces.push(`container ${container.Names.join()} ${container.State}`);
@@ -60,12 +62,17 @@ function containersOf(engine: Docker, folder: ServiceFolder) {
   return engine.listContainers({ all: true, filters: { label: [`warmpool.node=${folder.nodeId}`] } });
 }
 
-function groupsOf(folder: string, nodeId: string): string[] {
+/** The control group under which the bubblewrap runtime keeps this node's sandboxes. */
+function bubblewrapGroup(folder: ServiceFolder): string {
+  return createHash('sha256').update(`${folder.state}\0${folder.nodeId}`).digest('hex').slice(0, 16);
+}
+
+function groupsOf(folder: string, group: string): string[] {
   const found: string[] = [];
   for (const name of listQuietly(folder)) {
     const path = join(folder, name);
-    if (name.includes(nodeId)) found.push(...sandboxGroups(path));
-    else if (path.split('/').length < 8) found.push(...groupsOf(path, nodeId));
+    if (name === group) found.push(...sandboxGroups(path));
+    else if (path.split('/').length < 8) found.push(...groupsOf(path, group));
   }
   return found;
 }
