@@ -47,7 +47,8 @@ function isMeant(root: string, file: string, part: string): boolean {
   return relative(root, file).includes(part);
 }
 
-/** Whether any of these files speaks of Docker: starting an engine for tests of the configuration would be silly. */
+/** Whether any of these files asks for an engine: starting one for tests of the configuration would be silly. */
 export function needsEngine(files: readonly string[]): boolean {
-  return files.some((file) => /docker-engine|DOCKER_HOST|useDockerEngine/.test(readFileSync(file, 'utf8')));
+  const asks = /useDockerEngine|dockerEngineMissing|docker-sandboxes\.ts'|requirement\('docker'\)/;
+  return files.some((file) => asks.test(readFileSync(file, 'utf8')));
 }
