@@ -69,23 +69,24 @@ export function claimAnswer(request: ClaimRequest, answer: ScriptAnswer): ClaimA
 
 type RecordAnswer = readonly [status: number, nowMs: number, id: string, fields: FlatHash];
 
+/** Numbers that were read from the record or written to it come as text. */
 type ClaimedAnswer = readonly [
   status: number,
   nowMs: number,
   id: string,
   specVersion: string,
   nodeId: string,
-  incarnation: number,
-  createdAtMs: number,
-  readyAtMs: number,
-  expiresAtMs: number,
-  endOfLifeMs: number,
+  incarnation: string,
+  createdAtMs: string,
+  readyAtMs: string,
+  expiresAtMs: string,
+  endOfLifeMs: string,
 ];
 
 /** The hot path: only what the caller does not know travels, the rest of the record is the request itself. */
 function claimedRecord(request: ClaimRequest, answer: ClaimedAnswer): SandboxRecord {
-  const [, nowMs, id, specVersion, nodeId, incarnation, createdAtMs, readyAtMs, expiresAtMs, endOfLifeMs] =
-    answer;
+  const [, nowMs, id, specVersion, nodeId, incarnation, createdAt, readyAt, expiresAt, endOfLife] = answer;
+  const expiresAtMs = Number(expiresAt);
   return {
     id,
     pool: request.pool,
@@ -93,9 +94,9 @@ function claimedRecord(request: ClaimRequest, answer: ClaimedAnswer): SandboxRec
     state: 'running',
     launch: 'warm',
     nodeId,
-    incarnation,
-    createdAtMs,
-    readyAtMs,
+    incarnation: Number(incarnation),
+    createdAtMs: Number(createdAt),
+    readyAtMs: Number(readyAt),
     claim: {
       tenant: request.tenant,
       claimId: request.claimId,
@@ -106,7 +107,7 @@ function claimedRecord(request: ClaimRequest, answer: ClaimedAnswer): SandboxRec
       expiresAtMs,
       remainingMs: Math.max(0, expiresAtMs - nowMs),
       ttlMs: request.leaseTtlMs,
-      endOfLifeMs,
+      endOfLifeMs: Number(endOfLife),
       onExpiry: request.onExpiry,
     },
   };
@@ -119,11 +120,11 @@ type RepeatedAnswer = readonly [
   fields: FlatHash,
   specVersion: string,
   nodeId: string,
-  incarnation: number,
+  incarnation: string,
   launch: Launch,
-  createdAtMs: number,
-  readyAtMs: number | null,
-  claimedAtMs: number,
+  createdAtMs: string,
+  readyAtMs: string | null,
+  claimedAtMs: string,
   claimId: string,
   pool: string,
 ];
@@ -135,8 +136,7 @@ function repeatedAnswer(request: ClaimRequest, answer: RepeatedAnswer): ClaimAns
     const record = parseRecord(id, fields, nowMs);
     return { kind: record.state === 'starting' ? 'starting' : 'claimed', record, repeated: true };
   }
-  const [specVersion, nodeId, incarnation, launch, createdAtMs, readyAtMs, claimedAtMs, claimId, pool] =
-    remembered;
+  const [specVersion, nodeId, incarnation, launch, createdAt, readyAt, claimedAt, claimId, pool] = remembered;
   const record: SandboxRecord = {
     id,
     pool,
@@ -144,10 +144,15 @@ function repeatedAnswer(request: ClaimRequest, answer: RepeatedAnswer): ClaimAns
     state: 'stopped',
     launch,
     nodeId,
-    incarnation,
-    createdAtMs,
-    ...(readyAtMs === null ? {} : { readyAtMs }),
-    claim: { tenant: request.tenant, claimId, claimedAtMs, customisation: request.customisation },
+    incarnation: Number(incarnation),
+    createdAtMs: Number(createdAt),
+    ...(readyAt === null ? {} : { readyAtMs: Number(readyAt) }),
+    claim: {
+      tenant: request.tenant,
+      claimId,
+      claimedAtMs: Number(claimedAt),
+      customisation: request.customisation,
+    },
   };
   return { kind: 'claimed', record, repeated: true };
 }

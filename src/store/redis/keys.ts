@@ -17,8 +17,6 @@ export const shards: readonly ShardKeys[] = Array.from({ length: shardCount }, (
 export interface PoolKeys {
   readonly shard: ShardKeys;
   readonly pool: string;
-  readonly ready: string;
-  readonly live: string;
 }
 
 export function shardKeys(shard: number): ShardKeys {
@@ -33,8 +31,7 @@ export function keysOfSandbox(id: string): ShardKeys {
 
 export function keysOfPool(name: string): PoolKeys {
   const shard = shardKeys(shardOfPool(name));
-  const pool = `${shard.prefix}pool:${name}`;
-  return { shard, pool, ready: `${pool}:ready`, live: `${pool}:live` };
+  return { shard, pool: `${shard.prefix}pool:${name}` };
 }
 
 /** Every node's last heartbeat. In no shard: a node serves pools of all of them. */

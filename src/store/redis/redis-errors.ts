@@ -53,3 +53,8 @@ export function replyCode(error: unknown): string | null {
   if (/max number of clients/.test(error.message)) return 'BUSY';
   return /^[A-Z]+/.exec(error.message)?.[0] ?? 'ERR';
 }
+
+/** ioredis has no class for it. */
+export function isCommandTimeout(error: unknown): boolean {
+  return error instanceof Error && error.message === 'Command timed out';
+}

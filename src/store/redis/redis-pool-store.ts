@@ -205,31 +205,20 @@ export class RedisPoolStore implements PoolStore {
       'a sandbox lives in the shard of its pool',
     );
     const { prefix } = keys.shard;
-    const memory = requestKey(request.tenant, request.requestId);
     const answer = await this.#claims.run(
       scripts.claimSandbox,
-      `${prefix}request:${memory}`,
+      prefix,
       keys.pool,
-      keys.ready,
-      keys.live,
-      keys.shard.leases,
       `${prefix}owned:${request.tenant}`,
-      keys.shard.events,
-      keys.shard.sandboxPrefix,
-      `${prefix}node:${cold?.nodeId ?? ''}`,
+      `${prefix}request:${requestKey(request.tenant, request.requestId)}`,
       request.bodyHash,
-      request.tenant,
       request.claimId,
       request.leaseTtlMs,
       request.maxLifetimeMs,
       request.onExpiry,
       formatCustomisation(request.customisation),
-      memory,
-      pool,
       request.warm ? 1 : 0,
-      cold?.id ?? '',
-      cold?.nodeId ?? '',
-      cold?.bootTimeoutMs ?? 0,
+      ...(cold === null ? [] : [cold.id, cold.nodeId, cold.bootTimeoutMs]),
     );
     return claimAnswer(request, answer as ScriptAnswer);
   }

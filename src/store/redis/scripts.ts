@@ -9,7 +9,7 @@ export const scripts = {
   reserveStart: loadScript('reserve-start', 2),
   reportReady: loadScript('report-ready', 1),
   reportFailed: loadScript('report-failed', 1),
-  claimSandbox: loadScript('claim-sandbox', 9),
+  claimSandbox: loadScript('claim-sandbox', 4),
   renewLease: loadScript('renew-lease', 2),
   beginStop: loadScript('begin-stop', 1),
   expireSandbox: loadScript('expire-sandbox', 1),
