@@ -6,12 +6,9 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { SystemClock } from '../../src/domain/clock.ts';
-import { type ErrorCode, isWarmpoolError } from '../../src/domain/errors.ts';
+import { isWarmpoolError } from '../../src/domain/errors.ts';
 import { newSandboxId } from '../../src/domain/ids.ts';
-import type { TemplateSpec } from '../../src/domain/pool-spec.ts';
 import { packageRoot } from '../../src/package-root.ts';
-import { DockerRuntime } from '../../src/runtime/docker/docker-runtime.ts';
 import {
   dockerEngineMissing,
   ensureTinyImage,
@@ -19,8 +16,16 @@ import {
   tinyImage,
   useDockerEngine,
 } from '../support/docker-engine.ts';
-import { compileHello, importTinyImage } from '../support/docker-images.ts';
-import { DockerSandboxes, openLink, run, shell, template } from '../support/docker-sandboxes.ts';
+import { compileHello } from '../support/docker-images.ts';
+import {
+  bootRequest,
+  DockerSandboxes,
+  hasCode,
+  openLink,
+  run,
+  shell,
+  template,
+} from '../support/docker-sandboxes.ts';
 
 describe('sandboxes in a Docker engine', { skip: dockerEngineMissing() ?? false }, () => {
   let engine: TestEngine;
@@ -36,19 +41,6 @@ describe('sandboxes in a Docker engine', { skip: dockerEngineMissing() ?? false 
     await sandboxes?.[Symbol.asyncDispose]();
     await engine?.[Symbol.asyncDispose]();
   });
-
-  const request = (spec: TemplateSpec = template(), sandboxId = newSandboxId(0)) => ({
-    sandboxId,
-    pool: 'test',
-    storeId: 'store-1',
-    template: spec,
-  });
-
-  /** A runtime whose guest is this file instead. */
-  const runtimeWithGuest = (guestPath: string) => {
-    const deps = { clock: new SystemClock(), warn: () => undefined };
-    return new DockerRuntime(deps, { dockerHost: engine.dockerHost, nodeId: sandboxes.nodeId, guestPath });
-  };
 
   test('the engine is usable, with its versions and what it cannot enforce', async () => {
     const report = await sandboxes.runtime.inspectHost();
@@ -91,7 +83,7 @@ describe('sandboxes in a Docker engine', { skip: dockerEngineMissing() ?? false 
   });
 
   test('half a frame of a node that died does not spoil the next link, and its processes are gone', async () => {
-    const { transport } = await sandboxes.runtime.boot(request(), AbortSignal.timeout(60_000));
+    const { transport } = await sandboxes.runtime.boot(bootRequest(), AbortSignal.timeout(60_000));
     const [{ sandboxId = '' } = {}] = (await sandboxes.runtime.list()).filter((object) => object.running);
     const first = await openLink(transport, false);
     const sleeper = await first.spawn(
@@ -143,38 +135,10 @@ describe('sandboxes in a Docker engine', { skip: dockerEngineMissing() ?? false 
     await sandboxes.runtime.destroy(id);
   });
 
-  test('a missing image is said with what to run, and leaves nothing', async () => {
-    const missing = template({ image: 'warmpool/base-of-nowhere' });
-    await assert.rejects(sandboxes.runtime.prepare(missing), (error) => {
-      assert.ok(isWarmpoolError(error));
-      assert.equal(error.code, 'IMAGE_MISSING');
-      assert.match(error.message, /npm run image:base/);
-      return true;
-    });
-    await assert.rejects(
-      sandboxes.runtime.boot(request(missing), new AbortController().signal),
-      hasCode('IMAGE_MISSING'),
-    );
-    await assert.rejects(
-      sandboxes.runtime.prepare(template({ image: 'example.org/a:b' })),
-      /docker pull example\.org\/a:b/,
-    );
-    assert.deepEqual(await sandboxes.runtime.list(), []);
-  });
-
-  test('an OCI runtime the engine does not have is refused when the template is prepared', async () => {
-    await assert.rejects(sandboxes.runtime.prepare(template({ ociRuntime: 'kata' })), (error) => {
-      assert.ok(isWarmpoolError(error));
-      assert.equal(error.code, 'UNSUPPORTED');
-      assert.match(error.message, /"kata"; it has .*runc/);
-      return true;
-    });
-  });
-
   test('a boot that is aborted at any moment leaves nothing', async () => {
     for (const delayMs of [0, 5, 20, 50, 100, 150]) {
       const abort = new AbortController();
-      const booting = sandboxes.runtime.boot(request(), abort.signal);
+      const booting = sandboxes.runtime.boot(bootRequest(), abort.signal);
       setTimeout(() => abort.abort(), delayMs);
       await booting.then(
         ({ transport }) => transport.destroy(),
@@ -186,18 +150,21 @@ describe('sandboxes in a Docker engine', { skip: dockerEngineMissing() ?? false 
       }
     }
     const aborted = AbortSignal.abort();
-    await assert.rejects(sandboxes.runtime.boot(request(), aborted), hasCode('CANCELLED'));
+    await assert.rejects(sandboxes.runtime.boot(bootRequest(), aborted), hasCode('CANCELLED'));
     assert.deepEqual(await sandboxes.runtime.list(), []);
   });
 
   test('a boot that the engine refuses fails with its reason, and leaves nothing', async () => {
     const tooSmall = template({ resources: { memoryMb: 1 } });
-    await assert.rejects(sandboxes.runtime.boot(request(tooSmall), AbortSignal.timeout(60_000)), (error) => {
-      assert.ok(isWarmpoolError(error) && error.cause instanceof Error);
-      assert.equal(error.code, 'BOOT_FAILED');
-      assert.match(error.message, /memory/i);
-      return true;
-    });
+    await assert.rejects(
+      sandboxes.runtime.boot(bootRequest(tooSmall), AbortSignal.timeout(60_000)),
+      (error) => {
+        assert.ok(isWarmpoolError(error) && error.cause instanceof Error);
+        assert.equal(error.code, 'BOOT_FAILED');
+        assert.match(error.message, /memory/i);
+        return true;
+      },
+    );
     assert.deepEqual(await sandboxes.runtime.list(), []);
   });
 
@@ -206,8 +173,8 @@ describe('sandboxes in a Docker engine', { skip: dockerEngineMissing() ?? false 
     try {
       const broken = join(folder, 'guest');
       await writeFile(broken, 'this is no program');
-      await using runtime = runtimeWithGuest(broken);
-      const boot = request();
+      await using runtime = sandboxes.newRuntime(broken);
+      const boot = bootRequest();
       // Where the OCI runtime notices by itself, the boot fails; where the program is only found out later, the link.
       const opening = runtime
         .boot(boot, AbortSignal.timeout(60_000))
@@ -224,8 +191,8 @@ describe('sandboxes in a Docker engine', { skip: dockerEngineMissing() ?? false 
     try {
       const hello = join(folder, 'guest');
       await writeFile(hello, await compileHello());
-      await using runtime = runtimeWithGuest(hello);
-      const boot = request();
+      await using runtime = sandboxes.newRuntime(hello);
+      const boot = bootRequest();
       const { transport, resync } = await runtime.boot(boot, AbortSignal.timeout(60_000));
       await assert.rejects(openLink(transport, resync), hasCode('GUEST_UNREACHABLE'));
       await runtime.destroy(boot.sandboxId);
@@ -235,7 +202,7 @@ describe('sandboxes in a Docker engine', { skip: dockerEngineMissing() ?? false 
   });
 
   test('a missing guest is a reason not to use the engine, and an error that says how to build it', async () => {
-    await using runtime = runtimeWithGuest('/nowhere/guest');
+    await using runtime = sandboxes.newRuntime('/nowhere/guest');
     const report = await runtime.inspectHost();
     assert.ok(!report.usable && /build\.mjs/.test(report.reason));
     await assert.rejects(runtime.prepare(template()), /node guest\/build\.mjs/);
@@ -250,6 +217,7 @@ describe('sandboxes in a Docker engine', { skip: dockerEngineMissing() ?? false 
   });
 
   test('destroying leaves no container, process, cgroup, mount or volume, and can be repeated', async () => {
+    const volumes = await sandboxes.volumeNames();
     const { id, link } = await sandboxes.boot();
     await link.spawn(
       {
@@ -275,38 +243,7 @@ describe('sandboxes in a Docker engine', { skip: dockerEngineMissing() ?? false 
     await link.closed;
     await sandboxes.runtime.destroy(id);
     await sandboxes.runtime.destroy(newSandboxId(0));
-    const { Volumes } = await sandboxes.docker.listVolumes();
-    assert.deepEqual(Volumes ?? [], []);
-  });
-
-  test('an image of one static program works as a template', async () => {
-    const { id, link } = await sandboxes.boot(template({ image: tinyImage, user: '', cwd: '/' }));
-    const { exit, stdout } = await run(link, ['/hello'], { user: '' });
-    assert.equal(exit.exitCode, 0);
-    assert.equal(stdout, 'hello\n');
-    await sandboxes.runtime.destroy(id);
-  });
-
-  test("an image's own user, folder, entry point, health check and volumes change nothing", async () => {
-    const image = 'warmpool/test-odd';
-    await importTinyImage(engine.dockerHost, image, [
-      'USER 12345',
-      'WORKDIR /proc/self/fd/7',
-      'ENTRYPOINT ["/hello"]',
-      'HEALTHCHECK --interval=1s CMD /hello',
-      'VOLUME /data',
-      'LABEL warmpool.node=stranger',
-    ]);
-    const { id, link } = await sandboxes.boot(template({ image, user: '' }));
-    assert.equal((await run(link, ['/hello'], { user: '', cwd: '/data' })).stdout, 'hello\n');
-    const { Config, State, Mounts } = await sandboxes.container(id).inspect();
-    assert.equal(Config.Labels['warmpool.node'], sandboxes.nodeId);
-    assert.equal(Config.WorkingDir, '/');
-    assert.equal(State.Health, undefined);
-    assert.deepEqual(Mounts, []);
-    assert.deepEqual((await sandboxes.docker.listVolumes()).Volumes ?? [], []);
-    await sandboxes.runtime.destroy(id);
-    await sandboxes.removeImage(image);
+    assert.deepEqual(await sandboxes.volumeNames(), volumes);
   });
 
   test('ten sandboxes boot at the same time', async () => {
@@ -318,50 +255,6 @@ describe('sandboxes in a Docker engine', { skip: dockerEngineMissing() ?? false 
     assert.equal((await sandboxes.runtime.list()).length, 10);
     await Promise.all(booted.map(({ id }) => sandboxes.runtime.destroy(id)));
     assert.deepEqual(await sandboxes.runtime.list(), []);
-  });
-
-  test('preparing at the same time makes one image, and one that was removed is made again', async () => {
-    await importTinyImage(engine.dockerHost, 'warmpool/test-once', ['LABEL once=1']);
-    const spec = template({ image: 'warmpool/test-once', user: '' });
-    const prepared = async () =>
-      (await sandboxes.docker.listImages({ filters: { reference: ['warmpool/prepared'] } })).map(
-        ({ Id }) => Id,
-      );
-    const before = new Set(await prepared());
-    await Promise.all([1, 2, 3, 4].map(() => sandboxes.runtime.prepare(spec)));
-    const made = (await prepared()).filter((id) => !before.has(id));
-    assert.equal(made.length, 1);
-    await sandboxes.docker.getImage(made[0] ?? '').remove({ force: true });
-    const { id } = await sandboxes.boot(spec);
-    await sandboxes.runtime.destroy(id);
-    const again = (await prepared()).filter((image) => !before.has(image));
-    assert.equal(again.length, 1);
-    await sandboxes.removeImage('warmpool/test-once');
-  });
-
-  test('a new guest replaces what was prepared with the old one, unless a sandbox still runs on it', async () => {
-    const image = 'warmpool/test-upgraded';
-    await importTinyImage(engine.dockerHost, image, ['LABEL upgraded=1']);
-    const spec = template({ image, user: '' });
-    const { Id } = await sandboxes.docker.getImage(image).inspect();
-    const preparedCount = async () =>
-      (await sandboxes.docker.listImages({ filters: { reference: ['warmpool/prepared'] } })).filter(
-        ({ ParentId }) => ParentId === Id,
-      ).length;
-    const folder = await mkdtemp(join(tmpdir(), 'warmpool-guest-'));
-    try {
-      await writeFile(join(folder, 'old'), await compileHello());
-      await using oldRuntime = runtimeWithGuest(join(folder, 'old'));
-      await oldRuntime.prepare(spec);
-      const { id } = await sandboxes.boot(spec);
-      assert.equal(await preparedCount(), 1);
-      await oldRuntime.prepare(spec);
-      assert.equal(await preparedCount(), 2);
-      await sandboxes.runtime.destroy(id);
-    } finally {
-      await rm(folder, { recursive: true });
-      await sandboxes.removeImage(image);
-    }
   });
 
   test('a process that takes too much memory is killed, and the sandbox lives', async () => {
@@ -399,7 +292,7 @@ describe('sandboxes in a Docker engine', { skip: dockerEngineMissing() ?? false 
 
   test('D16 closing the runtime detaches and leaves the sandboxes running', async () => {
     const runtime = sandboxes.newRuntime();
-    const boot = request();
+    const boot = bootRequest();
     const { transport } = await runtime.boot(boot, AbortSignal.timeout(60_000));
     const link = await openLink(transport, false);
     await runtime[Symbol.asyncDispose]();
@@ -416,8 +309,4 @@ function cgroupMembers(pid: number): readonly number[] {
   if (path === undefined) return [pid];
   const procs = readFileSync(join('/sys/fs/cgroup/pids', path, 'cgroup.procs'), 'utf8');
   return procs.trim().split('\n').map(Number);
-}
-
-function hasCode(code: ErrorCode): (error: unknown) => boolean {
-  return (error) => isWarmpoolError(error) && error.code === code;
 }

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { SystemClock } from '../../src/domain/clock.ts';
+import { type ErrorCode, isWarmpoolError } from '../../src/domain/errors.ts';
 import { newSandboxId } from '../../src/domain/ids.ts';
 import type { Resources, TemplateSpec } from '../../src/domain/pool-spec.ts';
 import type { Guest, ProcessExit } from '../../src/guest-link/guest.ts';
@@ -8,6 +9,7 @@ import { GuestLink } from '../../src/guest-link/guest-link.ts';
 import { packageRoot } from '../../src/package-root.ts';
 import { containerName } from '../../src/runtime/docker/container-options.ts';
 import { DockerRuntime } from '../../src/runtime/docker/docker-runtime.ts';
+import type { BootRequest } from '../../src/runtime/sandbox-runtime.ts';
 import { baseImage, clientOf, ensureBaseImage } from './docker-images.ts';
 
 export const guestPath = join(packageRoot(), 'guest/build/warmpool-guest');
@@ -49,19 +51,25 @@ export class DockerSandboxes implements AsyncDisposable {
   }
 
   /** As another process of the same node would have it. */
-  newRuntime(): DockerRuntime {
+  newRuntime(guest = guestPath): DockerRuntime {
     const deps = { clock: new SystemClock(), warn: (sentence: string) => void this.warnings.push(sentence) };
-    return new DockerRuntime(deps, { dockerHost: this.#dockerHost, nodeId: this.nodeId, guestPath });
+    return new DockerRuntime(deps, { dockerHost: this.#dockerHost, nodeId: this.nodeId, guestPath: guest });
   }
 
   async boot(spec: TemplateSpec = template(), id = newSandboxId(0)): Promise<RunningSandbox> {
-    const request = { sandboxId: id, pool: 'test', storeId: 'store-1', template: spec };
-    const { transport, resync } = await this.runtime.boot(request, AbortSignal.timeout(bootMsMax));
+    const { transport, resync } = await this.runtime.boot(
+      bootRequest(spec, id),
+      AbortSignal.timeout(bootMsMax),
+    );
     return { id, link: await openLink(transport, resync) };
   }
 
   container(id: string) {
     return this.docker.getContainer(containerName(id));
+  }
+
+  async volumeNames(): Promise<readonly string[]> {
+    return ((await this.docker.listVolumes()).Volumes ?? []).map(({ Name }) => Name);
   }
 
   /** Removes an image and what was prepared from it. */
@@ -99,6 +107,15 @@ export function template(
     ...changes,
     resources: { cpu: 1, memoryMb: 256, diskMb: 256, pids: 64, ...changes.resources },
   };
+}
+
+export function bootRequest(spec: TemplateSpec = template(), sandboxId = newSandboxId(0)): BootRequest {
+  return { sandboxId, pool: 'test', storeId: 'store-1', template: spec };
+}
+
+/** For `assert.rejects`. */
+export function hasCode(code: ErrorCode): (error: unknown) => boolean {
+  return (error) => isWarmpoolError(error) && error.code === code;
 }
 
 export async function openLink(

@@ -3,7 +3,7 @@ import { Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import type Docker from 'dockerode';
 import type { Clock } from '../../domain/clock.ts';
-import { isWarmpoolError, WarmpoolError } from '../../domain/errors.ts';
+import { WarmpoolError } from '../../domain/errors.ts';
 import type { TemplateSpec } from '../../domain/pool-spec.ts';
 import type {
   BootedSandbox,
@@ -106,11 +106,13 @@ export class DockerRuntime implements SandboxRuntime {
   }
 
   async boot(request: BootRequest, signal: AbortSignal): Promise<BootedSandbox> {
+    let mayExist = false;
     try {
       signal.throwIfAborted();
       let prepared = await this.#images.latest(request.template.image);
       const leave = await this.#starts.enter(signal);
       try {
+        mayExist = true;
         if (!(await this.#create(request, prepared))) {
           // The prepared image was removed behind our back, by a prune for example.
           prepared = await this.#images.prepare(request.template.image);
@@ -122,7 +124,7 @@ export class DockerRuntime implements SandboxRuntime {
         leave();
       }
     } catch (error) {
-      await this.#destroyFailedBoot(request.sandboxId, error);
+      if (mayExist) await this.#destroyFailedBoot(request.sandboxId);
       if (signal.aborted)
         throw new WarmpoolError('CANCELLED', 'docker: the boot was aborted', {}, { cause: error });
       throw classifyEngineError(error, `booting sandbox ${request.sandboxId}`, 'BOOT_FAILED');
@@ -258,8 +260,7 @@ export class DockerRuntime implements SandboxRuntime {
   }
 
   /** The failure that is reported is the boot's own; what cannot be removed now is found by `list` later (D13). */
-  async #destroyFailedBoot(sandboxId: string, bootError: unknown): Promise<void> {
-    if (isWarmpoolError(bootError) && bootError.code === 'IMAGE_MISSING') return;
+  async #destroyFailedBoot(sandboxId: string): Promise<void> {
     try {
       await this.destroy(sandboxId);
     } catch (error) {
