@@ -1,23 +1,23 @@
 import { BubblewrapSandboxes } from './bubblewrap-sandboxes.ts';
 
 /**
- * A node as a process of its own, to be killed: boots sandboxes, keeps their links busy, and prints their ids. Arguments:
+ * A node as a process of its own, to be killed: boots sandboxes, starts daemons in each, and prints their ids. Arguments:
  * the state folder, the node id, and how many.
  */
 const [stateFolder = '', nodeId = '', count = '1'] = process.argv.slice(2);
 const sandboxes = new BubblewrapSandboxes(stateFolder, nodeId);
 for (let index = 0; index < Number(count); index += 1) {
   const { id, link } = await sandboxes.boot();
-  const noise = await link.spawn(
+  await link.spawn(
     {
-      argv: ['sh', '-c', 'setsid sh -c "sleep 600 & sleep 600" & exec yes a-line-of-noise'],
+      argv: ['sh', '-c', 'setsid sh -c "sleep 600 & sleep 600" & exec sleep 600'],
       env: { PATH: '/usr/bin:/bin' },
       cwd: '/',
       user: 'user',
       stdin: false,
       timeoutMs: 0,
     },
-    { onOutput: (_stream, bytes) => noise.release(bytes.length) },
+    { onOutput: () => undefined },
   );
   process.stdout.write(`${id}\n`);
 }

@@ -131,8 +131,9 @@ export class BubblewrapRuntime implements SandboxRuntime {
     try {
       return { transport: (await steps).transport, resync: false };
     } catch (error) {
+      const wasAborted = signal.aborted || abort.signal.aborted;
       await this.#destroyFailedBoot(sandboxId);
-      if (signal.aborted || abort.signal.aborted)
+      if (wasAborted)
         throw new WarmpoolError('CANCELLED', 'bubblewrap: the boot was aborted', {}, { cause: error });
       throw asBootError(error);
     }

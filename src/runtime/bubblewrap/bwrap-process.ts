@@ -32,6 +32,7 @@ export class BwrapProcess {
   readonly ended: Promise<string | null>;
   readonly #child: ChildProcess;
   readonly #gate: Socket;
+  readonly #gateEnded: Promise<boolean>;
   readonly #info: Promise<string>;
   readonly #log = new LogTail();
   #innerPid: number | null = null;
@@ -68,16 +69,26 @@ export class BwrapProcess {
     stderr.on('data', (chunk: Buffer) => this.#log.add(chunk));
     stderr.on('error', () => undefined);
     // The last words may arrive after the news of the end.
-    const allSaid = new Promise<void>((resolve) => stderr.once('close', () => resolve()));
+    const saidAll = new Promise<void>((resolve) => stderr.once('close', () => resolve()));
     this.ended = new Promise((resolve) => {
       this.#child.once('error', (error) => resolve(`it could not be started: ${error.message}`));
-      this.#child.once(
-        'exit',
-        (code, signal) => void allSaid.then(() => resolve(this.#reason(code, signal))),
-      );
+      this.#child.once('exit', (code, signal) => {
+        // The last words may arrive after the news of the end; an orphan of the gap above would never end them.
+        const timer = setTimeout(() => stderr.destroy(), lastWordsMs);
+        void saidAll.then(() => {
+          clearTimeout(timer);
+          resolve(this.#reason(code, signal));
+        });
+      });
     });
     this.#gate = gate;
-    this.#gate.on('error', () => undefined);
+    // Closed with our byte unread is an error of the connection; closed after reading it is its plain end.
+    this.#gateEnded = new Promise((resolve) => {
+      gate.once('end', () => resolve(true));
+      gate.once('error', () => resolve(false));
+      gate.once('close', () => resolve(false));
+    });
+    gate.resume();
     this.#info = readAll(info);
     this.transport = new StdioTransport({ stdin, stdout }, this.ended);
   }
@@ -97,17 +108,11 @@ export class BwrapProcess {
 
   /** Lets the sandbox run; settles when it is set up and about to. Throws BOOT_FAILED when the set-up fails. */
   async release(): Promise<void> {
-    const gate = this.#gate;
     const taken = new Promise<boolean>((resolve) => {
-      // Closed with our byte unread is an error of the connection; closed after reading it is its plain end.
-      gate.once('error', () => resolve(false));
-      gate.once('end', () => resolve(true));
-      gate.once('close', () => resolve(false));
+      this.#gate.write('1', (error) => resolve(error == null));
     });
-    gate.resume();
-    gate.write('1');
-    const isReleased = await taken;
-    gate.destroy();
+    const isReleased = (await taken) && (await this.#gateEnded);
+    this.#gate.destroy();
     if (!isReleased) throw await this.#failure();
   }
 
@@ -192,6 +197,7 @@ function killQuietly(pid: number): void {
   }
 }
 
+const lastWordsMs = 100;
 /** Descriptor 3 is the template's options, 4 tells the inner pid, 5 holds the sandbox back. */
 const descriptorWords = ['--args', '3', '--info-fd', '4', '--block-fd', '5'];
 /** Enough for bubblewrap's one line and the guest's. */

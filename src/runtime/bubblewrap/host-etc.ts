@@ -1,4 +1,4 @@
-import { copyFile, lstat, mkdir, readdir, readlink, symlink, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, lstat, mkdir, readdir, readlink, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Account, groupFile, passwdFile } from './accounts.ts';
 
@@ -11,21 +11,31 @@ import { type Account, groupFile, passwdFile } from './accounts.ts';
  * outside of the allowed parts does not exist inside.
  */
 export async function buildHostEtc(folder: string, account: Account, hostEtc = '/etc'): Promise<void> {
-  await mkdir(folder, { recursive: true, mode: 0o755 });
-  for (const name of await namesIn(hostEtc)) {
-    if (allowedWhole.some((pattern) => pattern.test(name))) {
-      await copyTree(join(hostEtc, name), join(folder, name), 0);
-    }
-  }
+  await makeOpenFolder(folder);
+  const whole = (await namesIn(hostEtc)).filter((name) => allowedWhole.some((pattern) => pattern.test(name)));
+  await Promise.all(whole.map((name) => copyTree(join(hostEtc, name), join(folder, name), 0)));
   for (const path of allowedParts) {
-    const [parent = ''] = path.split('/');
-    await mkdir(join(folder, parent), { recursive: true, mode: 0o755 });
-    await copyTree(join(hostEtc, path), join(folder, path), 0);
+    const from = join(hostEtc, path);
+    if ((await lstat(from).catch(() => null)) === null) continue;
+    for (const parent of parentsOf(path)) await makeOpenFolder(join(folder, parent));
+    await copyTree(from, join(folder, path), 0);
   }
   for (const [name, content] of Object.entries(ownFiles(account))) {
-    await writeFile(join(folder, name), content, { mode: 0o644 });
+    await writeOpenFile(join(folder, name), content);
   }
   await symlink('/proc/self/mounts', join(folder, 'mtab'));
+}
+
+/** For everybody to read, whatever this process's umask says. */
+export async function writeOpenFile(path: string, content: string): Promise<void> {
+  await writeFile(path, content);
+  await chmod(path, 0o644);
+}
+
+/** For everybody to pass, whatever this process's umask says. */
+export async function makeOpenFolder(path: string): Promise<void> {
+  await mkdir(path, { recursive: true });
+  await chmod(path, 0o755);
 }
 
 /** Files and folders of the host's /etc that hold no secret by their purpose, on Debian, Fedora, Arch and Alpine. */
@@ -79,15 +89,21 @@ async function copyTree(from: string, to: string, depth: number): Promise<void> 
   const info = await lstat(from).catch(() => null);
   if (info === null) return;
   if (info.isSymbolicLink()) {
-    await mkdir(join(to, '..'), { recursive: true, mode: 0o755 });
     await symlink(await readlink(from), to);
   } else if (info.isDirectory() && (info.mode & 0o005) === 0o005 && depth < depthMax) {
-    await mkdir(to, { recursive: true, mode: 0o755 });
-    for (const name of await namesIn(from)) await copyTree(join(from, name), join(to, name), depth + 1);
+    await makeOpenFolder(to);
+    const names = await namesIn(from);
+    await Promise.all(names.map((name) => copyTree(join(from, name), join(to, name), depth + 1)));
   } else if (info.isFile() && (info.mode & 0o004) !== 0 && info.size <= fileBytesMax) {
-    await mkdir(join(to, '..'), { recursive: true, mode: 0o755 });
     await copyFile(from, to);
+    await chmod(to, (info.mode & 0o111) === 0 ? 0o644 : 0o755);
   }
+}
+
+/** `a/b/c` has the parents `a` and `a/b`. */
+function parentsOf(path: string): readonly string[] {
+  const parts = path.split('/').slice(0, -1);
+  return parts.map((_part, index) => parts.slice(0, index + 1).join('/'));
 }
 
 async function namesIn(folder: string): Promise<readonly string[]> {

@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { rm, writeFile } from 'node:fs/promises';
 import { isAbsolute, join } from 'node:path';
 import { WarmpoolError } from '../../domain/errors.ts';
 import type { TemplateSpec } from '../../domain/pool-spec.ts';
 import { type Account, accountOf } from './accounts.ts';
 import { bwrapArguments } from './bwrap-arguments.ts';
-import { buildHostEtc } from './host-etc.ts';
+import { buildHostEtc, makeOpenFolder } from './host-etc.ts';
 import type { BubblewrapHost } from './host-inspection.ts';
 import { planRoot } from './sandbox-root.ts';
 
@@ -84,7 +84,7 @@ export class TemplatePreparer {
   async #makeFolder(host: BubblewrapHost): Promise<string> {
     const folder = join(host.reachableFolder, `template-${randomBytes(8).toString('hex')}`);
     this.#folders.push(folder);
-    await mkdir(folder, { recursive: true, mode: 0o755 });
+    await makeOpenFolder(folder);
     return folder;
   }
 }

@@ -1,8 +1,9 @@
 import { constants } from 'node:fs';
-import { lstat, mkdir, open, readdir, readlink, realpath, stat, writeFile } from 'node:fs/promises';
+import { lstat, open, readdir, readlink, realpath, stat } from 'node:fs/promises';
 import { isAbsolute, join, relative } from 'node:path';
 import { WarmpoolError } from '../../domain/errors.ts';
 import { type Account, withAccount } from './accounts.ts';
+import { writeOpenFile } from './host-etc.ts';
 
 /** One step in making the root of a sandbox: the words bubblewrap knows for it. */
 export type RootStep =
@@ -89,13 +90,12 @@ async function accountFiles(root: string, plan: RootPlan): Promise<RootStep[]> {
     { passwd: await readPlainFile(join(etc, 'passwd')), group: await readPlainFile(join(etc, 'group')) },
     plan.account,
   );
-  await mkdir(plan.folder, { recursive: true, mode: 0o755 });
   const steps: RootStep[] = [];
   for (const [name, content] of Object.entries(files)) {
     // A file can only be bound over a file; a directory without accounts keeps none.
     if (!(await lstat(join(etc, name)).catch(() => null))?.isFile()) continue;
     const source = join(plan.folder, name);
-    await writeFile(source, content, { mode: 0o644 });
+    await writeOpenFile(source, content);
     steps.push({ kind: 'bind', source, at: `/etc/${name}` });
   }
   return steps;
