@@ -143,17 +143,21 @@ function isSandboxProcess(pid: number): boolean {
   return ['warmpool-guest', 'bwrap'].includes(read(`/proc/${pid}/comm`).trim());
 }
 
-/** Empty cgroups of ours: one with processes in it belongs to them, and they are looked at by themselves. */
+/** Groups below one called `warmpool` with no process in them or in a child; one with processes belongs to those. */
 function ourCgroups(): string[] {
   const found: string[] = [];
   const look = (folder: string, depth: number) => {
     for (const child of foldersIn(folder)) {
-      if (basename(child).includes('warmpool')) found.push(child, ...foldersIn(child));
+      if (basename(child).includes('warmpool')) found.push(...foldersIn(child).filter(isDeserted));
       else if (depth < cgroupDepthMax) look(child, depth + 1);
     }
   };
   look('/sys/fs/cgroup', 0);
-  return found.filter((cgroup) => read(join(cgroup, 'cgroup.procs')).trim() === '');
+  return found;
+}
+
+function isDeserted(cgroup: string): boolean {
+  return read(join(cgroup, 'cgroup.procs')).trim() === '' && foldersIn(cgroup).every(isDeserted);
 }
 
 async function ourContainers(dockerHost: string | null): Promise<string[]> {

@@ -57,7 +57,7 @@ export class PrivateDockerEngine implements AsyncDisposable {
         ],
         ...['--data-root', path('data'), '--exec-root', path('exec')],
       ],
-      { stdio: ['ignore', log, log], env: withAdminPath() },
+      { stdio: ['ignore', log, log], env: { ...withAdminPath(), TMPDIR: this.#folder } },
     );
     closeSync(log);
     this.#dockerd = dockerd;
