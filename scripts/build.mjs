@@ -1,7 +1,7 @@
 // Compiles src/ and protocol/ into dist/. Runs as npm's `prepare` too, which npm also calls where devDependencies were
 // left out: there is no compiler then, and a dist/ that came with the package is all there is to use.
 import { spawnSync } from 'node:child_process';
-import { existsSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -19,4 +19,6 @@ const { status } = spawnSync(process.execPath, [compiler, '-p', 'tsconfig.build.
   cwd: root,
   stdio: 'inherit',
 });
+// npm makes the bin executable when it links it, which a later build alone would undo.
+if (status === 0) chmodSync(join(root, 'dist/src/main.js'), 0o755);
 process.exit(status ?? 1);
