@@ -139,8 +139,10 @@ const cachesOfTools = /^(tsx-|node-compile-cache)/;
 /** Deep enough for root/controller/slice/service/ours. */
 const cgroupDepthMax = 4;
 
+/** A guest by its path inside a sandbox or on the host, or the bwrap around one, which is named for its sandbox. */
 function isSandboxProcess(pid: number): boolean {
-  return ['warmpool-guest', 'bwrap'].includes(read(`/proc/${pid}/comm`).trim());
+  const program = read(`/proc/${pid}/cmdline`).split('\0')[0] ?? '';
+  return program === '/.warmpool/guest' || /(^|\/)(bwrap|warmpool-[a-z0-9]+)$/.test(program);
 }
 
 /** Groups below one called `warmpool` with no process in them or in a child; one with processes belongs to those. */
