@@ -5,9 +5,10 @@ import { type Result, storeResult, writeReadmeTable } from './report/results.ts'
 import { renderOutcomes } from './report/table.ts';
 import { type Bench, PartMissing, type Subject, skipped } from './subject.ts';
 import { createOnHit } from './subjects/create-on-hit.ts';
+import { execTrue } from './subjects/exec-true.ts';
 
 /** In the order of GATES.md. */
-const subjects: readonly Subject[] = [createOnHit];
+const subjects: readonly Subject[] = [createOnHit, execTrue];
 /** Runs only when it is named: it has no gates and takes its time. */
 const onlyWhenNamed = new Set(['micro']);
 
