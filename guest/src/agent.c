@@ -41,12 +41,12 @@ static void take_signals(struct agent *agent) {
 }
 
 static void note_event(struct agent *agent, const struct epoll_event *event) {
-  enum event_source source = (enum event_source)(event->data.u64 & 0xffffffff);
+  enum event_source source = event_source(event->data.u64);
   switch (source) {
     case EVENT_LINK_INPUT: agent->link.readable = true; break;
     case EVENT_LINK_OUTPUT: agent->link.writable = true; break;
     case EVENT_SIGNALS: take_signals(agent); break;
-    default: channels_event(&agent->channels, source, (uint32_t)(event->data.u64 >> 32));
+    default: channels_event(&agent->channels, source, event_index(event->data.u64));
   }
 }
 

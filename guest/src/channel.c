@@ -4,9 +4,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
-#include <string.h>
 #include <sys/epoll.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -14,11 +12,6 @@
 
 /* Output leaves this much for answers, so that a busy process cannot keep an exit or an error waiting. */
 #define ANSWER_RESERVE_BYTES (2u * (CONTROL_FRAME_BYTES_MAX + FRAME_OVERHEAD_BYTES))
-
-bool watch(int epoll_fd, int fd, uint32_t events, enum event_source source, uint32_t index) {
-  struct epoll_event event = {.events = events | EPOLLET, .data.u64 = (uint64_t)index << 32 | source};
-  return epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0;
-}
 
 void channels_init(struct channel_table *table, int epoll_fd) {
   table->epoll_fd = epoll_fd;
@@ -46,25 +39,8 @@ struct channel *channel_open(struct channel_table *table, uint32_t number, const
   struct channel *channel = &table->slots[slot];
   *channel = (struct channel){.number = number,
                               .outputs = {{.fd = fds[1]}, {.fd = fds[2]}},
-                              .stdin_fd = fds[0],
-                              .stdin_writable = true,
-                              .stdin_credit = STDIN_WINDOW_BYTES};
+                              .input = stdin_pipe(fds[0])};
   return channel;
-}
-
-static void release_stdin_buffer(struct channel *channel) {
-  if (channel->stdin_buffer != NULL) munmap(channel->stdin_buffer, STDIN_WINDOW_BYTES);
-  channel->stdin_buffer = NULL;
-  channel->stdin_head = 0;
-  channel->stdin_length = 0;
-}
-
-/* Nobody will read what is buffered or still comes: it counts as taken. */
-static void close_stdin(struct channel *channel) {
-  if (channel->stdin_fd >= 0) close(channel->stdin_fd);
-  channel->stdin_fd = -1;
-  channel->stdin_ungranted += channel->stdin_length;
-  release_stdin_buffer(channel);
 }
 
 static void close_output(struct output_pipe *output) {
@@ -84,7 +60,7 @@ static void free_slot(struct channel_table *table, struct channel *channel) {
 }
 
 void channel_discard(struct channel_table *table, struct channel *channel) {
-  close_stdin(channel);
+  stdin_close(&channel->input);
   close_output(&channel->outputs[STREAM_STDOUT]);
   close_output(&channel->outputs[STREAM_STDERR]);
   free_slot(table, channel);
@@ -93,12 +69,11 @@ void channel_discard(struct channel_table *table, struct channel *channel) {
 static int greater(int a, int b) { return a > b ? a : b; }
 
 int channels_highest_descriptor(const struct channel_table *table) {
-  int highest = -1;
+  int highest = sinks_highest_descriptor(&table->sinks);
   for (size_t i = 0; i < table->active_count; i += 1) {
     const struct channel *channel = &table->slots[table->order[i]];
-    highest = greater(highest, greater(channel->stdin_fd, greater(channel->outputs[0].fd, channel->outputs[1].fd)));
+    highest = greater(highest, greater(channel->input.fd, greater(channel->outputs[0].fd, channel->outputs[1].fd)));
   }
-  for (size_t i = 0; i < table->sink_count; i += 1) highest = greater(highest, table->sinks[i].fd);
   return highest;
 }
 
@@ -126,79 +101,10 @@ void channels_note_empty_groups(struct channel_table *table) {
   }
 }
 
-/* ---- stdin ---- */
-
-/* Writes to the pipe as far as it takes; the number of bytes taken, or everything when the reader is gone. */
-static size_t write_stdin(struct channel *channel, const uint8_t *bytes, size_t length) {
-  size_t taken = 0;
-  while (taken < length && channel->stdin_writable) {
-    ssize_t wrote = write(channel->stdin_fd, bytes + taken, length - taken);
-    if (wrote >= 0) taken += (size_t)wrote;
-    else if (errno == EAGAIN) channel->stdin_writable = false;
-    else if (errno != EINTR) {
-      close_stdin(channel);
-      return length;
-    }
-  }
-  return taken;
-}
-
-static bool buffer_stdin(struct channel *channel, const uint8_t *bytes, size_t length) {
-  if (channel->stdin_buffer == NULL) {
-    void *mapped = mmap(NULL, STDIN_WINDOW_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (mapped == MAP_FAILED) return false;
-    channel->stdin_buffer = mapped;
-  }
-  uint32_t end = (channel->stdin_head + channel->stdin_length) % STDIN_WINDOW_BYTES;
-  size_t first = STDIN_WINDOW_BYTES - end;
-  if (first > length) first = length;
-  memcpy(channel->stdin_buffer + end, bytes, first);
-  memcpy(channel->stdin_buffer, bytes + first, length - first);
-  channel->stdin_length += (uint32_t)length;
-  return true;
-}
-
-bool channel_take_stdin(struct channel *channel, const uint8_t *bytes, size_t length) {
-  if (length > channel->stdin_credit) return false;
-  channel->stdin_credit -= (uint32_t)length;
-  size_t taken = 0;
-  if (channel->stdin_fd < 0 || channel->stdin_ends) taken = length;
-  else if (channel->stdin_length == 0) taken = write_stdin(channel, bytes, length);
-  channel->stdin_ungranted += (uint32_t)taken;
-  if (taken == length) return true;
-  if (!buffer_stdin(channel, bytes + taken, length - taken)) {
-    /* No memory for bytes that were promised a place: the process cannot be given a stdin with a hole in it. */
-    channel_signal_group(channel, SIGKILL);
-    channel->stdin_ungranted += (uint32_t)(length - taken);
-    close_stdin(channel);
-  }
-  return true;
-}
-
-void channel_end_stdin(struct channel *channel) {
-  channel->stdin_ends = true;
-  if (channel->stdin_length == 0) close_stdin(channel);
-}
-
 static void pump_stdin(struct channel *channel, struct link *link) {
-  while (channel->stdin_length > 0 && channel->stdin_writable) {
-    uint32_t piece = STDIN_WINDOW_BYTES - channel->stdin_head;
-    if (piece > channel->stdin_length) piece = channel->stdin_length;
-    size_t taken = write_stdin(channel, channel->stdin_buffer + channel->stdin_head, piece);
-    if (channel->stdin_fd < 0) break;
-    channel->stdin_head = (channel->stdin_head + (uint32_t)taken) % STDIN_WINDOW_BYTES;
-    channel->stdin_length -= (uint32_t)taken;
-    channel->stdin_ungranted += (uint32_t)taken;
-    if (channel->stdin_length == 0) {
-      release_stdin_buffer(channel);
-      if (channel->stdin_ends) close_stdin(channel);
-    }
-  }
-  if (channel->stdin_ungranted >= STDIN_GRANT_STEP_BYTES && link_has_room(link, CONTROL_FRAME_BYTES_MAX)) {
-    send_credit(link, channel->number, channel->stdin_ungranted);
-    channel->stdin_credit += channel->stdin_ungranted;
-    channel->stdin_ungranted = 0;
-  }
+  stdin_pump(&channel->input);
+  if (stdin_owes_credit(&channel->input) && link_has_room(link, CONTROL_FRAME_BYTES_MAX))
+    send_credit(link, channel->number, stdin_grant(&channel->input));
 }
 
 /* ---- output ---- */
@@ -258,17 +164,9 @@ static bool is_over(const struct channel *channel, uint64_t now_ms) {
   return !has_output_waiting(channel) && now_ms >= channel->quiet_since_ms + EXIT_QUIET_MS;
 }
 
-static void watch_sink(struct channel_table *table, struct output_pipe *output) {
-  if (output->fd < 0) return;
-  size_t index = 0;
-  while (index < table->sink_count && table->sinks[index].fd >= 0) index += 1;
-  struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.u64 = (uint64_t)index << 32 | EVENT_SINK};
-  if (index == SINKS_MAX || epoll_ctl(table->epoll_fd, EPOLL_CTL_MOD, output->fd, &event) != 0) {
-    close_output(output);
-    return;
-  }
-  if (index == table->sink_count) table->sink_count += 1;
-  table->sinks[index] = (struct output_pipe){.fd = output->fd, .readable = false};
+/* The epoll knows the pipe already; only what it stands for changes. */
+static void leave_to_sinks(struct channel_table *table, struct output_pipe *output) {
+  if (output->fd >= 0) sinks_add(&table->sinks, table->epoll_fd, output->fd);
   output->fd = -1;
 }
 
@@ -285,8 +183,8 @@ static void finish(struct channel_table *table, struct channel *channel, struct 
   msgpack_write_str(&payload, "duration_us");
   msgpack_write_uint(&payload, channel->ended_us - channel->started_us);
   frame_writer_end(&link->writer, FRAME_EXEC_EXIT, channel->number, 0, msgpack_written(&payload));
-  watch_sink(table, &channel->outputs[STREAM_STDOUT]);
-  watch_sink(table, &channel->outputs[STREAM_STDERR]);
+  leave_to_sinks(table, &channel->outputs[STREAM_STDOUT]);
+  leave_to_sinks(table, &channel->outputs[STREAM_STDERR]);
   channel_discard(table, channel);
 }
 
@@ -308,24 +206,6 @@ void channels_expire(struct channel_table *table, uint64_t now_ms) {
   }
 }
 
-static void drain_sinks(struct channel_table *table, uint64_t now_ms) {
-  if (table->sinks_due_ms == 0 || now_ms < table->sinks_due_ms) return;
-  table->sinks_due_ms = 0;
-  table->sinks_drained_ms = now_ms;
-  uint8_t thrown_away[4096];
-  for (size_t i = 0; i < table->sink_count; i += 1) {
-    struct output_pipe *sink = &table->sinks[i];
-    /* A full pipe at most, then the next one's turn. */
-    for (size_t reads = 0; sink->readable && reads < 16; reads += 1) {
-      ssize_t got = read(sink->fd, thrown_away, sizeof thrown_away);
-      if (got < 0 && errno == EAGAIN) sink->readable = false;
-      else if (got <= 0) close_output(sink);
-    }
-    if (sink->readable) table->sinks_due_ms = now_ms + SINK_DRAIN_MS;
-  }
-  while (table->sink_count > 0 && table->sinks[table->sink_count - 1].fd < 0) table->sink_count -= 1;
-}
-
 void channels_pump(struct channel_table *table, struct link *link, uint64_t now_ms) {
   /* One frame of each pipe per pass, so that all processes share the link. */
   for (bool more = true; more;) {
@@ -342,7 +222,7 @@ void channels_pump(struct channel_table *table, struct link *link, uint64_t now_
     pump_stdin(channel, link);
     if (is_over(channel, now_ms) && link_has_room(link, CONTROL_FRAME_BYTES_MAX)) finish(table, channel, link);
   }
-  drain_sinks(table, now_ms);
+  sinks_drain(&table->sinks, now_ms);
 }
 
 bool channels_runnable(struct channel_table *table, struct link *link, uint64_t now_ms) {
@@ -352,8 +232,8 @@ bool channels_runnable(struct channel_table *table, struct link *link, uint64_t 
     struct channel *channel = active_channel(table, i);
     if (room_for_output && channel->output_credit > 0 && has_output_waiting(channel)) return true;
     if (room_for_answer && is_over(channel, now_ms)) return true;
-    if (room_for_answer && channel->stdin_ungranted >= STDIN_GRANT_STEP_BYTES) return true;
-    if (channel->stdin_length > 0 && channel->stdin_writable) return true;
+    if (room_for_answer && stdin_owes_credit(&channel->input)) return true;
+    if (stdin_can_pump(&channel->input)) return true;
   }
   return false;
 }
@@ -361,7 +241,7 @@ bool channels_runnable(struct channel_table *table, struct link *link, uint64_t 
 static uint64_t earlier(uint64_t a, uint64_t b) { return a < b ? a : b; }
 
 uint64_t channels_next_deadline_ms(const struct channel_table *table, uint64_t now_ms) {
-  uint64_t next = table->sinks_due_ms == 0 ? UINT64_MAX : table->sinks_due_ms;
+  uint64_t next = sinks_next_deadline_ms(&table->sinks);
   for (size_t i = 0; i < table->active_count; i += 1) {
     const struct channel *channel = &table->slots[table->order[i]];
     if (channel->timeout_stage == TIMEOUT_ARMED || channel->timeout_stage == TIMEOUT_TERMINATED)
@@ -375,11 +255,10 @@ uint64_t channels_next_deadline_ms(const struct channel_table *table, uint64_t n
 
 void channels_event(struct channel_table *table, enum event_source source, uint32_t index) {
   if (source == EVENT_SINK) {
-    table->sinks[index].readable = true;
-    table->sinks_due_ms = table->sinks_drained_ms + SINK_DRAIN_MS;
+    sinks_event(&table->sinks, index);
     return;
   }
   struct channel *channel = &table->slots[index];
-  if (source == EVENT_STDIN) channel->stdin_writable = true;
+  if (source == EVENT_STDIN) channel->input.writable = true;
   else channel->outputs[source == EVENT_STDOUT ? STREAM_STDOUT : STREAM_STDERR].readable = true;
 }

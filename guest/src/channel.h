@@ -4,8 +4,7 @@
  *
  * States of a channel: running (the process lives) -> exited (it was reaped; its pipes may still hold output or be held
  * open by a background child) -> finished (ExecExit was written; the slot is free). Invariants: the guest reads a pipe
- * only with output credit; what the node may still send as stdin, what is buffered and what waits to be granted add up to
- * the window; a descriptor of -1 is closed; the first `active_count` entries of `order` are the slots in use.
+ * only with output credit; a descriptor of -1 is closed; the first `active_count` entries of `order` are the slots in use.
  *
  * The process is reaped as soon as it exits, because a zombie kept on purpose would stand before every orphan that PID 1
  * has to reap too. Its number still names its group: the kernel does not hand it out while a member lives, and the guest,
@@ -20,7 +19,10 @@
 #include <sys/types.h>
 
 #include "bounds.h"
+#include "event.h"
 #include "link.h"
+#include "sinks.h"
+#include "stdin_pipe.h"
 
 enum stream { STREAM_STDOUT = 0, STREAM_STDERR = 1 };
 
@@ -44,14 +46,7 @@ struct channel {
   uint32_t output_credit;
   uint64_t quiet_since_ms;
 
-  int stdin_fd;
-  bool stdin_writable;
-  bool stdin_ends;          /* Close it once the buffer is empty. */
-  uint32_t stdin_credit;    /* What the node may still send. */
-  uint32_t stdin_ungranted; /* Taken by the process (or thrown away) and not yet granted again. */
-  uint8_t *stdin_buffer;    /* A ring of STDIN_WINDOW_BYTES, mapped only while it holds something. */
-  uint32_t stdin_head;
-  uint32_t stdin_length;
+  struct stdin_pipe input;
 
   enum timeout_stage timeout_stage;
   bool timed_out;
@@ -64,26 +59,8 @@ struct channel_table {
   size_t active_count;
   uint16_t order[CHANNELS_MAX];
   struct channel slots[CHANNELS_MAX];
-
-  size_t sink_count;
-  uint64_t sinks_due_ms; /* 0: no sink has anything to read. */
-  uint64_t sinks_drained_ms;
-  struct output_pipe sinks[SINKS_MAX];
+  struct sink_table sinks;
 };
-
-/* What an epoll event belongs to. */
-enum event_source {
-  EVENT_LINK_INPUT,
-  EVENT_LINK_OUTPUT,
-  EVENT_SIGNALS,
-  EVENT_STDIN,
-  EVENT_STDOUT,
-  EVENT_STDERR,
-  EVENT_SINK,
-};
-
-/* Registers a descriptor, edge-triggered. False with errno. */
-bool watch(int epoll_fd, int fd, uint32_t events, enum event_source source, uint32_t index);
 
 void channels_init(struct channel_table *table, int epoll_fd);
 struct channel *channel_find(struct channel_table *table, uint32_t number);
@@ -101,9 +78,6 @@ void channel_exited(struct channel_table *table, pid_t pid, int wait_status, uin
 /* To be called after every round of reaping. */
 void channels_note_empty_groups(struct channel_table *table);
 
-/* False when the node sent more than it may. */
-bool channel_take_stdin(struct channel *channel, const uint8_t *bytes, size_t length);
-void channel_end_stdin(struct channel *channel);
 void channel_add_output_credit(struct channel *channel, uint32_t bytes);
 
 /* Timeouts that are due. */

@@ -2,9 +2,19 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <unistd.h>
 
+#include "event.h"
 #include "msgpack.h"
+
+bool link_watch(struct link *link, int epoll_fd) {
+  link->epoll_fd = epoll_fd;
+  link->writable = true;
+  /* A regular file as output cannot be watched and never blocks either. */
+  if (!watch(epoll_fd, link->output_fd, 0, EVENT_LINK_OUTPUT, 0) && errno != EPERM) return false;
+  return watch(epoll_fd, link->input_fd, EPOLLIN, EVENT_LINK_INPUT, 0);
+}
 
 bool link_read(struct link *link) {
   size_t space;
@@ -31,6 +41,7 @@ bool link_flush(struct link *link) {
       writer->head += (size_t)sent;
     } else if (errno == EAGAIN) {
       link->writable = false;
+      rewatch(link->epoll_fd, link->output_fd, EPOLLOUT | EPOLLONESHOT, EVENT_LINK_OUTPUT, 0);
     } else if (errno != EINTR) {
       if (!link->reattaches) return false;
       /* Nobody is there to read: what is unsent belongs to an epoch that a later Hello ends anyway. */

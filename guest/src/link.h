@@ -2,8 +2,9 @@
  * The guest's end of the link: two descriptors, the reader and the writer of frames, and the answers every part of the
  * guest gives.
  *
- * Both directions are edge-triggered: `readable` and `writable` say what is known since the last event, and are cleared by
- * a call that would have blocked. Nothing is ever re-registered, so a link at end of file (reattach) costs no wake-ups.
+ * `readable` and `writable` say what is known since the last event, and are cleared by a call that would have blocked. The
+ * input is edge-triggered, so a link at end of file (reattach) costs no wake-ups; the output is watched only after a write
+ * that would have blocked, because otherwise every read of the other side would wake the guest for nothing.
  */
 #ifndef WARMPOOL_LINK_H
 #define WARMPOOL_LINK_H
@@ -15,6 +16,7 @@
 #include "frame.h"
 
 struct link {
+  int epoll_fd;
   int input_fd;
   int output_fd;
   /* True: the input may come back after its end, and a broken output is no reason to stop. */
@@ -27,6 +29,8 @@ struct link {
   struct frame_writer writer;
 };
 
+/* Begins to watch both ends. False with errno. */
+bool link_watch(struct link *link, int epoll_fd);
 /* Reads once. False when the link is over for good. */
 bool link_read(struct link *link);
 /* Writes what is collected, as far as the other side takes it. False when the link is over for good. */

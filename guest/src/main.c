@@ -175,12 +175,7 @@ static bool watch_descriptors(struct agent *to) {
   to->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
   if (to->epoll_fd < 0) return false;
   channels_init(&to->channels, to->epoll_fd);
-  to->link.writable = true;
-  bool output_watched = watch(to->epoll_fd, to->link.output_fd, EPOLLOUT, EVENT_LINK_OUTPUT, 0);
-  /* A regular file cannot be watched and never blocks either. */
-  if (!output_watched && errno != EPERM) return false;
-  return watch(to->epoll_fd, to->link.input_fd, EPOLLIN, EVENT_LINK_INPUT, 0) &&
-         watch(to->epoll_fd, to->signal_fd, EPOLLIN, EVENT_SIGNALS, 0);
+  return link_watch(&to->link, to->epoll_fd) && watch(to->epoll_fd, to->signal_fd, EPOLLIN, EVENT_SIGNALS, 0);
 }
 
 int main(int argc, char **argv) {

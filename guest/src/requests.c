@@ -246,9 +246,12 @@ static void handle_exec_start(struct agent *agent, const struct frame *frame) {
 /* ---- a running process ---- */
 
 static void handle_stdin(struct agent *agent, const struct frame *frame, struct channel *channel) {
-  if (channel_take_stdin(channel, frame->payload, frame->payload_bytes)) return;
+  enum stdin_result result = stdin_take(&channel->input, frame->payload, frame->payload_bytes);
+  if (result == STDIN_TAKEN) return;
+  /* A stdin with a hole in it is worse than none. */
   channel_signal_group(channel, SIGKILL);
-  refuse(agent, frame, "credit_exceeded", "more stdin than the window allows");
+  if (result == STDIN_NO_CREDIT) refuse(agent, frame, "credit_exceeded", "more stdin than the window allows");
+  else refuse(agent, frame, "limit_exceeded", "no memory for stdin");
 }
 
 static void handle_signal(struct agent *agent, const struct frame *frame, struct channel *channel) {
@@ -285,7 +288,7 @@ void handle_frame(struct agent *agent, const struct frame *frame) {
       if (channel != NULL) handle_stdin(agent, frame, channel);
       break;
     case FRAME_EXEC_STDIN_EOF:
-      if (channel != NULL) channel_end_stdin(channel);
+      if (channel != NULL) stdin_end(&channel->input);
       break;
     case FRAME_EXEC_SIGNAL: handle_signal(agent, frame, channel); break;
     case FRAME_CREDIT:

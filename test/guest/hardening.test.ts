@@ -148,7 +148,7 @@ describe('hardening of the guest', () => {
   });
 
   test('G9 as PID 1 a signal from inside does not end it, one from outside does', rootOnly, async () => {
-    const guest = await GuestDriver.start(asFirstProcess());
+    await using guest = await GuestDriver.start(asFirstProcess());
     const { stdout } = await guest.run([
       'sh',
       '-c',
@@ -164,7 +164,7 @@ describe('hardening of the guest', () => {
   });
 
   test('as PID 1 it reaps what daemons leave behind and takes all of them with it', rootOnly, async () => {
-    const guest = await GuestDriver.start(asFirstProcess());
+    await using guest = await GuestDriver.start(asFirstProcess());
     const daemons = await guest.run([
       'sh',
       '-c',
@@ -186,7 +186,10 @@ describe('hardening of the guest', () => {
     mkdirSync(root);
     copyFileSync(buildGuest().path, join(root, 'warmpool-guest'));
     copyFileSync(buildProbe('true'), join(root, 'true'));
-    await using bare = await GuestDriver.start({ binary: '/usr/sbin/chroot', args: [root, '/warmpool-guest'] });
+    await using bare = await GuestDriver.start({
+      binary: '/usr/sbin/chroot',
+      args: [root, '/warmpool-guest'],
+    });
     for (const user of ['', '1000', '0:5'])
       assert.equal((await bare.run(['/true'], { user })).exit?.exitCode, 0);
     assert.equal(await bare.refusal(['/true'], { user: 'root' }), 'user_unknown');

@@ -154,33 +154,31 @@ describe('the link', () => {
   });
 
   test('G9 the end of its input ends it, and every process with it (--link=once)', async () => {
-    const guest = await GuestDriver.start();
+    await using guest = await GuestDriver.start();
     const sleeper = guest.begin(['sleep', '1000']);
     const pid = await sleeper.started();
     guest.input.end();
     assert.equal(await guest.ended(), 0);
     await eventually(() => !isAlive(pid), 'the process');
-    await guest[Symbol.asyncDispose]();
   });
 
   test('an output that nobody reads any more ends it too (--link=once)', async () => {
-    const guest = await GuestDriver.start();
+    await using guest = await GuestDriver.start();
     guest.output.destroy();
     guest.send('Ping', 0, Buffer.from('x'), 1);
     assert.equal(await guest.ended(), 0);
   });
 
   test('SIGTERM ends it with 0, and every process with it', async () => {
-    const guest = await GuestDriver.start();
+    await using guest = await GuestDriver.start();
     const pid = await guest.begin(['sh', '-c', 'trap "" TERM; sleep 1000']).started();
     guest.process.kill('SIGTERM');
     assert.equal(await guest.ended(), 0);
     await eventually(() => !isAlive(pid), 'the process');
-    await guest[Symbol.asyncDispose]();
   });
 
   test('G9 with --link=reattach the end of its input and a broken output leave it running, and idle', async () => {
-    const guest = await GuestDriver.start({ args: ['--link=reattach'] });
+    await using guest = await GuestDriver.start({ args: ['--link=reattach'] });
     const sleeper = guest.begin(['sleep', '1000']);
     const pid = await sleeper.started();
     guest.output.destroy();

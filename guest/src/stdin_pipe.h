@@ -1,0 +1,45 @@
+/*
+ * The stdin of one process: a pipe, and behind it a buffer for what the node may send before the process takes it.
+ *
+ * States: open (fd >= 0) -> ending (the node said EOF; what is buffered still goes in) -> closed. Invariant: `credit`,
+ * `length` and `ungranted` add up to the window, so a node that stays within its credit always finds room. After the end
+ * (of the process's interest or by EOF) bytes count as taken at once: they are thrown away and their credit comes back.
+ *
+ * The kernel's pipe is the first buffer and usually the only one. Memory of our own is mapped only while a process lets
+ * that fill up: room for every window of every channel would be 16 MB that nearly no sandbox ever uses.
+ */
+#ifndef WARMPOOL_STDIN_PIPE_H
+#define WARMPOOL_STDIN_PIPE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bounds.h"
+
+struct stdin_pipe {
+  int fd;
+  bool writable;
+  bool ending;
+  uint32_t credit;    /* What the node may still send. */
+  uint32_t ungranted; /* Taken and not yet granted again. */
+  uint8_t *buffer;    /* A ring of STDIN_WINDOW_BYTES, or NULL while it holds nothing. */
+  uint32_t head;
+  uint32_t length;
+};
+
+enum stdin_result { STDIN_TAKEN, STDIN_NO_CREDIT, STDIN_NO_MEMORY };
+
+/* `fd` is -1 for a process without stdin. */
+struct stdin_pipe stdin_pipe(int fd);
+enum stdin_result stdin_take(struct stdin_pipe *pipe, const uint8_t *bytes, size_t length);
+void stdin_end(struct stdin_pipe *pipe);
+void stdin_close(struct stdin_pipe *pipe);
+/* Moves what is buffered into the pipe. */
+void stdin_pump(struct stdin_pipe *pipe);
+bool stdin_can_pump(const struct stdin_pipe *pipe);
+bool stdin_owes_credit(const struct stdin_pipe *pipe);
+/* The credit to tell the node, from now on counted as given. */
+uint32_t stdin_grant(struct stdin_pipe *pipe);
+
+#endif

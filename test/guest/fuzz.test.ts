@@ -1,0 +1,85 @@
+import assert from 'node:assert/strict';
+import { randomInt } from 'node:crypto';
+import { test } from 'node:test';
+import { buildSanitizedGuest } from '../../guest/build-test.mjs';
+import { linkTrailer, resyncPaddingBytes } from '../../protocol/link-framing.ts';
+import { messageTypes } from '../../protocol/message-types.ts';
+import { encodeCredit, encodeExecSignal, encodeExecStart, encodeHello } from '../../protocol/messages.ts';
+import { firstNonce, GuestDriver, linkFrame, parsed } from './guest-driver.ts';
+
+/** Enough to reach every message in every state; the C fuzzers look at the parsers for much longer. */
+const frameCount = 10_000;
+
+test('R5 the agent survives a stream of valid, mutated and random frames and answers afterwards', async (context) => {
+  const seed = randomInt(2 ** 31);
+  context.diagnostic(`seed ${seed}`);
+  const random = seededRandom(seed);
+  const env = { ASAN_OPTIONS: 'detect_leaks=0:abort_on_error=1', UBSAN_OPTIONS: 'halt_on_error=1' };
+  const guest = new GuestDriver({ binary: buildSanitizedGuest(), env });
+  try {
+    for (let sent = 0; sent < frameCount; sent += 1) {
+      guest.sendBytes(mutated(randomFrame(random), random));
+      if (sent % 100 === 0) await new Promise(setImmediate);
+    }
+    guest.sendBytes(new Uint8Array(resyncPaddingBytes));
+    await guest.hello(new Uint8Array(16).fill(0xee));
+    const { stdout } = await guest.run(['echo', 'well']);
+    assert.equal(stdout.toString(), 'well\n');
+    guest.input.end();
+    assert.equal(await guest.ended(), 0);
+  } finally {
+    guest.process.kill('SIGKILL');
+  }
+});
+
+function randomFrame(random: (below: number) => number): Uint8Array {
+  const channel = random(6);
+  const id = random(1000);
+  // Nothing is on this PATH, so that no mutation can name a command of this machine.
+  const command = {
+    argv: ['./warmpool-nothing', 'x'],
+    env: { PATH: '/nonexistent', N: '1' },
+    cwd: '/proc',
+    user: '',
+    stdin: random(2) === 0,
+    timeoutMs: random(50),
+  };
+  const payloads: readonly [keyof typeof messageTypes, () => Uint8Array][] = [
+    ['Hello', () => encodeHello({ nonce: firstNonce, window: 1 + random(100_000) })],
+    ['Ping', () => new Uint8Array(random(70))],
+    ['ExecStart', () => parsed(encodeExecStart(command))],
+    ['ExecStdin', () => new Uint8Array(random(65_537))],
+    ['ExecStdinEof', () => new Uint8Array(0)],
+    ['ExecSignal', () => encodeExecSignal(1 + random(64))],
+    ['Credit', () => encodeCredit(random(2 ** 31))],
+  ];
+  const choice = payloads[random(payloads.length)];
+  assert.ok(choice !== undefined);
+  const [name, payload] = choice;
+  const type = random(10) === 0 ? random(256) : messageTypes[name].code;
+  return linkFrame(type, name === 'Hello' || name === 'Ping' ? 0 : channel, id, payload());
+}
+
+function mutated(bytes: Uint8Array, random: (below: number) => number): Uint8Array {
+  if (random(2) === 0) return bytes;
+  const changed = Uint8Array.from(bytes);
+  for (let changes = 1 + random(4); changes > 0; changes -= 1) {
+    // Mostly behind the header, where the decoders are.
+    const at = random(4) === 0 ? random(changed.length) : Math.min(17 + random(60), changed.length - 1);
+    changed[at] = random(256);
+  }
+  const keepsTrailer = random(8) !== 0;
+  if (keepsTrailer) new DataView(changed.buffer).setUint32(changed.length - 4, linkTrailer);
+  return random(20) === 0 ? changed.subarray(0, random(changed.length)) : changed;
+}
+
+/** Numbers below a bound, the same for the same seed (mulberry32). */
+function seededRandom(seed: number): (below: number) => number {
+  let state = seed >>> 0;
+  return (below) => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) % below;
+  };
+}
