@@ -231,6 +231,24 @@ test('redis: a claim whose record is gone is answered from what was remembered',
   assert.deepEqual(again, { kind: 'claimed', repeated: true, record: { ...remembered, state: 'stopped' } });
 });
 
+test('redis: a start that fails late does not take the request id from a newer one', { skip }, async () => {
+  await using scenario = await openScenario();
+  const { store } = scenario;
+  const request = scenario.request();
+  const cold = () => ({ id: scenario.newId(), nodeId: 'node-a', bootTimeoutMs: 60_000 });
+  const first = await store.claim({ ...request, cold: cold() });
+  assert.equal(first.kind, 'starting');
+  // As if the memory had run out while the first was still booting.
+  await raw.del(`${prefix}request:alice:${request.requestId}`);
+  const second = await store.claim({ ...request, cold: cold() });
+  assert.equal(second.kind, 'starting');
+  assert.notEqual(second.record.id, first.record.id);
+  await store.reportFailed(fence(first.record), 'boot_failed', 'no');
+  const third = await store.claim({ ...request, cold: cold() });
+  assert.equal(third.kind, 'starting');
+  assert.equal(third.record.id, second.record.id);
+});
+
 test('redis: damaged pools, heartbeats, memories and events are errors or left out', { skip }, async () => {
   const warnings: string[] = [];
   await using scenario = await openScenario(warnings);

@@ -128,7 +128,8 @@ export function leaseContract(contract: Contract): void {
       ...request,
       cold: { id: scenario.newId(), nodeId: 'node-a', bootTimeoutMs: 0 },
     });
-    assert.equal(retried.kind === 'starting' && retried.repeated, false);
+    assert.equal(retried.kind, 'starting');
+    assert.equal(retried.repeated, false);
   });
 
   test(`${name}: a boot that comes up late, but before the reaper, is welcome`, { skip }, async () => {
