@@ -39,9 +39,10 @@ export function keepAliveStream(edge: Edge): (call: KeepAliveCall) => void {
 
     const renew = async (request: KeepAliveStreamRequest__Output) => {
       const fields = new RequestFields();
+      const id = fields.required('id', request.id);
       const ttlMs = fields.duration('ttl', request.ttl);
       fields.done();
-      const { lease } = await edge.allocator.keepAlive(streaming.principal, request.id, ttlMs ?? null);
+      const { lease } = await edge.allocator.keepAlive(streaming.principal, id, ttlMs ?? null);
       const renewed = lease && {
         expiresAt: formatTimestamp(lease.expiresAtMs),
         remaining: formatDuration(lease.remainingMs),

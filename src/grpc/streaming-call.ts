@@ -51,8 +51,12 @@ export class StreamingCall<Request, Response> {
     return this.#ended;
   }
 
-  /** Settles when the transport has taken the message, which waits for the client to read, or when the call is over. */
+  /**
+   * Settles when the transport has taken the message, which waits for the client to read, or when the call is over. What
+   * is written after the end is dropped: it would destroy the stream before its status is out.
+   */
   write(message: Response): Promise<void> {
+    if (this.#ended) return Promise.resolve();
     return new Promise((resolve) => this.#call.write(message, () => resolve()));
   }
 
