@@ -4,11 +4,13 @@ import { describeMachine, machineSentence } from './report/machine.ts';
 import { type Result, storeResult, writeReadmeTable } from './report/results.ts';
 import { renderOutcomes } from './report/table.ts';
 import { type Bench, PartMissing, type Subject, skipped } from './subject.ts';
+import { claimAtScale } from './subjects/claim-at-scale.ts';
 import { createOnHit } from './subjects/create-on-hit.ts';
 import { execTrue } from './subjects/exec-true.ts';
+import { missWhileRefilling } from './subjects/miss-while-refilling.ts';
 
 /** In the order of GATES.md. */
-const subjects: readonly Subject[] = [createOnHit, execTrue];
+const subjects: readonly Subject[] = [createOnHit, execTrue, missWhileRefilling, claimAtScale];
 /** Runs only when it is named: it has no gates and takes its time. */
 const onlyWhenNamed = new Set(['micro']);
 
