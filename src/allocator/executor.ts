@@ -150,7 +150,7 @@ function commandOf(catalog: PoolCatalog, record: SandboxRecord, request: SpawnRe
 function unreachable(record: SandboxRecord): WarmpoolError {
   return new WarmpoolError(
     'NODE_UNREACHABLE',
-    `sandbox ${record.id} runs on node "${record.nodeId}", which this process does not reach`,
+    `sandbox ${record.id} on node "${record.nodeId}" cannot be reached from this process now`,
     {
       retryAfterMs: 1_000,
       facts: { sandbox: record.id, node: record.nodeId },

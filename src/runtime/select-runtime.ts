@@ -36,7 +36,7 @@ export async function selectRuntime(
   if (noDocker === null)
     return { kind: 'selected', runtime: docker.runtime, why: 'an engine answers and has the image' };
   if (bubblewrap.report.usable)
-    return { kind: 'selected', runtime: bubblewrap.runtime, why: `not docker: ${noDocker}` };
+    return { kind: 'selected', runtime: bubblewrap.runtime, why: noDocker };
   return { kind: 'none', reason: `docker: ${noDocker}; bubblewrap: ${bubblewrap.report.reason}` };
 }
 
