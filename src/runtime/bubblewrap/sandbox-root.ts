@@ -63,7 +63,7 @@ async function directoryParts(plan: RootPlan): Promise<readonly RootStep[]> {
     if (name === 'var') steps.push(...(await entriesOf(join(root, name), '/var', ['tmp', 'run', 'lock'])));
     else if (!ownAtTop.has(name)) steps.push(...(await entry(join(root, name), `/${name}`)));
   }
-  steps.push(...(await accountFiles(root, plan)));
+  steps.push(...(await etcParts(root, plan)));
   return [...steps, ...covers(plan.hidden, root, [...new Set(steps.flatMap(boundAt))])];
 }
 
@@ -82,23 +82,28 @@ async function entry(source: string, at: string): Promise<RootStep[]> {
   return [];
 }
 
-/** Account files that know our one user, over those of the directory. */
-async function accountFiles(root: string, plan: RootPlan): Promise<RootStep[]> {
+/**
+ * The directory's /etc with account files that know our one user. A file is bound over a file; where the directory has
+ * none, nothing can be added to a folder that is bound whole, so its entries are bound one by one.
+ */
+async function etcParts(root: string, plan: RootPlan): Promise<RootStep[]> {
   const etc = join(root, 'etc');
-  if (!(await lstat(etc).catch(() => null))?.isDirectory()) return [];
+  const info = await lstat(etc).catch(() => null);
+  if (info !== null && !info.isDirectory()) return entry(etc, '/etc');
   const files = withAccount(
     { passwd: await readPlainFile(join(etc, 'passwd')), group: await readPlainFile(join(etc, 'group')) },
     plan.account,
   );
-  const steps: RootStep[] = [];
+  const ours: RootStep[] = [];
   for (const [name, content] of Object.entries(files)) {
-    // A file can only be bound over a file; a directory without accounts keeps none.
-    if (!(await lstat(join(etc, name)).catch(() => null))?.isFile()) continue;
     const source = join(plan.folder, name);
     await writeOpenFile(source, content);
-    steps.push({ kind: 'bind', source, at: `/etc/${name}` });
+    ours.push({ kind: 'bind', source, at: `/etc/${name}` });
   }
-  return steps;
+  if (info === null) return [{ kind: 'folder', at: '/etc', mode: 0o755 }, ...ours];
+  const replaced = await Promise.all(['passwd', 'group'].map((name) => isPlainFile(join(etc, name))));
+  if (replaced.every(Boolean)) return [...(await entry(etc, '/etc')), ...ours];
+  return [...(await entriesOf(etc, '/etc', ['passwd', 'group'])), ...ours];
 }
 
 /** The folders every sandbox has for itself, on the one tmpfs that bounds them together. */
@@ -182,10 +187,14 @@ async function readPlainFile(path: string): Promise<string> {
   }
 }
 
+async function isPlainFile(path: string): Promise<boolean> {
+  return (await lstat(path).catch(() => null))?.isFile() ?? false;
+}
+
 function missing(rootfs: string, why: string): WarmpoolError {
   return new WarmpoolError('IMAGE_MISSING', `bubblewrap: rootfs ${rootfs} ${why}`, { facts: { rootfs } });
 }
 
 const kernelPlaces = ['/proc', '/dev', '/sys'];
-/** Made for each sandbox, whatever the directory has there. */
-const ownAtTop = new Set(['proc', 'dev', 'sys', 'tmp', 'run', 'home', 'lost+found']);
+/** Made for each sandbox, whatever the directory has there, or planned apart. */
+const ownAtTop = new Set(['proc', 'dev', 'sys', 'tmp', 'run', 'home', 'etc', 'lost+found']);
