@@ -53,13 +53,20 @@ const needs = {
     units: [],
     isThere: () => isOnPath('mmdebstrap'),
   },
+  mounts: {
+    program: 'mount and umount',
+    why: 'the tests clean up after their engine with it',
+    packages: ['mount'],
+    units: [],
+    isThere: () => isOnPath('mount') && isOnPath('umount'),
+  },
 };
 
 /** @type {Record<string, (keyof typeof needs)[]>} */
 const goals = {
   install: ['compiler'],
   start: ['bubblewrap'],
-  test: ['compiler', 'bubblewrap', 'redis', 'engine', 'imageTool'],
+  test: ['compiler', 'bubblewrap', 'redis', 'engine', 'imageTool', 'mounts'],
 };
 
 const policyFile = '/usr/sbin/policy-rc.d';
