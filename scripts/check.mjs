@@ -8,11 +8,22 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const tidyTests = readdirSync(`${root}/test/tidy`).filter((name) => name.endsWith('.test.ts'));
 
 const steps = {
-  'format and lint': ['node_modules/@biomejs/biome/bin/biome', 'ci', '.'],
+  'format and lint': [
+    'node_modules/@biomejs/biome/bin/biome',
+    'ci',
+    ...(process.stdout.isTTY ? [] : ['--colors=off']),
+    '.',
+  ],
   types: ['node_modules/typescript/bin/tsc', '--noEmit'],
   'gRPC contract': ['node_modules/@bufbuild/buf/bin/buf', 'lint'],
   'generated types are those of the contract': ['scripts/gen-proto.mjs', '--check'],
-  'rules of the tree': ['--import', 'tsx', '--test', ...tidyTests.map((name) => `test/tidy/${name}`)],
+  'rules of the tree': [
+    '--import',
+    'tsx',
+    '--test',
+    '--test-reporter=spec',
+    ...tidyTests.map((name) => `test/tidy/${name}`),
+  ],
 };
 
 const failed = Object.entries(steps).filter(([name, args]) => {
