@@ -156,7 +156,6 @@ export class Node implements AsyncDisposable {
   }
 
   async #bootAssigned(sandboxId: string): Promise<void> {
-    if (this.#supervisor.has(sandboxId)) return;
     const record = await this.#deps.store.get(sandboxId, null).catch(() => null);
     if (record?.state === 'starting' && !this.#draining) void this.#supervisor.boot(record, 'foreground');
   }

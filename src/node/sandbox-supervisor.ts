@@ -52,11 +52,15 @@ export class SandboxSupervisor {
 
   /**
    * Boots what the record reserves and reports it. Settles with the reported record, or null when the boot failed or
-   * was overtaken; the store knows either way. A second call for the same sandbox shares the first one's result.
+   * was overtaken; the store knows either way. A second call for the same sandbox shares the first one's result; when a
+   * claim has taken a refill over, that call is the foreground one, and the boot goes before all refills from then on.
    */
   boot(record: SandboxRecord, kind: StartKind): Promise<SandboxRecord | null> {
     const known = this.#entries.get(record.id);
-    if (known) return known.booted;
+    if (known) {
+      if (kind === 'foreground') known.promote();
+      return known.booted;
+    }
     const pool = this.#deps.pools.get(record.pool);
     const entry = this.#newEntry(record, pool?.runtime ?? null);
     entry.booted = this.#track(this.#boot(entry, record, kind));
@@ -99,7 +103,7 @@ export class SandboxSupervisor {
   }
 
   async #boot(entry: Entry, record: SandboxRecord, kind: StartKind): Promise<SandboxRecord | null> {
-    const { store, gate, pools, clock, observer, log } = this.#deps;
+    const { store, pools, clock, observer, log } = this.#deps;
     const pool = pools.get(record.pool);
     const runtime = pool?.runtime;
     if (!pool || !runtime) {
@@ -109,7 +113,7 @@ export class SandboxSupervisor {
     let leave: (() => void) | undefined;
     const startedMs = clock.monotonicMs();
     try {
-      leave = await gate.enter(kind, entry.abort.signal);
+      leave = await this.#enterGate(entry, kind);
       const making = bootSandbox(
         { runtime, openGuest: this.#deps.openGuest, clock },
         { sandboxId: record.id, pool: record.pool, storeId: store.storeId, template: pool.spec.template },
@@ -144,12 +148,32 @@ export class SandboxSupervisor {
     }
   }
 
+  /** A refill that is taken over while it waits for its turn goes to the foreground's line. */
+  async #enterGate(entry: Entry, kind: StartKind): Promise<() => void> {
+    const { gate } = this.#deps;
+    const promoted = new AbortController();
+    entry.promote = () => promoted.abort();
+    if (kind === 'foreground') return gate.enter('foreground', entry.abort.signal);
+    try {
+      return await gate.enter('refill', AbortSignal.any([entry.abort.signal, promoted.signal]));
+    } catch (error) {
+      if (entry.abort.signal.aborted) throw error;
+      return gate.enter('foreground', entry.abort.signal);
+    }
+  }
+
   async #report(record: SandboxRecord): Promise<TransitionAnswer> {
-    const fence = { id: record.id, nodeId: this.#nodeId, incarnation: record.incarnation };
+    let fence = { id: record.id, nodeId: this.#nodeId, incarnation: record.incarnation };
     // A lost answer is asked for again: the step is idempotent. The boot deadline in the store bounds how often it helps.
     for (let attempt = 1; ; attempt += 1) {
       try {
-        return await this.#deps.store.reportReady(fence);
+        const answer = await this.#deps.store.reportReady(fence);
+        if (answer.kind === 'done' || answer.why !== 'stale_incarnation' || attempt === reportAttemptsMax)
+          return answer;
+        // A claim has taken this boot over since it was reserved: it is reported to its owner's incarnation.
+        const taken = await this.#deps.store.get(record.id, null);
+        if (taken?.state !== 'starting') return answer;
+        fence = { ...fence, incarnation: taken.incarnation };
       } catch (error) {
         if (!isWarmpoolError(error) || error.code !== 'STORE_UNAVAILABLE' || attempt === reportAttemptsMax)
           throw error;
@@ -246,6 +270,7 @@ export class SandboxSupervisor {
       upSinceMs: 0,
       abort: new AbortController(),
       making: Promise.resolve(),
+      promote: () => {},
       booted: Promise.resolve(null),
       removed: null,
     };
@@ -299,6 +324,8 @@ interface Entry extends SupervisedSandbox {
   readonly abort: AbortController;
   /** The object's own making, without the reports around it. */
   making: Promise<unknown>;
+  /** While it waits for its turn as a refill: puts it into the foreground's line. */
+  promote: () => void;
   booted: Promise<SandboxRecord | null>;
   removed: Promise<void> | null;
 }

@@ -1,8 +1,8 @@
 /**
  * Admits boots on this host. A foreground boot (somebody waits for it) goes before any refill and is limited only by
- * `foregroundMax`; a refill waits while a foreground boot waits, and while foreground boots run only one refill runs
- * beside them. So a miss with replenishing on is about as fast as with it off, and refilling never stops altogether
- * (a delay that re-arms under steady load would starve the pool).
+ * `foregroundMax`. While foreground boots wait or run, refills wait, but for one in `foregroundPerRefill`: so a miss with
+ * replenishing on is as fast as with it off, and a steady stream of misses does not stop refilling altogether (a delay
+ * that re-arms under load would starve the pool).
  */
 export class StartGate {
   readonly #foregroundMax: number;
@@ -10,6 +10,7 @@ export class StartGate {
   readonly #waiting: { foreground: Waiter[]; refill: Waiter[] } = { foreground: [], refill: [] };
   #foreground = 0;
   #refills = 0;
+  #foregroundSinceRefill = 0;
 
   constructor(options: { foregroundMax: number; refillMax: number }) {
     this.#foregroundMax = options.foregroundMax;
@@ -43,18 +44,23 @@ export class StartGate {
       const kind = this.#admissible();
       const waiter = kind && this.#waiting[kind].shift();
       if (!kind || !waiter) return;
-      if (kind === 'foreground') this.#foreground += 1;
-      else this.#refills += 1;
+      if (kind === 'foreground') {
+        this.#foreground += 1;
+        this.#foregroundSinceRefill += 1;
+      } else {
+        this.#refills += 1;
+        this.#foregroundSinceRefill = 0;
+      }
       waiter();
     }
   }
 
   #admissible(): StartKind | null {
-    if (this.#waiting.foreground.length > 0) {
-      return this.#foreground < this.#foregroundMax ? 'foreground' : null;
-    }
-    const refillMax = this.#foreground > 0 ? 1 : this.#refillMax;
-    return this.#waiting.refill.length > 0 && this.#refills < refillMax ? 'refill' : null;
+    const { foreground, refill } = this.#waiting;
+    const mayRefill = refill.length > 0 && this.#refills < this.#refillMax;
+    const isBusy = this.#foreground > 0 || foreground.length > 0;
+    if (mayRefill && (!isBusy || this.#foregroundSinceRefill >= foregroundPerRefill)) return 'refill';
+    return foreground.length > 0 && this.#foreground < this.#foregroundMax ? 'foreground' : null;
   }
 
   #leaveOnce(kind: StartKind): () => void {
@@ -71,3 +77,6 @@ export class StartGate {
 
 export type StartKind = 'foreground' | 'refill';
 type Waiter = () => void;
+
+/** Refills take at most a sixteenth of the boots, some 6 %, while somebody waits for boots of his own. */
+const foregroundPerRefill = 16;
