@@ -266,6 +266,64 @@ test('redis: a follower leaves no connection behind, whichever side ends it', { 
   await untilAsync(async () => (await connections()) === alone);
 });
 
+test('redis: many followers share one connection, and each hears everything', { skip }, async () => {
+  await using server = await RedisServer.start();
+  const watcher = server.client();
+  await using store = await openStore(server.url);
+  const scenario = new StoreScenario(store);
+  await scenario.declare();
+  const before = String(await watcher.client('LIST'))
+    .trim()
+    .split('\n').length;
+  const following = Array.from({ length: 50 }, () => collect(store, null, 4));
+  const first = await scenario.ready();
+  await untilAsync(
+    async () =>
+      String(await watcher.client('LIST'))
+        .trim()
+        .split('\n').length ===
+      before + 1,
+  );
+  const second = await scenario.ready();
+  for (const events of await Promise.all(following)) {
+    assert.deepEqual(
+      events.map(({ id, to }) => [id, to]),
+      [
+        [first.id, 'starting'],
+        [first.id, 'ready'],
+        [second.id, 'starting'],
+        [second.id, 'ready'],
+      ],
+    );
+  }
+});
+
+test('redis: a follower too slow to be remembered for reads again, and misses nothing', {
+  skip,
+}, async () => {
+  await using server = await RedisServer.start();
+  await using store = await openStore(server.url);
+  const scenario = new StoreScenario(store);
+  // More events than are kept in memory for one follower, fewer than are kept in the stream.
+  const count = 2_600;
+  await scenario.declare({ minReady: count, maxReady: count, maxTotal: count, startsInFlightMax: count });
+  const stop = new AbortController();
+  const events: StoreEvent[] = [];
+  const follower = store.follow(null, stop.signal);
+  await scenario.ready();
+  for await (const batch of follower) {
+    if (events.length === 0) {
+      for (let made = 1; made < count; made += 100) {
+        await Promise.all(Array.from({ length: Math.min(100, count - made) }, () => scenario.ready()));
+      }
+    }
+    events.push(...batch);
+    if (events.length >= 2 * count) stop.abort();
+  }
+  assert.equal(events.length, 2 * count);
+  assert.equal(new Set(events.map(({ id, to }) => `${id} ${to}`)).size, 2 * count);
+});
+
 test('redis: a follower that nobody stopped ends with its store', { skip }, async () => {
   await using server = await RedisServer.start();
   const store = await openStore(server.url);

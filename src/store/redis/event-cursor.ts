@@ -4,12 +4,9 @@ import type { EventCursor } from '../pool-store.ts';
 
 /**
  * A position in the event streams of all shards at once: `<store>.<shard 0>.<shard 1>…`, each place being a stream id
- * (milliseconds and a sequence number) in base 36 with its zeros left out. At most 370 characters.
+ * (milliseconds and a sequence number) in base 36 with its zeros left out. At most 370 characters. In memory the places
+ * are Redis stream ids, `ms-seq`, one for each shard.
  */
-export interface StreamPlaces {
-  /** Redis stream ids, `ms-seq`, one for each shard. */
-  readonly ids: readonly string[];
-}
 
 const idPattern = /^\d{1,16}-\d{1,16}$/;
 
@@ -23,9 +20,9 @@ export class CursorWriter {
   readonly #ids: string[];
   readonly #parts: string[];
 
-  constructor(storeId: string, start: StreamPlaces) {
+  constructor(storeId: string, places: readonly string[]) {
     this.#mark = storeMark(storeId);
-    this.#ids = [...start.ids];
+    this.#ids = [...places];
     this.#parts = this.#ids.map(formatPlace);
   }
 
@@ -41,14 +38,14 @@ export class CursorWriter {
   }
 }
 
-export function parseCursor(storeId: string, cursor: EventCursor): StreamPlaces {
+export function parseCursor(storeId: string, cursor: EventCursor): readonly string[] {
   const [mark, ...parts] = cursor.length <= 512 ? cursor.split('.') : [];
   const ids = parts.map(parsePlace);
   if (parts.length !== shardCount || ids.some((id) => id === null)) {
     throw unreadableCursor('is not an event id of this service');
   }
   if (mark !== storeMark(storeId)) throw unreadableCursor('was given out by another store');
-  return { ids: ids.filter((id) => id !== null) };
+  return ids.filter((id) => id !== null);
 }
 
 export function unreadableCursor(why: string): WarmpoolError {

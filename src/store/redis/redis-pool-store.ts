@@ -32,7 +32,8 @@ import type {
 import { requestKey } from '../request-key.ts';
 import { bootTimeoutSentence } from '../store-limits.ts';
 import { claimAnswer, type ScriptAnswer, startAnswer, transitionAnswer } from './answers.ts';
-import { followEvents } from './event-stream.ts';
+import { followEvents } from './event-follower.ts';
+import { EventTail } from './event-tail.ts';
 import { healIndexes } from './index-healer.ts';
 import { keysOfPool, keysOfSandbox, nodesKey, type PoolKeys, schemaKey, shards } from './keys.ts';
 import { parseNodes } from './node-codec.ts';
@@ -73,7 +74,7 @@ export interface RedisPoolStoreOptions {
  * The store in Redis: each verb is one Lua script on one shard (`lua/`), and this class only names keys, sends
  * arguments and reads answers.
  *
- * It owns two connections (claims and background, see redis-connection.ts) and one more for each follower. It keeps no
+ * It owns two connections (claims and background, see redis-connection.ts) and a third while events are followed. It keeps no
  * state of the domain, so any number of processes may use one Redis. Verbs that somebody waits for go over the claims
  * connection and fail fast; those of nodes and reapers go over the other, which may queue through a short outage.
  *
@@ -87,6 +88,7 @@ export class RedisPoolStore implements PoolStore {
   readonly #claims: RedisConnection;
   readonly #background: RedisConnection;
   readonly #poolKeys = new Map<string, PoolKeys>();
+  readonly #tail: EventTail;
   readonly #followers = new AbortController();
   #storeId = '';
 
@@ -97,6 +99,10 @@ export class RedisPoolStore implements PoolStore {
     this.#health = new RedisHealth(deps.clock);
     this.#claims = new RedisConnection({ ...claimsOptions, ...this.#server }, this.#health);
     this.#background = new RedisConnection({ ...backgroundOptions, ...this.#server }, this.#health);
+    this.#tail = new EventTail({
+      clock: deps.clock,
+      connect: () => newClient({ ...streamOptions, ...this.#server }),
+    });
   }
 
   get storeId(): string {
@@ -328,15 +334,14 @@ export class RedisPoolStore implements PoolStore {
   }
 
   follow(cursor: EventCursor | null, signal: AbortSignal): AsyncIterable<readonly StoreEvent[]> {
+    const { client: claims } = this.#claims;
+    const { client: background } = this.#background;
+    const ended = AbortSignal.any([signal, this.#followers.signal]);
     return followEvents(
-      {
-        clock: this.#clock,
-        claims: this.#claims.client,
-        connect: () => newClient({ ...streamOptions, ...this.#server }),
-      },
+      { clock: this.#clock, tail: this.#tail, claims, background },
       this.storeId,
       cursor,
-      AbortSignal.any([signal, this.#followers.signal]),
+      ended,
     );
   }
 

@@ -1,0 +1,117 @@
+import type { Redis } from 'ioredis';
+import { endReasons, sandboxStates } from '../../domain/sandbox.ts';
+import type { StoreEvent } from '../pool-store.ts';
+import { unreadableCursor } from './event-cursor.ts';
+import { shards } from './keys.ts';
+
+/** Per shard and read: with all shards busy one batch stays under some 200 KB. */
+export const entriesPerShardMax = 64;
+
+/** One entry of one shard's stream. What it says is null when it was not written by us. */
+export interface StreamEntry {
+  readonly shard: number;
+  readonly id: string;
+  readonly event: Omit<StoreEvent, 'cursor'> | null;
+}
+
+export interface EntryBatch {
+  readonly entries: readonly StreamEntry[];
+  /** There is more: a shard gave as much as it was asked for. */
+  readonly full: boolean;
+}
+
+/** What follows the places (one stream id for each shard). Waits up to `blockMs` when there is nothing; null: not at all. */
+export async function readEntries(
+  client: Redis,
+  places: readonly string[],
+  blockMs: number | null,
+): Promise<EntryBatch> {
+  const keys = shards.map((shard) => shard.events);
+  const reply: unknown =
+    blockMs === null
+      ? await client.xread('COUNT', entriesPerShardMax, 'STREAMS', ...keys, ...places)
+      : await client.xread('COUNT', entriesPerShardMax, 'BLOCK', blockMs, 'STREAMS', ...keys, ...places);
+  const entries: StreamEntry[] = [];
+  let full = false;
+  for (const [key, shardEntries] of streamsOf(reply)) {
+    const shard = keys.indexOf(key);
+    full ||= shardEntries.length === entriesPerShardMax;
+    for (const [id, fields] of shardEntries) entries.push({ shard, id, event: parseEvent(fields) });
+  }
+  // The sort is stable: the order inside a shard stays, shards are merged by the server's clock.
+  entries.sort((a, b) => Number.parseInt(a.id, 10) - Number.parseInt(b.id, 10));
+  return { entries, full };
+}
+
+/** The end of each stream. All reads are sent at once, so that what this process does next comes after them. */
+export async function placesNow(client: Redis): Promise<readonly string[]> {
+  const ends = await Promise.all(shards.map((shard) => client.xrevrange(shard.events, '+', '-', 'COUNT', 1)));
+  return ends.map((entries) => entries[0]?.[0] ?? '0-0');
+}
+
+/** Throws when entries after one of the places are no longer there. */
+export async function assertKept(client: Redis, places: readonly string[]): Promise<void> {
+  const infos = await Promise.all(shards.map((shard) => streamInfo(client, shard.events)));
+  for (const [shard, info] of infos.entries()) {
+    const place = places[shard] ?? '0-0';
+    const lost = info === null ? place !== '0-0' : info.trimmed && isBefore(place, info.firstId);
+    if (lost) throw unreadableCursor('is too old: events after it are no longer kept');
+  }
+}
+
+/** Whether a stream id comes before another one. */
+export function isBefore(id: string, other: string): boolean {
+  const [time = 0, sequence = 0] = id.split('-').map(Number);
+  const [otherTime = 0, otherSequence = 0] = other.split('-').map(Number);
+  return time < otherTime || (time === otherTime && sequence < otherSequence);
+}
+
+async function streamInfo(
+  client: Redis,
+  key: string,
+): Promise<{ readonly trimmed: boolean; readonly firstId: string } | null> {
+  if ((await client.exists(key)) === 0) return null;
+  const flat: unknown = await client.xinfo('STREAM', key);
+  const info = new Map<unknown, unknown>();
+  if (Array.isArray(flat))
+    for (let index = 0; index + 1 < flat.length; index += 2) info.set(flat[index], flat[index + 1]);
+  const firstEntry = info.get('first-entry');
+  const firstId = Array.isArray(firstEntry) ? String(firstEntry[0]) : String(info.get('last-generated-id'));
+  return { trimmed: Number(info.get('entries-added')) > Number(info.get('length')), firstId };
+}
+
+type StreamReply = readonly (readonly [
+  key: string,
+  entries: readonly (readonly [string, readonly string[]])[],
+])[];
+
+/** RESP2 gives a list of pairs, RESP3 the same pairs one after the other. */
+function streamsOf(reply: unknown): StreamReply {
+  if (!Array.isArray(reply)) return [];
+  if (Array.isArray(reply[0])) return reply;
+  const pairs: unknown[] = [];
+  for (let index = 0; index + 1 < reply.length; index += 2) pairs.push([reply[index], reply[index + 1]]);
+  return pairs as unknown as StreamReply;
+}
+
+function parseEvent(flat: readonly string[]): Omit<StoreEvent, 'cursor'> | null {
+  const fields = new Map<string, string>();
+  for (let index = 0; index + 1 < flat.length; index += 2)
+    fields.set(flat[index] ?? '', flat[index + 1] ?? '');
+  const id = fields.get('id');
+  const pool = fields.get('pool');
+  const nodeId = fields.get('node');
+  const to = sandboxStates.find((state) => state === fields.get('to'));
+  if (id === undefined || pool === undefined || nodeId === undefined || to === undefined) return null;
+  return {
+    id,
+    incarnation: Number(fields.get('incarnation')),
+    pool,
+    tenant: fields.get('tenant') || null,
+    nodeId,
+    from: sandboxStates.find((state) => state === fields.get('from')) ?? null,
+    to,
+    reason: endReasons.find((reason) => reason === fields.get('reason')) ?? null,
+    atMs: Number(fields.get('at')),
+  };
+}
