@@ -15,8 +15,13 @@ const call = (client, method) => promisify(client[method].bind(client));
 
 const { sandbox } = await call(sandboxes, 'createSandbox')({ template: 'base', env: { NAME: 'warmpool' } });
 const started = performance.now();
-const { stdout } = await call(commands, 'exec')({ sandboxId: sandbox.id, argv: ['sh', '-c', 'echo hello from $NAME'] });
-console.log(`${sandbox.launch} ${sandbox.id}: ${stdout.toString().trim()} (${(performance.now() - started).toFixed(1)} ms)`);
+const { stdout } = await call(
+  commands,
+  'exec',
+)({ sandboxId: sandbox.id, argv: ['sh', '-c', 'echo hello from $NAME'] });
+console.log(
+  `${sandbox.launch} ${sandbox.id}: ${stdout.toString().trim()} (${(performance.now() - started).toFixed(1)} ms)`,
+);
 await call(sandboxes, 'deleteSandbox')({ id: sandbox.id });
 sandboxes.close();
 commands.close();

@@ -35,8 +35,7 @@ export async function selectRuntime(
   const noDocker = docker.report.usable ? await whyNotPrepared(docker.runtime, pool) : docker.report.reason;
   if (noDocker === null)
     return { kind: 'selected', runtime: docker.runtime, why: 'an engine answers and has the image' };
-  if (bubblewrap.report.usable)
-    return { kind: 'selected', runtime: bubblewrap.runtime, why: noDocker };
+  if (bubblewrap.report.usable) return { kind: 'selected', runtime: bubblewrap.runtime, why: noDocker };
   return { kind: 'none', reason: `docker: ${noDocker}; bubblewrap: ${bubblewrap.report.reason}` };
 }
 
