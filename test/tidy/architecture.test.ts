@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { variableOf } from '../../src/config/settings.ts';
 import { packageRoot } from '../../src/package-root.ts';
 import { treePaths } from './source-files.ts';
 
@@ -54,4 +55,13 @@ test('every dependency has its reason', () => {
     .map((name) => (name.startsWith('@types/') ? '@types/*' : name))
     .filter((name) => !table.includes(`\`${name}\``));
   assert.deepEqual(unnamed, []);
+});
+
+test('the README names every setting', () => {
+  const readme = readFileSync(join(root, 'README.md'), 'utf8');
+  const variables = [...Object.values(variableOf), 'WARMPOOL_CONFIG', 'WARMPOOL_PROVISION'];
+  assert.deepEqual(
+    variables.filter((variable) => !readme.includes(`\`${variable}\``)),
+    [],
+  );
 });
