@@ -1,3 +1,4 @@
+import { micro } from './micro.ts';
 import { parseOptions, usage } from './options.ts';
 import type { Outcome } from './outcome.ts';
 import { describeMachine, machineSentence } from './report/machine.ts';
@@ -7,10 +8,18 @@ import { type Bench, PartMissing, type Subject, skipped } from './subject.ts';
 import { claimAtScale } from './subjects/claim-at-scale.ts';
 import { createOnHit } from './subjects/create-on-hit.ts';
 import { execTrue } from './subjects/exec-true.ts';
+import { idleCost } from './subjects/idle-cost.ts';
 import { missWhileRefilling } from './subjects/miss-while-refilling.ts';
 
 /** In the order of GATES.md. */
-const subjects: readonly Subject[] = [createOnHit, execTrue, missWhileRefilling, claimAtScale];
+const subjects: readonly Subject[] = [
+  createOnHit,
+  execTrue,
+  missWhileRefilling,
+  claimAtScale,
+  idleCost,
+  micro,
+];
 /** Runs only when it is named: it has no gates and takes its time. */
 const onlyWhenNamed = new Set(['micro']);
 

@@ -104,12 +104,12 @@ class ScaledStore {
 }
 
 /** As the allocator sends it for a create that names nothing but the template. */
-function claimRequest(): ClaimRequest {
+export function claimRequest(requestId = `made-${newClaimId()}`): ClaimRequest {
   const { name, lease, template } = prefilledSpec;
   return {
     pool: name,
     tenant: 'default',
-    requestId: `made-${newClaimId()}`,
+    requestId,
     bodyHash: '',
     claimId: newClaimId(),
     leaseTtlMs: lease.ttlMs,

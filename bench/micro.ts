@@ -1,0 +1,90 @@
+import { Bench as TinyBench } from 'tinybench';
+import { viewOf } from '../protocol/frame.ts';
+import { LinkDecoder } from '../protocol/link-decoder.ts';
+import { linkOverheadBytes, writeLinkFrame } from '../protocol/link-framing.ts';
+import { messageTypes } from '../protocol/message-types.ts';
+import { encodeExecExit, encodeExecStart, parseExecExit } from '../protocol/messages.ts';
+import { assertCreateRequest } from '../src/allocator/validation.ts';
+import { SystemClock } from '../src/domain/clock.ts';
+import { newClaimId, newSandboxId, shardOfPool } from '../src/domain/ids.ts';
+import { MemoryPoolStore } from '../src/store/memory/memory-pool-store.ts';
+import { type Outcome, spread } from './outcome.ts';
+import type { Bench, Subject } from './subject.ts';
+import { claimRequest } from './subjects/claim-at-scale.ts';
+import { PrefilledPool, prefilledSpec } from './subjects/prefilled-pool.ts';
+
+/** The pieces of the hot path by themselves, to see which of them a change has moved. No gates. */
+export const micro: Subject = { id: 'micro', run };
+
+async function run(bench: Bench): Promise<readonly Outcome[]> {
+  const tiny = new TinyBench({ time: 500, warmupTime: 200, signal: bench.signal });
+  addFrames(tiny);
+  addIds(tiny);
+  addValidation(tiny);
+  await addMemoryClaim(tiny);
+  await tiny.run();
+  const figures = tiny.tasks.map(({ name, result }) => {
+    if (!('latency' in result)) throw new Error(`${name} did not run: ${result.state}`);
+    const { samplesCount: count, p50, p99, max } = result.latency;
+    return spread(
+      name,
+      { count, p50: p50 * 1_000, p95: Number.NaN, p99: p99 * 1_000, max: max * 1_000 },
+      'µs',
+    );
+  });
+  return [{ kind: 'measured', subject: 'micro', on: '', figures, gates: [], notes: [] }];
+}
+
+/** Output as it comes from a busy command: 16 KB a frame. */
+function addFrames(tiny: TinyBench): void {
+  const output = {
+    type: messageTypes.ExecStdout.code,
+    channel: 7,
+    id: 7,
+    payload: new Uint8Array(16_384).fill(0x61),
+  };
+  const bytes = Buffer.alloc(linkOverheadBytes + output.payload.length);
+  const view = viewOf(bytes);
+  writeLinkFrame(bytes, view, 0, output);
+  tiny.add('write a 16 KB frame', () => void writeLinkFrame(bytes, view, 0, output));
+  const decoder = new LinkDecoder();
+  tiny.add('read a 16 KB frame', () => decoder.push(bytes, () => {}));
+  const command = {
+    argv: ['bash', '-c', 'echo hello'],
+    env: { PATH: '/usr/bin:/bin', HOME: '/home/user', LANG: 'C.UTF-8' },
+    cwd: '/home/user',
+    user: 'user',
+    stdin: false,
+    timeoutMs: 30_000,
+  };
+  tiny.add('encode ExecStart', () => void encodeExecStart(command));
+  const exit = encodeExecExit({ exitCode: 0, signal: null, timedOut: false, durationUs: 1_000 });
+  tiny.add('parse ExecExit', () => void parseExecExit(exit));
+}
+
+function addIds(tiny: TinyBench): void {
+  tiny.add('a new sandbox id', () => void newSandboxId(3));
+  tiny.add('the shard of a pool', () => void shardOfPool('base'));
+}
+
+function addValidation(tiny: TinyBench): void {
+  const env = { CI: '1', API_URL: 'https://example.org', LANG: 'C.UTF-8', TERM: 'xterm' };
+  const request = { template: 'base', env, metadata: { owner: 'bench', job: '42' }, timeoutMs: 60_000 };
+  tiny.add('check a create request', () => assertCreateRequest(request));
+}
+
+/** Each call takes one, so one is added outside the measured time. */
+async function addMemoryClaim(tiny: TinyBench): Promise<void> {
+  const store = new MemoryPoolStore({ clock: new SystemClock() });
+  await store.open();
+  const pool = new PrefilledPool(store);
+  await pool.declare();
+  tiny.add(
+    `claim from the memory store, pool ${prefilledSpec.name}`,
+    async () => {
+      const answer = await store.claim(claimRequest(newClaimId()));
+      if (answer.kind !== 'claimed') throw new Error(`a claim was answered with ${answer.kind}`);
+    },
+    { beforeEach: () => pool.addReady() },
+  );
+}
