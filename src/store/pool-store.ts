@@ -39,7 +39,8 @@ export interface PoolStore extends AsyncDisposable {
 
   /**
    * Moves the lease of a running sandbox; `ttlMs` null means the lease's own ttl. `extend` never shortens it; `set`
-   * may. Both end at the end of life at the latest.
+   * may. Both end at the end of life at the latest, and neither changes the lease's own ttl. A lease that has passed but
+   * was not reaped yet may still be renewed: owners who could not reach the store keep what is theirs.
    */
   renew(owner: Owner, ttlMs: number | null, mode: 'extend' | 'set'): Promise<RenewAnswer>;
   /** running (or starting, ready) → stopping, for an owner's delete (`tenant`) or the system's (`null`). */
@@ -63,7 +64,11 @@ export interface PoolStore extends AsyncDisposable {
   nodes(): Promise<readonly (NodeStatus & { readonly heartbeatAgeMs: number })[]>;
   removeNode(nodeId: string): Promise<void>;
 
-  /** Events after `cursor` (null: from now on), in batches, until the signal aborts. Wakes; never decides (D6). */
+  /**
+   * Events after `cursor` (null: from this call on), in batches, until the signal aborts. Wakes; never decides (D6).
+   * Waits through outages. The iteration throws WarmpoolError INVALID_REQUEST on `after_event_id` for a cursor that is
+   * not this store's or whose events are no longer kept.
+   */
   follow(cursor: EventCursor | null, signal: AbortSignal): AsyncIterable<readonly StoreEvent[]>;
   /** Re-adds lost members of the lease index, drops garbage; the number healed stays 0 in a healthy store (D5). */
   healIndexes(): Promise<HealReport>;
@@ -149,7 +154,10 @@ export interface ClaimRequest {
   readonly pool: string;
   readonly tenant: string;
   readonly requestId: string;
-  /** SHA-256 of the request's canonical body: the same request id with another body is refused. */
+  /**
+   * SHA-256 of the request's canonical body: the same request id with another body is refused. The memory lies in the
+   * pool's shard (a script touches one): Redis does not notice a request id that comes again for a pool of another one.
+   */
   readonly bodyHash: string;
   readonly claimId: string;
   readonly leaseTtlMs: number;

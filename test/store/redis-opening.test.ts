@@ -105,6 +105,18 @@ test('redis: a server that is not there is unavailable at once, and nothing stay
   );
 });
 
+test('redis: a wrong password is said as such, and not repeated', { skip }, async () => {
+  await using server = await RedisServer.start({ arguments: ['--requirepass', 'right'] });
+  await using store = newStore(`unix://:wrong@localhost${server.socketPath}`);
+  await assert.rejects(
+    store.open(),
+    (error) =>
+      isWarmpoolError(error) &&
+      error.details.facts?.redis === 'WRONGPASS' &&
+      !/wrong/.test(`${error.message} ${JSON.stringify(error.details)}`),
+  );
+});
+
 test('redis: databases of one server are stores of their own', { skip }, async () => {
   await using server = await RedisServer.start();
   await using first = newStore(server.url);

@@ -47,6 +47,7 @@ import {
   RedisConnection,
   streamOptions,
 } from './redis-connection.ts';
+import { classifyRedisError, replyCode } from './redis-errors.ts';
 import { RedisHealth } from './redis-health.ts';
 import { parseRedisUrl } from './redis-url.ts';
 import { scriptStatus } from './script-status.ts';
@@ -111,21 +112,13 @@ export class RedisPoolStore implements PoolStore {
   }
 
   async open(): Promise<void> {
-    await this.#connect();
-    const info = parseInfo(await this.#claims.plain((client) => client.info()));
-    assertServerFits(info);
-    const schema = await this.#claims.run(scripts.openSchema, schemaKey, schemaVersion, newClaimId());
-    const [serverMs, version, storeId] = schema as readonly [number, string, string];
-    if (version !== String(schemaVersion)) {
-      throw new WarmpoolError(
-        'UNSUPPORTED',
-        `the data in this Redis has schema ${version} and this process knows schema ${schemaVersion}: run the version of warmpool that fits, or use another database`,
-        { facts: { schema: version, known: String(schemaVersion) } },
-      );
+    try {
+      await this.#connect();
+      await this.#checkServer();
+    } catch (error) {
+      await this[Symbol.asyncDispose]();
+      throw error;
     }
-    this.#storeId = storeId;
-    for (const sentence of serverWarnings(info, serverMs, this.#clock.wallMs())) this.#warn(sentence);
-    this.#health.identified(info.get('run_id') ?? '');
     this.#watchServer();
   }
 
@@ -363,7 +356,8 @@ export class RedisPoolStore implements PoolStore {
       await Promise.race([this.#claims.client.connect(), timeout]);
       await Promise.race([this.#background.client.connect(), timeout]);
     } catch (error) {
-      await this[Symbol.asyncDispose]();
+      // What the server said itself (wrong password, too many clients) says more than that it could not be reached.
+      if (replyCode(lastError) !== null) throw classifyRedisError(lastError);
       throw new WarmpoolError(
         'STORE_UNAVAILABLE',
         'the store is unavailable: Redis could not be reached',
@@ -373,6 +367,24 @@ export class RedisPoolStore implements PoolStore {
     } finally {
       cancel();
     }
+  }
+
+  /** Refuses a server or data that do not fit, and tells what is risky. */
+  async #checkServer(): Promise<void> {
+    const info = parseInfo(await this.#claims.plain((client) => client.info()));
+    assertServerFits(info);
+    const schema = await this.#claims.run(scripts.openSchema, schemaKey, schemaVersion, newClaimId());
+    const [serverMs, version, storeId] = schema as readonly [number, string, string];
+    if (version !== String(schemaVersion)) {
+      throw new WarmpoolError(
+        'UNSUPPORTED',
+        `the data in this Redis has schema ${version} and this process knows schema ${schemaVersion}: run the version of warmpool that fits, or use another database`,
+        { facts: { schema: version, known: String(schemaVersion) } },
+      );
+    }
+    this.#storeId = storeId;
+    for (const sentence of serverWarnings(info, serverMs, this.#clock.wallMs())) this.#warn(sentence);
+    this.#health.identified(info.get('run_id') ?? '');
   }
 
   /** After each reconnect the server is identified again before it counts as healthy (D13). */
