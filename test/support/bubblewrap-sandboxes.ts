@@ -5,7 +5,6 @@ import { join } from 'node:path';
 import { SystemClock } from '../../src/domain/clock.ts';
 import { newSandboxId } from '../../src/domain/ids.ts';
 import type { Resources, TemplateSpec } from '../../src/domain/pool-spec.ts';
-import type { GuestLink } from '../../src/guest-link/guest-link.ts';
 import { BubblewrapRuntime } from '../../src/runtime/bubblewrap/bubblewrap-runtime.ts';
 import { guestPath, openLink, type RunningSandbox } from './docker-sandboxes.ts';
 import { requirement } from './requirements.ts';
@@ -105,6 +104,15 @@ export function hostUidOf(sandboxes: BubblewrapSandboxes, sandboxId: string): nu
   return JSON.parse(readFileSync(join(folderOf(sandboxes, sandboxId), 'sandbox.json'), 'utf8')).hostUid;
 }
 
+/** The two processes of a sandbox on the host: bubblewrap's outer one, and process 1. */
+export function rootProcessesOf(hostUid: number): { outer: number; inner: number } {
+  const own = processesOf(hostUid);
+  const outer = own.find((pid) => !own.includes(parentOf(pid)));
+  const inner = own.find((pid) => parentOf(pid) === outer);
+  if (outer === undefined || inner === undefined) throw new Error(`uid ${hostUid} runs no sandbox`);
+  return { outer, inner };
+}
+
 /** Living processes of that uid, zombies not among them. */
 export function processesOf(hostUid: number): number[] {
   return pids().filter((pid) => uidOf(pid) === hostUid);
@@ -140,15 +148,6 @@ export async function eventually(isSo: () => boolean | Promise<boolean>, sentenc
   }
 }
 
-/** Brings a program of the host into a sandbox, over the link. */
-export async function placeProgram(link: GuestLink, program: string, at: string): Promise<void> {
-  const { run } = await import('./docker-sandboxes.ts');
-  const base64 = readFileSync(program).toString('base64');
-  const script = `base64 -d > ${at} && chmod 755 ${at}`;
-  const { exit, stderr } = await run(link, ['sh', '-c', script], { stdin: base64 });
-  if (exit.exitCode !== 0) throw new Error(`${program} could not be placed: ${stderr}`);
-}
-
 function loans(): { uid: number; borrower: string }[] {
   return list('/run/warmpool/uids').map((name) => ({
     uid: Number(name),
@@ -160,6 +159,10 @@ function uidOf(pid: number): number | null {
   const status = read(`/proc/${pid}/status`);
   if (status === '' || /^State:\s+[ZX]/m.test(status)) return null;
   return Number(/^Uid:\s+(\d+)/m.exec(status)?.[1] ?? Number.NaN);
+}
+
+function parentOf(pid: number): number {
+  return Number(/^PPid:\s+(\d+)/m.exec(read(`/proc/${pid}/status`))?.[1] ?? 0);
 }
 
 function pids(): number[] {

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { rm, rmdir } from 'node:fs/promises';
+import { rm, rmdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Clock } from '../../domain/clock.ts';
 import { assertThat, isWarmpoolError, WarmpoolError } from '../../domain/errors.ts';
@@ -241,7 +241,7 @@ export class BubblewrapRuntime implements SandboxRuntime {
     const [inner, outer] = await Promise.allSettled([started.innerPid(), outerAdmitted]);
     if (inner.status === 'rejected') throw inner.reason;
     if (outer.status === 'rejected') throw outer.reason;
-    await cgroups.admit(sandboxId, inner.value);
+    await Promise.all([cgroups.admit(sandboxId, inner.value), offerToOomKiller(inner.value)]);
   }
 
   /** Every step is fine when its object is already gone, so it can be tried again after failing anywhere. */
@@ -305,6 +305,16 @@ export class BubblewrapRuntime implements SandboxRuntime {
   }
 }
 
+/**
+ * When the whole host is out of memory, sandboxes go before the service does; children inherit it. Nothing depends on it,
+ * and a service that is not root may be refused.
+ */
+async function offerToOomKiller(pid: number): Promise<void> {
+  await writeFile(`/proc/${pid}/oom_score_adj`, String(oomScoreAdjust), { flag: 'r+' }).catch(
+    () => undefined,
+  );
+}
+
 /** What a crash left may have processes in no control group yet; its uid, or else its name, tells them. */
 async function killByIdentity(sandboxId: string, uids: readonly number[]): Promise<void> {
   const sentence = `the processes of sandbox ${sandboxId} do not die`;
@@ -334,6 +344,8 @@ const bwrapPathsDefault = [
   '/bin/bwrap',
   '/run/current-system/sw/bin/bwrap',
 ];
+/** What engines' containers of ours get (HARDENING.md, section 3). */
+const oomScoreAdjust = 500;
 /** A first boot on a loaded host; longer is no host to run sandboxes on. */
 const probeMsMax = 20_000;
 const probeTemplate: TemplateSpec = {

@@ -2,7 +2,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { WarmpoolError } from '../../domain/errors.ts';
+import { isMainThread } from 'node:worker_threads';
+import { assertThat, WarmpoolError } from '../../domain/errors.ts';
 import { guestInside } from './bwrap-arguments.ts';
 import { parentOf } from './host-processes.ts';
 import { StdioTransport } from './stdio-transport.ts';
@@ -38,6 +39,10 @@ export class BwrapProcess {
   #innerPid: number | null = null;
 
   static start(start: BwrapStart): BwrapProcess {
+    assertThat(
+      isMainThread,
+      'bubblewrap is spawned by the main thread: it dies with the thread that spawned it',
+    );
     const argumentsFd = openSync(start.argumentsPath, 'r');
     try {
       return new BwrapProcess(start, argumentsFd);
