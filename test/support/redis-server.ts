@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { rmSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -22,7 +23,10 @@ export class RedisServer implements AsyncDisposable {
   readonly #options: RedisServerOptions;
   #process: ChildProcess | null = null;
   readonly #clients = new Set<Redis>();
-  readonly #killAtExit = () => this.#process?.kill('SIGKILL');
+  readonly #killAtExit = () => {
+    this.#process?.kill('SIGKILL');
+    rmSync(this.#folder, { recursive: true, force: true });
+  };
 
   private constructor(folder: string, options: RedisServerOptions) {
     this.#folder = folder;
