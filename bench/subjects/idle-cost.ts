@@ -26,7 +26,8 @@ export const idleCost: Subject = { id: 'S11', run };
 const sandboxes = 20;
 /** Until what starting left behind (freed pages, queued clean-up) has settled. */
 const settleMs = 2_000;
-const guestCommand = 'warmpool-guest';
+/** Its name differs by how the runtime starts it. */
+const guestPattern = /guest/;
 
 async function run(bench: Bench): Promise<readonly Outcome[]> {
   const outcomes: Outcome[] = [];
@@ -91,8 +92,8 @@ interface Cost {
 async function costOf(runtime: RuntimeBench, sandboxId: string): Promise<Cost> {
   const pids = await processesOf(runtime, sandboxId);
   const processes = pids.map(memoryOf);
-  const guest = processes.find(({ command }) => command.startsWith(guestCommand.slice(0, 15)));
-  if (!guest) throw new Error(`no guest among the processes of ${sandboxId}`);
+  const guest = processes.find(({ command }) => guestPattern.test(command));
+  if (!guest) throw new Error(`no guest among ${JSON.stringify(processes)} of ${sandboxId}`);
   return { processes, groupKb: groupMemoryKb(guest.pid) };
 }
 
@@ -116,9 +117,7 @@ function outcomeOf(name: string, costs: readonly Cost[], hostKb: number): Outcom
     );
   const guestKb = Math.max(
     ...costs.flatMap(({ processes }) =>
-      processes
-        .filter(({ command }) => command.startsWith(guestCommand.slice(0, 15)))
-        .map((each) => each.privateKb),
+      processes.filter(({ command }) => guestPattern.test(command)).map((each) => each.privateKb),
     ),
   );
   const groups = costs.map(({ groupKb }) => groupKb).filter((kb) => kb !== null);
