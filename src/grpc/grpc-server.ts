@@ -8,6 +8,7 @@ import { ActiveCalls } from './active-calls.ts';
 import { defaultDeadline } from './default-deadline.ts';
 import type { Edge } from './edge.ts';
 import { execService } from './exec-service.ts';
+import { Listener } from './listener.ts';
 import { poolService } from './pool-service.ts';
 import { reflectionService } from './reflection.ts';
 import { sandboxService } from './sandbox-service.ts';
@@ -63,8 +64,17 @@ export async function startGrpcServer(deps: GrpcServerDeps, options: GrpcServerO
   reflectionService().addToServer(server);
 
   const { host, port } = options.listen;
-  const boundPort = await bind(server, host, port);
-  const running = new GrpcServer(server, edge.calls, health, { host, port: boundPort });
+  const connections = server.createConnectionInjector(ServerCredentials.createInsecure());
+  const listener = await Listener.open(host, port, (socket) => connections.injectConnection(socket)).catch(
+    (cause: Error) => {
+      server.forceShutdown();
+      throw new Error(`cannot serve gRPC on ${host}, port ${port}: ${cause.message}`, { cause });
+    },
+  );
+  const running = new GrpcServer(
+    { server, listener, health, calls: edge.calls },
+    { host, port: listener.port },
+  );
   running.setServing(options.serving ?? true);
   return running;
 }
@@ -72,26 +82,22 @@ export async function startGrpcServer(deps: GrpcServerDeps, options: GrpcServerO
 /** States: serving or not (what health says) → draining → closed. */
 export class GrpcServer implements AsyncDisposable {
   readonly address: GrpcAddress;
-  readonly #server: Server;
-  readonly #calls: ActiveCalls;
-  readonly #health: HealthImplementation;
-  #closed: Promise<void> | null = null;
+  readonly #parts: GrpcServerParts;
+  #quiet: Promise<void> | null = null;
 
-  constructor(server: Server, calls: ActiveCalls, health: HealthImplementation, address: GrpcAddress) {
-    this.#server = server;
-    this.#calls = calls;
-    this.#health = health;
+  constructor(parts: GrpcServerParts, address: GrpcAddress) {
+    this.#parts = parts;
     this.address = address;
   }
 
   /** Calls that have not ended. */
   get activeCalls(): number {
-    return this.#calls.count;
+    return this.#parts.calls.count;
   }
 
   /** What health says, for the service as a whole and for each of its parts. Calls are served either way. */
   setServing(serving: boolean): void {
-    for (const name of healthNames) this.#health.setStatus(name, serving ? 'SERVING' : 'NOT_SERVING');
+    for (const name of healthNames) this.#parts.health.setStatus(name, serving ? 'SERVING' : 'NOT_SERVING');
   }
 
   /**
@@ -99,22 +105,31 @@ export class GrpcServer implements AsyncDisposable {
    * `graceMs` to finish; then everything is cut. Settles when the port is free. May be called again, e.g. with 0.
    */
   async drain(graceMs: number): Promise<void> {
+    const { server, listener, calls } = this.#parts;
     this.setServing(false);
-    this.#calls.drain();
-    this.#closed ??= new Promise((resolve) => this.#server.tryShutdown(() => resolve()));
+    calls.drain();
+    listener.stop();
+    this.#quiet ??= new Promise((resolve) => server.tryShutdown(() => resolve()));
     const over = new AbortController();
     const passed = (delayMs: number) => sleep(delayMs, undefined, { signal: over.signal }).catch(() => {});
     // Once nothing is in progress, only last bytes and idle connections are waited for, and those not for long.
-    const idle = this.#calls.idle().then(() => passed(Math.min(graceMs, lastBytesMs)));
-    await Promise.race([this.#closed, idle, passed(graceMs)]);
+    const idle = calls.idle().then(() => passed(Math.min(graceMs, lastBytesMs)));
+    await Promise.race([this.#quiet, idle, passed(graceMs)]);
     over.abort();
-    this.#server.forceShutdown();
-    await this.#closed;
+    server.forceShutdown();
+    await listener.destroy();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.drain(0);
   }
+}
+
+interface GrpcServerParts {
+  readonly server: Server;
+  readonly listener: Listener;
+  readonly health: HealthImplementation;
+  readonly calls: ActiveCalls;
 }
 
 const lastBytesMs = 250;
@@ -137,16 +152,6 @@ function serverOptions(options: GrpcServerOptions): ServerOptions {
       'grpc.max_connection_age_grace_ms': 60_000,
     }),
   };
-}
-
-function bind(server: Server, host: string, port: number): Promise<number> {
-  const authority = `${host.includes(':') ? `[${host}]` : host}:${port}`;
-  return new Promise((resolve, reject) => {
-    server.bindAsync(authority, ServerCredentials.createInsecure(), (error, boundPort) => {
-      if (error) reject(new Error(`cannot serve gRPC on ${authority}: ${error.message}`, { cause: error }));
-      else resolve(boundPort);
-    });
-  });
 }
 
 const silent: Log = { debug() {}, info() {}, warn() {}, error() {} };

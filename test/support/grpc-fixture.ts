@@ -15,12 +15,18 @@ export interface GrpcFixture {
   connect(apiKey?: string): WarmpoolClient;
 }
 
-export async function grpcFixture(keys: readonly KeyEntry[] = []): Promise<GrpcFixture> {
+export async function grpcFixture(
+  keys: readonly KeyEntry[] = [],
+  options: { readonly callDeadlineMs?: number } = {},
+): Promise<GrpcFixture> {
   const allocator = new FakeAllocator();
   const logged: { fields: object; message: string }[] = [];
   const write = (fields: object, message: string) => void logged.push({ fields, message });
   const log: Log = { debug: write, info: write, warn: write, error: write };
-  const server = await startGrpcServer({ allocator, keys, log }, { listen: { host: '127.0.0.1', port: 0 } });
+  const server = await startGrpcServer(
+    { allocator, keys, log },
+    { listen: { host: '127.0.0.1', port: 0 }, ...options },
+  );
   const address = `${server.address.host}:${server.address.port}`;
   const clients: WarmpoolClient[] = [];
   const connectTo = (apiKey?: string) => {
