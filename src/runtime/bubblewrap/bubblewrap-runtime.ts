@@ -5,6 +5,7 @@ import type { Clock } from '../../domain/clock.ts';
 import { assertThat, isWarmpoolError, WarmpoolError } from '../../domain/errors.ts';
 import type { TemplateSpec } from '../../domain/pool-spec.ts';
 import { packageRoot } from '../../package-root.ts';
+import { codeOf } from '../cgroup/cgroup-files.ts';
 import type {
   BootedSandbox,
   BootRequest,
@@ -233,15 +234,19 @@ export class BubblewrapRuntime implements SandboxRuntime {
     return started;
   }
 
-  /** The outer process first: it may then be that the inner one is born in the group. */
+  /**
+   * The outer process first: it may then be that the inner one is born in the group. Should bubblewrap fail meanwhile, its
+   * own words say more than a process that is no longer there to be moved.
+   */
   async #admit(started: BwrapProcess, sandboxId: string, { cgroups }: BubblewrapHost): Promise<void> {
     const { outerPid } = started;
     const outerAdmitted = outerPid === undefined ? undefined : cgroups.admit(sandboxId, outerPid);
-    // Should bubblewrap fail at once, its own words say more than a process that could not be moved.
-    const [inner, outer] = await Promise.allSettled([started.innerPid(), outerAdmitted]);
-    if (inner.status === 'rejected') throw inner.reason;
-    if (outer.status === 'rejected') throw outer.reason;
-    await Promise.all([cgroups.admit(sandboxId, inner.value), offerToOomKiller(inner.value)]);
+    try {
+      const [innerPid] = await allSettledOrThrow([started.innerPid(), outerAdmitted]);
+      await allSettledOrThrow([cgroups.admit(sandboxId, innerPid), offerToOomKiller(innerPid)]);
+    } catch (error) {
+      throw codeOf(error) === 'ESRCH' ? await started.failure() : error;
+    }
   }
 
   /** Every step is fine when its object is already gone, so it can be tried again after failing anywhere. */
@@ -323,8 +328,11 @@ async function killByIdentity(sandboxId: string, uids: readonly number[]): Promi
 }
 
 /** Waits for all of them, also after one has failed: clean-up must not run beside a step that still makes things. */
-async function allSettledOrThrow(steps: readonly Promise<unknown>[]): Promise<void> {
-  for (const result of await Promise.allSettled(steps)) if (result.status === 'rejected') throw result.reason;
+async function allSettledOrThrow<const T extends readonly unknown[]>(
+  steps: T,
+): Promise<{ -readonly [Index in keyof T]: Awaited<T[Index]> }> {
+  await Promise.allSettled(steps);
+  return Promise.all(steps);
 }
 
 /** bubblewrap's outer process is counted with the sandbox's own; the agent is one of those, as under Docker. */

@@ -106,7 +106,7 @@ export class BwrapProcess {
   /** Process 1 of the sandbox, by its number on the host. Throws BOOT_FAILED when there will be none. */
   async innerPid(): Promise<number> {
     const pid = /"child-pid":\s*(\d+)/.exec(await this.#info)?.[1];
-    if (pid === undefined) throw await this.#failure();
+    if (pid === undefined) throw await this.failure();
     this.#innerPid = Number(pid);
     return this.#innerPid;
   }
@@ -118,7 +118,7 @@ export class BwrapProcess {
     });
     const isReleased = (await taken) && (await this.#gateEnded);
     this.#gate.destroy();
-    if (!isReleased) throw await this.#failure();
+    if (!isReleased) throw await this.failure();
   }
 
   /** Kills both processes; settles when the outer one has ended, which it does after the inner one. */
@@ -147,7 +147,8 @@ export class BwrapProcess {
     return null;
   }
 
-  async #failure(): Promise<WarmpoolError> {
+  /** Why there is no sandbox, once it is known that there is none. */
+  async failure(): Promise<WarmpoolError> {
     return new WarmpoolError(
       'BOOT_FAILED',
       `bubblewrap: ${(await this.ended) ?? 'the sandbox ended at once'}`,
