@@ -41,6 +41,16 @@ export function groupMemoryKb(pid: number): number | null {
   return null;
 }
 
-export function availableKb(): number {
-  return Number(/^MemAvailable:\s+(\d+) kB$/m.exec(readFileSync('/proc/meminfo', 'utf8'))?.[1]);
+/** Of the whole machine. */
+export interface HostMemory {
+  readonly availableKb: number;
+  /** What the kernel keeps for processes, namespaces, mounts and pipes. */
+  readonly kernelKb: number;
+}
+
+export function hostMemory(): HostMemory {
+  const meminfo = readFileSync('/proc/meminfo', 'utf8');
+  const kb = (field: string) => Number(new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(meminfo)?.[1] ?? 0);
+  const kernelKb = ['Slab', 'KernelStack', 'PageTables', 'Percpu'].reduce((sum, field) => sum + kb(field), 0);
+  return { availableKb: kb('MemAvailable'), kernelKb };
 }
