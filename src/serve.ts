@@ -72,15 +72,21 @@ async function untilStopped(service: Service, log: Logger): Promise<void> {
     });
   };
   process.on('SIGHUP', reload);
-  const name = await new Promise<string>((resolve) => {
-    process.once('SIGTERM', resolve);
-    process.once('SIGINT', resolve);
+  let count = 0;
+  let onSignal: (name: NodeJS.Signals) => void = () => {};
+  const first = new Promise<NodeJS.Signals>((resolve) => {
+    // One listener for both: between taking one off and putting another on, a signal would have its default effect.
+    onSignal = (name) => {
+      count += 1;
+      if (count > 1) process.exit(exitForced);
+      resolve(name);
+    };
+    process.on('SIGTERM', onSignal);
+    process.on('SIGINT', onSignal);
   });
+  const name = await first;
   process.off('SIGHUP', reload);
   log.info({ signal: name }, 'draining; the same signal again ends the process at once');
-  const force = () => process.exit(exitForced);
-  process.on('SIGTERM', force);
-  process.on('SIGINT', force);
   try {
     await service[Symbol.asyncDispose]();
     log.info({}, 'stopped; nothing is left behind');
@@ -88,8 +94,8 @@ async function untilStopped(service: Service, log: Logger): Promise<void> {
     log.error({ err: error }, 'stopped, but not everything could be closed; the next start cleans up');
     process.exitCode = exitFailed;
   }
-  process.off('SIGTERM', force);
-  process.off('SIGINT', force);
+  process.off('SIGTERM', onSignal);
+  process.off('SIGINT', onSignal);
 }
 
 const exitFailed = 1;
