@@ -26,23 +26,14 @@ export const usage = `usage: npm run bench -- [options]
   --json              print the result as JSON instead of the table
   --cpu-prof FOLDER   profile the servers under test; the figures are then worth nothing`;
 
-/** Throws an Error with a sentence for people. */
+export class UsageError extends Error {}
+
+/** Throws UsageError with a sentence for people. */
 export function parseOptions(argv: readonly string[], subjects: readonly string[]): BenchOptions {
-  const { values } = parseArgs({
-    args: [...argv],
-    options: {
-      only: { type: 'string' },
-      samples: { type: 'string', default: String(samplesDefault) },
-      stores: { type: 'string', default: stores.join(',') },
-      runtimes: { type: 'string', default: runtimes.join(',') },
-      'write-readme': { type: 'boolean', default: false },
-      json: { type: 'boolean', default: false },
-      'cpu-prof': { type: 'string' },
-    },
-  });
+  const { values } = readFlags(argv);
   const samples = Number(values.samples);
   if (!(Number.isInteger(samples) && samples >= 10 && samples <= 100_000)) {
-    throw new Error('--samples must be a number from 10 to 100000');
+    throw new UsageError('--samples must be a number from 10 to 100000');
   }
   return {
     only: values.only === undefined ? null : listOf('--only', values.only, subjects),
@@ -55,6 +46,25 @@ export function parseOptions(argv: readonly string[], subjects: readonly string[
   };
 }
 
+function readFlags(argv: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...argv],
+      options: {
+        only: { type: 'string' },
+        samples: { type: 'string', default: String(samplesDefault) },
+        stores: { type: 'string', default: stores.join(',') },
+        runtimes: { type: 'string', default: runtimes.join(',') },
+        'write-readme': { type: 'boolean', default: false },
+        json: { type: 'boolean', default: false },
+        'cpu-prof': { type: 'string' },
+      },
+    });
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error));
+  }
+}
+
 function listOf<Choice extends string>(
   option: string,
   text: string,
@@ -62,7 +72,8 @@ function listOf<Choice extends string>(
 ): ReadonlySet<Choice> {
   const chosen = text.split(',').map((part) => {
     const choice = choices.find((each) => each.toLowerCase() === part.trim().toLowerCase());
-    if (choice === undefined) throw new Error(`${option}: "${part.trim()}" is none of ${choices.join(', ')}`);
+    if (choice === undefined)
+      throw new UsageError(`${option}: "${part.trim()}" is none of ${choices.join(', ')}`);
     return choice;
   });
   return new Set(chosen);

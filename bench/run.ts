@@ -1,5 +1,5 @@
 import { micro } from './micro.ts';
-import { parseOptions, usage } from './options.ts';
+import { parseOptions, UsageError, usage } from './options.ts';
 import type { Outcome } from './outcome.ts';
 import { describeMachine, machineSentence } from './report/machine.ts';
 import { type Result, storeResult, writeReadmeTable } from './report/results.ts';
@@ -23,12 +23,15 @@ const subjects: readonly Subject[] = [
 /** Runs only when it is named: it has no gates and takes its time. */
 const onlyWhenNamed = new Set(['micro']);
 
+/** Everything that was started has been closed when it arrives at the end of this file. */
+class Stopped extends Error {}
+
 async function main(): Promise<void> {
   const ids = subjects.flatMap((subject) => [subject.id, ...(subject.with ?? [])]);
   const options = parseOptions(process.argv.slice(2), ids);
   const stop = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.once(signal, () => stop.abort(new Error(`stopped by ${signal}`)));
+    process.once(signal, () => stop.abort(new Stopped(`stopped by ${signal}`)));
   }
   const progress = (sentence: string) => process.stderr.write(`  ${sentence}\n`);
   const bench: Bench = { options, signal: stop.signal, progress };
@@ -73,10 +76,9 @@ async function outcomesOf(subject: Subject, bench: Bench): Promise<readonly Outc
 try {
   await main();
 } catch (error) {
-  const message = error instanceof Error ? error.message : String(error);
-  const isUsage = error instanceof Error && /^--|Unknown option/.test(error.message);
-  process.stderr.write(
-    isUsage ? `${message}\n\n${usage}\n` : `bench: ${(error as Error).stack ?? message}\n`,
-  );
+  const { message, stack } = error instanceof Error ? error : new Error(String(error));
+  const isUsage = error instanceof UsageError;
+  const words = isUsage ? `${message}\n\n${usage}` : error instanceof Stopped ? message : stack;
+  process.stderr.write(`bench: ${words}\n`);
   process.exitCode = isUsage ? 2 : 1;
 }

@@ -10,9 +10,9 @@ import { RuntimeBench } from './runtime-bench.ts';
  * S6: what a miss costs while the pool refills, against a service whose pool has size 0, in alternate rounds. A round
  * has two parts:
  *
- * - sustained: so many creators, each creating and deleting a sandbox again and again, keep the pool short. The gate.
+ * - sustained: so many creators, each creating and deleting a sandbox again and again, keep the pool short.
  * - emptied: a burst of creates right after the ready sandboxes were taken, so that refills already under way and the
- *   misses want the host at the same moment: the worst there is.
+ *   misses want the host at the same moment: the worst there is. The gate is held against both.
  *
  * Everything is deleted, and the pool is full again, before the next part begins.
  */
