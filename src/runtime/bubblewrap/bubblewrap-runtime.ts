@@ -13,9 +13,9 @@ import type {
   RuntimeObject,
   SandboxRuntime,
 } from '../sandbox-runtime.ts';
-import { BwrapProcess, processName } from './bwrap-process.ts';
+import { BwrapProcess } from './bwrap-process.ts';
+import { allSettledOrThrow, type Held, HostHoldings } from './host-holdings.ts';
 import { type BubblewrapHost, type HostInspection, inspectBubblewrapHost } from './host-inspection.ts';
-import { killAll, processesNamed, processesOfUid } from './host-processes.ts';
 import { HostUids } from './host-uids.ts';
 import { TemplatePreparer } from './prepared-template.ts';
 import { isSandboxName, SandboxFolders } from './sandbox-folders.ts';
@@ -36,12 +36,11 @@ export interface BubblewrapRuntimeOptions {
 }
 
 /** A sandbox this process boots or has booted. */
-interface LiveSandbox {
+interface LiveSandbox extends Held {
   readonly abort: AbortController;
   process: BwrapProcess | null;
-  hostUid: number | null;
-  /** Both its processes are in its control group: killing the group is then the end of all of it. */
-  admitted: boolean;
+  /** Killing its control group, or else its outer process, is the end of all of it: no search for strays is needed. */
+  contained: boolean;
   running: boolean;
   /** Settles with the boot's own steps; the clean-up after a failure is not part of it. */
   steps: Promise<unknown>;
@@ -51,7 +50,7 @@ interface LiveSandbox {
  * Sandboxes as processes in namespaces of their own, made by bubblewrap without any daemon. What one consists of, in the
  * order it is made; it is taken apart in the opposite order:
  *
- *   folder (the anchor, D14) ─▶ host uid ─▶ note ─▶ control group ─▶ processes, held ─▶ released
+ *   folder, host uid, control group (HostHoldings) ─▶ processes, held back (BwrapProcess) ─▶ released
  *
  * Mounts, hosts' files and network are inside the namespaces and end with the processes. A sandbox ends with this process
  * (`survivesNode` is false, D16): its stdin and stdout are the link and cannot be opened again. Everything that an earlier
@@ -68,13 +67,12 @@ export class BubblewrapRuntime implements SandboxRuntime {
   readonly #folder: string;
   readonly #nodeKey: string;
   readonly #folders: SandboxFolders;
-  readonly #uids = new HostUids();
   readonly #templates: TemplatePreparer;
   readonly #sandboxes = new Map<string, LiveSandbox>();
   readonly #removals = new Map<string, Promise<void>>();
   readonly #startedAtMs: number;
   #inspection: Promise<HostInspection> | null = null;
-  #swept: Promise<void> | null = null;
+  #holdings: HostHoldings | null = null;
 
   constructor(deps: BubblewrapRuntimeDeps, options: BubblewrapRuntimeOptions) {
     this.#clock = deps.clock;
@@ -122,7 +120,7 @@ export class BubblewrapRuntime implements SandboxRuntime {
       abort,
       process: null,
       hostUid: null,
-      admitted: false,
+      contained: false,
       running: false,
       steps: Promise.resolve(),
     };
@@ -148,22 +146,15 @@ export class BubblewrapRuntime implements SandboxRuntime {
   }
 
   async list(): Promise<readonly RuntimeObject[]> {
-    const { cgroups } = await this.#host();
-    this.#swept ??= this.#uids.sweep();
-    await this.#swept;
-    const [found, groups] = await Promise.all([this.#folders.list(), cgroups.list()]);
-    const known = new Set(found.map(({ sandboxId }) => sandboxId));
-    // A group without a folder: somebody removed the state folder by hand, before this process started.
-    const bare = groups
-      .filter((sandboxId) => !known.has(sandboxId) && !this.#sandboxes.has(sandboxId))
-      .map((sandboxId) => ({ sandboxId, note: null, madeAtMs: this.#startedAtMs }));
+    const holdings = this.#holdingsOn(await this.#host());
+    const found = await holdings.list(this.#startedAtMs);
     const nowMs = this.#clock.wallMs();
     return Promise.all(
-      [...found, ...bare].map(async ({ sandboxId, note, madeAtMs }) => ({
-        sandboxId,
-        storeId: note?.storeId ?? null,
-        running: await this.#isRunning(sandboxId, note?.hostUid ?? null),
-        ageMs: Math.max(0, nowMs - madeAtMs),
+      found.map(async (each) => ({
+        sandboxId: each.sandboxId,
+        storeId: each.note?.storeId ?? null,
+        running: this.#sandboxes.get(each.sandboxId)?.running ?? (await holdings.hasProcesses(each)),
+        ageMs: Math.max(0, nowMs - each.madeAtMs),
       })),
     );
   }
@@ -202,12 +193,7 @@ export class BubblewrapRuntime implements SandboxRuntime {
     const host = await this.#host();
     const prepared = await this.#templates.prepare(template, host);
     signal.throwIfAborted();
-    await this.#folders.make(sandboxId);
-    const noted = async () => {
-      if (host.lendsUids) sandbox.hostUid = await this.#uids.lend(this.#folders.path(sandboxId));
-      await this.#folders.write(sandboxId, { storeId, hostUid: sandbox.hostUid });
-    };
-    await allSettledOrThrow([noted(), host.cgroups.create(sandboxId, groupResources(template))]);
+    await this.#holdingsOn(host).make(sandboxId, storeId, template.resources, sandbox);
     signal.throwIfAborted();
     const started = BwrapProcess.start({
       bwrapPath: host.bwrapPath,
@@ -220,13 +206,14 @@ export class BubblewrapRuntime implements SandboxRuntime {
     signal.addEventListener('abort', kill, { once: true });
     try {
       await this.#admit(started, sandboxId, host);
-      sandbox.admitted = host.cgroups.version !== 'none';
+      sandbox.contained = host.cgroups.version !== 'none';
       signal.throwIfAborted();
       await started.release();
       signal.throwIfAborted();
     } finally {
       signal.removeEventListener('abort', kill);
     }
+    sandbox.contained = true;
     sandbox.running = true;
     void started.ended.then(() => {
       sandbox.running = false;
@@ -249,28 +236,19 @@ export class BubblewrapRuntime implements SandboxRuntime {
     }
   }
 
-  /** Every step is fine when its object is already gone, so it can be tried again after failing anywhere. */
   async #remove(sandboxId: string): Promise<void> {
-    const inspection = await this.#inspect();
-    if (!inspection.usable) {
-      // Nothing was ever made here.
-      this.#sandboxes.delete(sandboxId);
-      return;
-    }
-    const { cgroups } = inspection.host;
-    const live = this.#sandboxes.get(sandboxId);
+    const live = this.#sandboxes.get(sandboxId) ?? null;
     live?.abort.abort();
     await live?.steps.catch(() => undefined);
     await live?.process?.kill();
-    await cgroups.kill(sandboxId);
-    const folder = this.#folders.path(sandboxId);
-    const note = live ?? (await this.#folders.read(sandboxId));
-    const uids = note?.hostUid != null ? [note.hostUid] : live ? [] : await this.#uids.lentTo(folder);
-    if (live === undefined ? await this.#folders.exists(sandboxId) : live.process !== null && !live.admitted)
-      await killByIdentity(sandboxId, uids);
-    await cgroups.remove(sandboxId);
-    for (const uid of uids) await this.#uids.giveBack(uid, folder);
-    await this.#folders.remove(sandboxId);
+    const inspection = await this.#inspect();
+    // Where nothing can be booted, nothing was ever made.
+    if (inspection.usable) {
+      const holdings = this.#holdingsOn(inspection.host);
+      const strays =
+        live === null ? await holdings.exists(sandboxId) : live.process !== null && !live.contained;
+      await holdings.release(sandboxId, live, { strays });
+    }
     this.#sandboxes.delete(sandboxId);
   }
 
@@ -284,13 +262,9 @@ export class BubblewrapRuntime implements SandboxRuntime {
     }
   }
 
-  async #isRunning(sandboxId: string, hostUid: number | null): Promise<boolean> {
-    const live = this.#sandboxes.get(sandboxId);
-    if (live !== undefined) return live.running;
-    const { cgroups } = await this.#host();
-    if (await cgroups.isPopulated(sandboxId)) return true;
-    const processes = hostUid === null ? processesNamed(processName(sandboxId)) : processesOfUid(hostUid);
-    return (await processes).length > 0;
+  #holdingsOn({ cgroups, lendsUids }: BubblewrapHost): HostHoldings {
+    this.#holdings ??= new HostHoldings({ folders: this.#folders, uids: new HostUids(), cgroups, lendsUids });
+    return this.#holdings;
   }
 
   #inspect(): Promise<HostInspection> {
@@ -318,26 +292,6 @@ async function offerToOomKiller(pid: number): Promise<void> {
   await writeFile(`/proc/${pid}/oom_score_adj`, String(oomScoreAdjust), { flag: 'r+' }).catch(
     () => undefined,
   );
-}
-
-/** What a crash left may have processes in no control group yet; its uid, or else its name, tells them. */
-async function killByIdentity(sandboxId: string, uids: readonly number[]): Promise<void> {
-  const sentence = `the processes of sandbox ${sandboxId} do not die`;
-  for (const uid of uids) await killAll(() => processesOfUid(uid), sentence);
-  if (uids.length === 0) await killAll(() => processesNamed(processName(sandboxId)), sentence);
-}
-
-/** Waits for all of them, also after one has failed: clean-up must not run beside a step that still makes things. */
-async function allSettledOrThrow<const T extends readonly unknown[]>(
-  steps: T,
-): Promise<{ -readonly [Index in keyof T]: Awaited<T[Index]> }> {
-  await Promise.allSettled(steps);
-  return Promise.all(steps);
-}
-
-/** bubblewrap's outer process is counted with the sandbox's own; the agent is one of those, as under Docker. */
-function groupResources({ resources }: TemplateSpec) {
-  return { ...resources, pids: resources.pids + 1 };
 }
 
 function asBootError(error: unknown): WarmpoolError {

@@ -21,12 +21,11 @@ export class HostUids {
   }
 
   async lend(sandboxFolder: string): Promise<number> {
-    await mkdir(this.#folder, { recursive: true, mode: 0o700 });
     const start = randomInt(uidCount);
     for (let step = 0; step < uidCount; step += 1) {
       const uid = uidFirst + ((start + step) % uidCount);
       try {
-        await writeFile(this.#path(uid), sandboxFolder, { flag: 'wx', mode: 0o600 });
+        await this.#note(uid, sandboxFolder);
         return uid;
       } catch (error) {
         if (codeOf(error) !== 'EEXIST') throw error;
@@ -53,6 +52,17 @@ export class HostUids {
       const borrower = await this.#borrower(uid);
       if (borrower === null || borrower === '' || (await exists(borrower))) continue;
       if ((await processesOfUid(uid)).length === 0) await this.giveBack(uid, borrower);
+    }
+  }
+
+  async #note(uid: number, sandboxFolder: string): Promise<void> {
+    const options = { flag: 'wx', mode: 0o600 };
+    try {
+      await writeFile(this.#path(uid), sandboxFolder, options);
+    } catch (error) {
+      if (codeOf(error) !== 'ENOENT') throw error;
+      await mkdir(this.#folder, { recursive: true, mode: 0o700 });
+      await writeFile(this.#path(uid), sandboxFolder, options);
     }
   }
 

@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, rename, rm, rmdir, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, rmdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isMissing } from '../cgroup/cgroup-files.ts';
 
@@ -34,11 +34,9 @@ export class SandboxFolders {
     await mkdir(this.path(sandboxId), { recursive: true, mode: 0o700 });
   }
 
-  /** By way of a rename, so that a note is never read in part. */
+  /** A note that a crash cut short reads as none. */
   async write(sandboxId: string, note: SandboxNote): Promise<void> {
-    const path = join(this.path(sandboxId), noteFile);
-    await writeFile(`${path}.new`, JSON.stringify(note), { mode: 0o600 });
-    await rename(`${path}.new`, path);
+    await writeFile(join(this.path(sandboxId), noteFile), JSON.stringify(note), { mode: 0o600 });
   }
 
   async read(sandboxId: string): Promise<SandboxNote | null> {
