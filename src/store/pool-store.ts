@@ -34,7 +34,10 @@ export interface PoolStore extends AsyncDisposable {
   /** The node says that it is lost or never came up. From any state that has not ended. */
   reportFailed(target: NodeFence, reason: EndReason, failure: string): Promise<TransitionAnswer>;
 
-  /** Hands out a ready sandbox, or reserves a cold start for `cold`, or says that there is none. */
+  /**
+   * Hands out a ready sandbox. When there is none and `cold` is given: the oldest warm boot in flight becomes this
+   * claim's, or else a cold start is reserved. Otherwise says that there is none.
+   */
   claim(request: ClaimRequest): Promise<ClaimAnswer>;
 
   /**
@@ -166,14 +169,14 @@ export interface ClaimRequest {
   readonly customisation: Customisation;
   /** False when a warm sandbox cannot take on what is asked: the ready set is not looked at. */
   readonly warm: boolean;
-  /** Where and as what to reserve a cold start on a miss; null when the request does not want one. */
+  /** Where and as what to reserve a cold start on a miss when no boot is in flight; null: the request wants none. */
   readonly cold: { readonly id: string; readonly nodeId: string; readonly bootTimeoutMs: number } | null;
 }
 
 export type ClaimAnswer =
   /** Running and leased (or, when `repeated`, whatever it has become since). */
   | { readonly kind: 'claimed'; readonly record: SandboxRecord; readonly repeated: boolean }
-  /** A cold start was reserved: the node named in the record boots it, `reportReady` makes it running. */
+  /** A boot is this claim's, begun before or reserved now: the record's node boots it, `reportReady` makes it running. */
   | { readonly kind: 'starting'; readonly record: SandboxRecord; readonly repeated: boolean }
   | { readonly kind: 'empty'; readonly why: 'no_ready' | 'max_total' }
   | { readonly kind: 'request_id_reused' }
@@ -232,7 +235,7 @@ export interface StoreEvent {
   readonly pool: string;
   readonly tenant: string | null;
   readonly nodeId: string;
-  /** null: the record was made by this step. */
+  /** null: the record was made by this step, or a boot in flight was given to a claim. */
   readonly from: SandboxState | null;
   readonly to: SandboxState;
   readonly reason: EndReason | null;

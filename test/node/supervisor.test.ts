@@ -108,3 +108,26 @@ test('D16 D19 a drained node whose store or runtime ends with it leaves nothing 
   const ended = await store.get(id, null);
   assert.deepEqual([ended?.state, ended?.endReason], ['stopped', 'node_drained']);
 });
+
+test('a miss takes over a refill in flight: it boots once, for its new owner, and stays his', async () => {
+  const runtime = new FakeRuntime();
+  let letBoot: () => void = () => {};
+  const gate = new Promise<void>((resolve) => {
+    letBoot = resolve;
+  });
+  runtime.onBoot = () => gate;
+  await using core = await startCore({
+    runtime,
+    pools: [poolSpec({ size: { minReady: 1, maxIdleAgeMs: 20 } })],
+  });
+  await core.until('base', (pool) => pool.starting === 1);
+  const [booting] = runtime.objects.keys();
+  const created = core.allocator.createSandbox(alice, plain, never);
+  await core.until('base', (pool) => pool.live === 2);
+  letBoot();
+  const { record } = await created;
+  assert.deepEqual([record.id, record.launch, record.state], [booting, 'cold', 'running']);
+  // Refills come and go by their idle age; the claimed one is none of them.
+  await core.until('base', (pool) => pool.counters.startsWarm >= 4);
+  assert.equal((await core.allocator.getSandbox(alice, record.id)).state, 'running');
+});

@@ -365,12 +365,34 @@ export class MemoryPoolStore implements PoolStore {
       if (known.claim?.requestKey !== requestKey(request.tenant, request.requestId)) throw idTaken(cold.id);
       return answerOf(known, nowMs);
     }
+    const boot = request.warm ? this.#bootInFlight(pool, nowMs) : null;
+    if (boot !== null) return this.#takeOver(boot, pool, request, nowMs);
     if (pool.live.size >= pool.size.maxTotal) return { kind: 'empty', why: 'max_total' };
     const sandbox = this.#create(cold, pool, 'cold', nowMs);
     this.#own(sandbox, request, nowMs);
     pool.counters.startsCold += 1;
     this.#announce(sandbox, null, null, nowMs);
     return { kind: 'starting', record: recordOf(sandbox, nowMs), repeated: false };
+  }
+
+  /** The warm boot in flight that is nearest to its end, unless it is overdue. */
+  #bootInFlight(pool: MemoryPool, nowMs: number): MemorySandbox | null {
+    const boots = [...pool.starting]
+      .map((id) => this.#sandboxes.find(id, nowMs))
+      .filter((boot) => boot !== undefined)
+      .filter((boot) => boot.specVersion === pool.specVersion && boot.bootDeadlineMs > nowMs)
+      .sort((a, b) => a.bootDeadlineMs - b.bootDeadlineMs);
+    return boots[0] ?? null;
+  }
+
+  /** It goes on as the claim's cold start; the node that boots it learns so from the incarnation. */
+  #takeOver(boot: MemorySandbox, pool: MemoryPool, request: ClaimRequest, nowMs: number): ClaimAnswer {
+    pool.starting.delete(boot.id);
+    boot.launch = 'cold';
+    boot.incarnation += 1;
+    this.#own(boot, request, nowMs);
+    this.#announce(boot, null, null, nowMs);
+    return { kind: 'starting', record: recordOf(boot, nowMs), repeated: false };
   }
 
   #own(sandbox: MemorySandbox, request: ClaimRequest, nowMs: number): void {

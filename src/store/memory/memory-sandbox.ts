@@ -7,7 +7,7 @@ export interface MemorySandbox {
   readonly id: string;
   readonly pool: string;
   readonly specVersion: string;
-  readonly launch: Launch;
+  launch: Launch;
   readonly nodeId: string;
   readonly createdAtMs: number;
   readonly bootDeadlineMs: number;

@@ -151,6 +151,53 @@ export function claimContract(contract: Contract): void {
     assert.deepEqual(await scenario.claim(), { kind: 'empty', why: 'no_ready' });
   });
 
+  test(`${name}: a miss takes over the oldest warm boot in flight, and its node is fenced to the new owner`, {
+    skip,
+  }, async () => {
+    await using scenario = await openScenario(contract);
+    await scenario.declare({ maxTotal: 3 });
+    await scenario.starting({ bootTimeoutMs: 0 });
+    const oldest = await scenario.starting();
+    const other = await scenario.starting();
+    const request = scenario.request({
+      cold: { id: scenario.newId(), nodeId: 'node-b', bootTimeoutMs: 60_000 },
+    });
+    const answer = await scenario.store.claim(request);
+    assert.equal(answer.kind, 'starting');
+    const { record } = answer;
+    assert.deepEqual(
+      [record.id, record.state, record.launch, record.incarnation, record.nodeId, record.claim?.claimId],
+      [oldest.id, 'starting', 'cold', 2, oldest.nodeId, request.claimId],
+    );
+    assert.deepEqual(await scenario.store.claim(request), { kind: 'starting', record, repeated: true });
+    const pool = await scenario.store.readPool('base');
+    assert.deepEqual([pool?.starting, pool?.live, pool?.counters.startsCold], [2, 3, 0]);
+    const late = await scenario.store.reportReady(fence(oldest));
+    assert.deepEqual([late.kind, late.kind === 'refused' && late.why], ['refused', 'stale_incarnation']);
+    const up = await scenario.store.reportReady(fence(record));
+    assert.deepEqual([up.kind, up.kind === 'done' && up.record.state], ['done', 'running']);
+    assert.equal((await scenario.store.reportReady(fence(other))).kind, 'done');
+  });
+
+  test(`${name}: a boot that was taken over and fails lets the same request try again`, {
+    skip,
+  }, async () => {
+    await using scenario = await openScenario(contract);
+    await scenario.declare();
+    await scenario.starting();
+    const request = scenario.request({
+      cold: { id: scenario.newId(), nodeId: 'node-b', bootTimeoutMs: 60_000 },
+    });
+    const taken = await scenario.store.claim(request);
+    assert.equal(taken.kind, 'starting');
+    await scenario.store.reportFailed(fence(taken.record), 'boot_failed', 'no');
+    const again = await scenario.store.claim(request);
+    assert.deepEqual(
+      [again.kind, again.kind === 'starting' && again.record.id],
+      ['starting', request.cold?.id],
+    );
+  });
+
   test(`${name}: a miss reserves a cold start that is claimed from the beginning`, { skip }, async () => {
     await using scenario = await openScenario(contract);
     await scenario.declare();

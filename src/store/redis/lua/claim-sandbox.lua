@@ -1,7 +1,7 @@
 #!lua
 --[[
-  Hands out the sandbox that has been ready for longest, or reserves a cold start, or says that there is none. This is
-  the hot path: keys are formed from four, names are cut out of keys instead of being sent twice, and numbers are turned
+  Hands out the sandbox that has been ready for longest. On a miss, for a request that takes a cold start: gives it the
+  oldest warm boot in flight, which is nearest to its end, or else reserves a boot of its own. This is the hot path: keys are formed from four, names are cut out of keys instead of being sent twice, and numbers are turned
   into text once, because the server does that slowly and for every use.
 
   KEYS[1] the shard's prefix: the record of the popped id, leases, events and node set are formed from it
@@ -93,6 +93,24 @@ if redis.call('HGET', key, 'request') == request then
   return { STATUS_REPEATED, now_ms, cold_id, redis.call('HGETALL', key) }
 end
 if redis.call('EXISTS', key) == 1 then return { STATUS_ID_TAKEN, now_ms } end
+
+local boots = warm_wanted and redis.call('ZRANGE', pool .. ':starting', 0, LIMIT_CANDIDATES - 1) or {}
+for _, id in ipairs(boots) do
+  local boot_key = shard .. 'sandbox:' .. id
+  local fields = redis.pcall('HMGET', boot_key, 'state', 'spec', 'incarnation', 'node', 'created', 'tenant', 'deadline')
+  local incarnation, deadline = tonumber(fields[3] or nil), tonumber(fields[7] or nil)
+  if fields[1] == 'starting' and fields[2] == spec_version and incarnation and fields[4] and fields[5]
+    and not fields[6] and deadline and deadline > now_ms then
+    local next_incarnation = string.format('%d', incarnation + 1)
+    redis.call('ZREM', pool .. ':starting', id)
+    own(id, boot_key, 'starting', next_incarnation, fields[4], 'cold', fields[5], false)
+    redis.call('HSET', boot_key, 'launch', 'cold')
+    append_event(shard .. 'events', now, id,
+      { incarnation = next_incarnation, pool = pool_name, tenant = tenant, node = fields[4] }, '', 'starting', '')
+    return { STATUS_STARTING, now_ms, id, redis.call('HGETALL', boot_key) }
+  end
+end
+
 if redis.call('ZCARD', pool .. ':live') >= tonumber(settings[3]) then return { STATUS_MAX_TOTAL, now_ms } end
 
 local cold_node = ARGV[9]
