@@ -5,7 +5,7 @@ import type { SandboxView } from '../client/views.ts';
 import { runAttached } from './attached-command.ts';
 import { withClient } from './connection.ts';
 import { type CreateFlags, createCall, createOptions, withCreateFlags } from './create-flags.ts';
-import { describeFailure, guarded } from './failure.ts';
+import { describeFailure, guarded, Interrupted } from './failure.ts';
 import { collectPair, durationOption, given } from './options.ts';
 
 export function addExecCommands(program: Command): void {
@@ -73,13 +73,13 @@ async function createUnlessInterrupted(
   flags: CreateFlags,
 ): Promise<SandboxView> {
   const interrupted = new AbortController();
-  const interrupt = () => interrupted.abort();
+  const interrupt = (_name: string, signalNumber: number) => interrupted.abort(new Interrupted(signalNumber));
   for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, interrupt);
   try {
-    return await client.create(template, createOptions(flags), {
-      ...createCall(flags),
-      signal: interrupted.signal,
-    });
+    const { signal } = interrupted;
+    return await client.create(template, createOptions(flags), { ...createCall(flags), signal });
+  } catch (error) {
+    throw interrupted.signal.aborted ? interrupted.signal.reason : error;
   } finally {
     for (const name of ['SIGINT', 'SIGTERM'] as const) process.off(name, interrupt);
   }

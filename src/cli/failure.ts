@@ -22,6 +22,17 @@ const exitCodeOf: Partial<Record<ErrorCode, number>> = {
   COMMAND_NOT_EXECUTABLE: exitCodes.notExecutable,
 };
 
+/** A signal ended what was going on; whoever sent it knows. */
+export class Interrupted extends Error {
+  override readonly name = 'Interrupted';
+  readonly signalNumber: number;
+
+  constructor(signalNumber: number) {
+    super('interrupted');
+    this.signalNumber = signalNumber;
+  }
+}
+
 /** Runs a command's action: what it throws becomes one line on stderr and an exit code. */
 export function guarded<Arguments extends unknown[]>(
   action: (...given: Arguments) => Promise<void>,
@@ -36,6 +47,10 @@ export function guarded<Arguments extends unknown[]>(
 }
 
 export function reportFailure(error: unknown): void {
+  if (error instanceof Interrupted) {
+    process.exitCode = exitCodes.signalled + error.signalNumber;
+    return;
+  }
   process.stderr.write(`warmpool: ${describeFailure(error)}\n`);
   process.exitCode = (isWarmpoolError(error) && exitCodeOf[error.code]) || exitCodes.warmpool;
 }

@@ -27,6 +27,7 @@ export class FakeAllocator implements AllocatorApi {
   readonly processes: FakeProcess[] = [];
   readonly aborted: unknown[] = [];
   fail: Error | null = null;
+  renewals = 0;
   readonly #records = new Map<string, SandboxRecord>();
   readonly #byRequest = new Map<string, string>();
   readonly #events: StoreEvent[] = [];
@@ -94,7 +95,8 @@ export class FakeAllocator implements AllocatorApi {
   }
 
   async keepAlive(principal: Principal, id: string, ttlMs: number | null): Promise<SandboxRecord> {
-    return this.#renew(await this.getSandbox(principal, id), ttlMs ?? 300_000);
+    const record = await this.getSandbox(principal, id);
+    return this.#renew(record, ttlMs ?? record.lease?.ttlMs ?? 0);
   }
 
   async setTimeout(principal: Principal, id: string, timeoutMs: number): Promise<SandboxRecord> {
@@ -191,7 +193,9 @@ export class FakeAllocator implements AllocatorApi {
   }
 
   #renew(record: SandboxRecord, ttlMs: number): SandboxRecord {
-    const renewed = { ...record, lease: leaseOf(ttlMs) };
+    this.renewals += 1;
+    // A renewal moves the end; how long the lease is stays as it was claimed.
+    const renewed = { ...record, lease: { ...leaseOf(ttlMs), ttlMs: record.lease?.ttlMs ?? ttlMs } };
     this.#records.set(record.id, renewed);
     return renewed;
   }

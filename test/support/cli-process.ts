@@ -1,0 +1,55 @@
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { packageRoot } from '../../src/package-root.ts';
+
+export interface CliResult {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** The command line as a user runs it, in a process of its own with a clean environment. */
+export class CliProcess {
+  readonly child: ChildProcessWithoutNullStreams;
+  readonly #closed: Promise<unknown[]>;
+  #stdout = '';
+  #stderr = '';
+
+  constructor(args: readonly string[], env: Readonly<Record<string, string>> = {}) {
+    const main = join(packageRoot(), 'src', 'main.ts');
+    this.child = spawn(process.execPath, ['--import', 'tsx', main, ...args], {
+      cwd: packageRoot(),
+      env: { PATH: process.env.PATH, HOME: process.env.HOME, ...env },
+    });
+    this.#closed = once(this.child, 'close');
+    this.child.stdout.on('data', (bytes: Buffer) => {
+      this.#stdout += bytes;
+    });
+    this.child.stderr.on('data', (bytes: Buffer) => {
+      this.#stderr += bytes;
+    });
+    this.child.stdin.on('error', () => {});
+  }
+
+  get stdout(): string {
+    return this.#stdout;
+  }
+
+  /** Settles when its stdout holds this, or rejects when it ends without. */
+  async printed(text: string): Promise<void> {
+    while (!this.#stdout.includes(text)) {
+      const more = once(this.child.stdout, 'data');
+      const ended = this.#closed.then(() => {
+        if (!this.#stdout.includes(text))
+          throw new Error(`it ended without printing "${text}": ${this.#stderr}`);
+      });
+      await Promise.race([more, ended]);
+    }
+  }
+
+  async result(): Promise<CliResult> {
+    const [code] = await this.#closed;
+    return { code: typeof code === 'number' ? code : null, stdout: this.#stdout, stderr: this.#stderr };
+  }
+}
