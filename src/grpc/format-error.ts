@@ -7,19 +7,23 @@ import { statusOf } from './status-codes.ts';
 import { detailsKey, encodeStatusDetails } from './wire/status-details.ts';
 
 /**
- * Status, message and details all travel in one HTTP/2 header block, and clients bound that (8 KiB is common): a
- * request with a thousand bad fields must not get an answer that its client cannot receive.
+ * Status, message and details all travel in one block of HTTP/2 headers, and clients bound that: 8 KiB in C and Java. A
+ * request with a thousand bad fields must not get an answer that its client cannot receive. In base64, and with every
+ * byte of the message percent-encoded, these limits add up to some 7 KiB.
  */
-const messageCharactersMax = 1_024;
-const violationsMax = 16;
-const fieldCharactersMax = 128;
-const descriptionCharactersMax = 256;
+const messageBytesMax = 512;
+const violationsMax = 8;
+const fieldBytesMax = 96;
+const descriptionBytesMax = 192;
+const factsMax = 8;
+const factNameBytesMax = 64;
+const factBytesMax = 96;
 
 /** What a call fails with. Anything but a WarmpoolError is a fault of ours and says nothing to the client. */
 export function formatError(error: unknown, log: Log): StatusObject {
   const { code, message, details } = presentable(error, log);
   const status = statusOf[code];
-  const text = bounded(message, messageCharactersMax);
+  const text = bounded(message, messageBytesMax);
   const metadata = new Metadata();
   const encoded = encodeStatusDetails({
     code: status,
@@ -27,8 +31,8 @@ export function formatError(error: unknown, log: Log): StatusObject {
     reason: code,
     metadata: boundedFacts(details.facts),
     violations: (details.violations ?? []).slice(0, violationsMax).map(({ field, description }) => ({
-      field: bounded(field, fieldCharactersMax),
-      description: bounded(description, descriptionCharactersMax),
+      field: bounded(field, fieldBytesMax),
+      description: bounded(description, descriptionBytesMax),
     })),
     ...(details.retryAfterMs !== undefined && { retryAfterMs: details.retryAfterMs }),
   });
@@ -42,7 +46,7 @@ export function formatStreamError(error: unknown, log: Log): WireError {
   return {
     code: statusOf[code],
     reason: code,
-    message: bounded(message, messageCharactersMax),
+    message: bounded(message, messageBytesMax),
     metadata: boundedFacts(details.facts),
   };
 }
@@ -59,8 +63,8 @@ function presentable(error: unknown, log: Log): WarmpoolError {
 function boundedFacts(facts: Readonly<Record<string, string>> = {}): Record<string, string> {
   return Object.fromEntries(
     Object.entries(facts)
-      .slice(0, violationsMax)
-      .map(([name, value]) => [bounded(name, fieldCharactersMax), bounded(value, descriptionCharactersMax)]),
+      .slice(0, factsMax)
+      .map(([name, value]) => [bounded(name, factNameBytesMax), bounded(value, factBytesMax)]),
   );
 }
 
@@ -68,7 +72,11 @@ function boundedFacts(facts: Readonly<Record<string, string>> = {}): Record<stri
  * Cut to length, and well-formed: grpc-js passes the message to encodeURI, which throws on half a surrogate pair, and
  * such a half can come out of a request.
  */
-function bounded(text: string, charactersMax: number): string {
-  const cut = text.length > charactersMax ? `${text.slice(0, charactersMax - 1)}…` : text;
-  return Buffer.from(cut, 'utf8').toString('utf8');
+function bounded(text: string, bytesMax: number): string {
+  const bytes = Buffer.from(text, 'utf8');
+  if (bytes.length <= bytesMax) return bytes.toString('utf8');
+  let end = bytesMax - Buffer.byteLength('…');
+  // Not in the middle of a character: its later bytes begin with 10.
+  while (end > 0 && ((bytes[end] ?? 0) & 0xc0) === 0x80) end -= 1;
+  return `${bytes.toString('utf8', 0, end)}…`;
 }
