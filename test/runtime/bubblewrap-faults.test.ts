@@ -1,7 +1,17 @@
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -9,6 +19,7 @@ import { after, before, describe, test } from 'node:test';
 import { newSandboxId } from '../../src/domain/ids.ts';
 import { packageRoot } from '../../src/package-root.ts';
 import { BwrapProcess } from '../../src/runtime/bubblewrap/bwrap-process.ts';
+import { processesNamed } from '../../src/runtime/bubblewrap/host-processes.ts';
 import { HostUids } from '../../src/runtime/bubblewrap/host-uids.ts';
 import {
   BubblewrapSandboxes,
@@ -132,10 +143,41 @@ describe('faults under the bubblewrap runtime', await bubblewrapAsRoot(), () => 
       });
       const { id, link } = await later.boot();
       assert.equal(await shell(link, 'echo again'), 'again\n');
+      assert.deepEqual(templateFoldersOf(later, node.pid), [], 'what the dead process prepared');
       await later.runtime.destroy(id);
     } finally {
       await node.kill();
       await later[Symbol.asyncDispose]();
+    }
+  });
+
+  test('B15 without root it works for development: its own uid, no limits, and it says so', async (context) => {
+    const readable = spawnSync(
+      process.execPath,
+      ['-e', `require('fs').readFileSync('${packageRoot()}/package.json')`],
+      {
+        uid: nobody,
+        gid: nobody,
+      },
+    );
+    if (readable.status !== 0) return context.skip('the package lies where others cannot read it');
+    const node = await NodeProcess.start(1, nobody);
+    try {
+      const [id = ''] = node.ids;
+      const named = () => processesNamed(`warmpool-${id}`);
+      const [outer] = await named();
+      assert.match(readFileSync(`/proc/${outer}/status`, 'utf8'), new RegExp(`^Uid:\\s+${nobody}\\s`, 'm'));
+      assert.ok(node.warnings.some((sentence) => sentence.includes('for development only')));
+      for (const limit of ['memory', 'cpu', 'pids'])
+        assert.ok(
+          node.warnings.some((sentence) => sentence.includes(`limit on ${limit} is not enforced`)),
+          limit,
+        );
+      await node.kill();
+      await eventually(async () => (await named()).length === 0, 'it ends with its node');
+    } finally {
+      await node.kill();
+      rmSync(node.stateFolder, { recursive: true, force: true });
     }
   });
 
@@ -217,38 +259,46 @@ describe('faults under the bubblewrap runtime', await bubblewrapAsRoot(), () => 
 /** A node in a process of its own, to be killed. */
 class NodeProcess {
   readonly stateFolder: string;
-  readonly nodeId: string;
+  readonly nodeId = nodeId;
   readonly ids: readonly string[];
+  readonly warnings: readonly string[];
   readonly #child: ChildProcess;
 
-  private constructor(stateFolder: string, nodeId: string, ids: readonly string[], child: ChildProcess) {
-    this.stateFolder = stateFolder;
-    this.nodeId = nodeId;
-    this.ids = ids;
-    this.#child = child;
+  private constructor(options: {
+    stateFolder: string;
+    ids: readonly string[];
+    warnings: readonly string[];
+    child: ChildProcess;
+  }) {
+    this.stateFolder = options.stateFolder;
+    this.ids = options.ids;
+    this.warnings = options.warnings;
+    this.#child = options.child;
   }
 
-  static async start(count: number): Promise<NodeProcess> {
-    const stateFolder = mkdtempSync(join(tmpdir(), 'warmpool-killed-'));
-    const nodeId = 'killed-node';
-    const child = spawn(
-      process.execPath,
-      [
-        '--import',
-        'tsx',
-        join(packageRoot(), 'test/support/bubblewrap-node-process.ts'),
-        stateFolder,
-        nodeId,
-        String(count),
-      ],
-      { cwd: packageRoot(), stdio: ['ignore', 'pipe', 'inherit'] },
-    );
+  static async start(count: number, uid?: number): Promise<NodeProcess> {
+    // Another uid cannot pass through the folder of the test run.
+    const parent = uid === undefined ? tmpdir() : '/var/tmp';
+    const stateFolder = mkdtempSync(join(parent, 'warmpool-killed-'));
+    if (uid !== undefined) chownSync(stateFolder, uid, uid);
+    const script = join(packageRoot(), 'test/support/bubblewrap-node-process.ts');
+    const child = spawn(process.execPath, ['--import', 'tsx', script, stateFolder, nodeId, String(count)], {
+      cwd: packageRoot(),
+      stdio: ['ignore', 'pipe', 'inherit'],
+      ...(uid === undefined ? {} : { uid, gid: uid, env: { PATH: process.env.PATH, TMPDIR: stateFolder } }),
+    });
     const ids: string[] = [];
+    const warnings: string[] = [];
     for await (const line of createInterface(child.stdout)) {
-      ids.push(line);
+      if (line.startsWith('warning: ')) warnings.push(line);
+      else ids.push(line);
       if (ids.length === count) break;
     }
-    return new NodeProcess(stateFolder, nodeId, ids, child);
+    return new NodeProcess({ stateFolder, ids, warnings, child });
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? Number.NaN;
   }
 
   async kill(): Promise<void> {
@@ -258,3 +308,17 @@ class NodeProcess {
     await ended;
   }
 }
+
+/** What a process has prepared, wherever sandboxes could reach it. */
+function templateFoldersOf({ stateFolder }: BubblewrapSandboxes, pid: number): string[] {
+  return [join(stateFolder, 'bubblewrap'), '/var/lib/warmpool-reach'].flatMap((folder) =>
+    existsSync(folder)
+      ? readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) =>
+          name.includes(`template-${pid}-`),
+        )
+      : [],
+  );
+}
+
+const nodeId = 'killed-node';
+const nobody = 65_534;

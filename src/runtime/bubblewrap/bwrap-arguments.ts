@@ -8,6 +8,8 @@ export interface SandboxShape {
   readonly resources: Resources;
   /** The agent's binary where the sandbox's uid can reach it. */
   readonly guestPath: string;
+  /** Files of /proc that show the host, as far as this kernel has them. */
+  readonly maskedFiles: readonly string[];
 }
 
 /** Where the agent lies inside. Nothing of a root is there, and it is named in no PATH. */
@@ -17,9 +19,10 @@ export const guestInside = '/.warmpool/guest';
  * What bubblewrap is told, in the order it acts. The numbers are the rows of HARDENING.md, section 4. These words are the
  * same for all sandboxes of a template and reach it by a descriptor, so that no process list shows them (B12).
  */
-export function bwrapArguments({ account, root, resources, guestPath }: SandboxShape): readonly string[] {
+export function bwrapArguments(shape: SandboxShape): readonly string[] {
   const words = (...list: (string | number)[]) => list.map(String);
-  const disk = planDisk(resources);
+  const { account, root, guestPath, maskedFiles } = shape;
+  const disk = planDisk(shape.resources);
   return [
     // B9, B11: every namespace, and none nested in it.
     ...words('--unshare-all', '--unshare-user', '--disable-userns'),
@@ -77,4 +80,5 @@ const pageBytes = 4_096;
 const memoryShareMax = 0.75;
 /** What engines give a container. */
 const shmBytesMax = 64 * mebibyte;
-const maskedFiles = ['/proc/keys', '/proc/key-users', '/proc/kallsyms', '/proc/timer_list'];
+/** Names of other sandboxes' keys, kernel addresses and timers of the host (B3). */
+export const hostFilesInProc = ['/proc/keys', '/proc/key-users', '/proc/kallsyms', '/proc/timer_list'];

@@ -1,10 +1,11 @@
 import { randomBytes } from 'node:crypto';
-import { rm, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { readdir, rm, writeFile } from 'node:fs/promises';
 import { isAbsolute, join } from 'node:path';
 import { WarmpoolError } from '../../domain/errors.ts';
 import type { TemplateSpec } from '../../domain/pool-spec.ts';
 import { type Account, accountOf } from './accounts.ts';
-import { bwrapArguments } from './bwrap-arguments.ts';
+import { bwrapArguments, hostFilesInProc } from './bwrap-arguments.ts';
 import { buildHostEtc, makeOpenFolder } from './host-etc.ts';
 import type { BubblewrapHost } from './host-inspection.ts';
 import { planRoot } from './sandbox-root.ts';
@@ -23,6 +24,7 @@ export class TemplatePreparer {
   readonly #prepared = new Map<string, Promise<PreparedTemplate>>();
   readonly #hostEtcs = new Map<string, Promise<string>>();
   readonly #folders: string[] = [];
+  #abandonedRemoved: Promise<void> | null = null;
 
   /** `hidden` are the host directories that no sandbox may see. */
   constructor(hidden: readonly string[]) {
@@ -61,7 +63,13 @@ export class TemplatePreparer {
       hostEtc: () => this.#hostEtc(account, host),
       hidden: [...this.#hidden, host.reachableFolder],
     });
-    const words = bwrapArguments({ account, root, resources: template.resources, guestPath: host.guestPath });
+    const words = bwrapArguments({
+      account,
+      root,
+      resources: template.resources,
+      guestPath: host.guestPath,
+      maskedFiles: hostFilesInProc.filter((path) => existsSync(path)),
+    });
     const argumentsPath = join(folder, 'bwrap-arguments');
     await writeFile(argumentsPath, words.map((word) => `${word}\0`).join(''), { mode: 0o600 });
     return { argumentsPath };
@@ -82,9 +90,22 @@ export class TemplatePreparer {
   }
 
   async #makeFolder(host: BubblewrapHost): Promise<string> {
-    const folder = join(host.reachableFolder, `template-${randomBytes(8).toString('hex')}`);
+    await this.#removeAbandoned(host);
+    const folder = join(host.reachableFolder, `template-${process.pid}-${randomBytes(8).toString('hex')}`);
     this.#folders.push(folder);
     await makeOpenFolder(folder);
     return folder;
+  }
+
+  /** What processes of this state folder left that ended without a chance to remove it: the name tells whose it is. */
+  #removeAbandoned({ reachableFolder }: BubblewrapHost): Promise<void> {
+    this.#abandonedRemoved ??= (async () => {
+      for (const name of await readdir(reachableFolder)) {
+        const pid = /^template-(\d+)-/.exec(name)?.[1];
+        if (pid !== undefined && !existsSync(`/proc/${pid}`))
+          await rm(join(reachableFolder, name), { recursive: true, force: true });
+      }
+    })();
+    return this.#abandonedRemoved;
   }
 }
