@@ -66,7 +66,9 @@ async function announce(service: Service, config: Config, log: Logger): Promise<
 }
 
 async function untilStopped(service: Service, log: Logger): Promise<void> {
+  let draining = false;
   const reload = () => {
+    if (draining) return;
     service.reload().catch((error: unknown) => {
       log.error({ err: error }, 'the pool files were not read again; the pools stay as they are');
     });
@@ -85,7 +87,7 @@ async function untilStopped(service: Service, log: Logger): Promise<void> {
     process.on('SIGINT', onSignal);
   });
   const name = await first;
-  process.off('SIGHUP', reload);
+  draining = true;
   log.info({ signal: name }, 'draining; the same signal again ends the process at once');
   try {
     await service[Symbol.asyncDispose]();
@@ -94,6 +96,7 @@ async function untilStopped(service: Service, log: Logger): Promise<void> {
     log.error({ err: error }, 'stopped, but not everything could be closed; the next start cleans up');
     process.exitCode = exitFailed;
   }
+  process.off('SIGHUP', reload);
   process.off('SIGTERM', onSignal);
   process.off('SIGINT', onSignal);
 }

@@ -123,7 +123,7 @@ test('a miss takes over a refill in flight: it boots once, for its new owner, an
   await core.until('base', (pool) => pool.starting === 1);
   const [booting] = runtime.objects.keys();
   const created = core.allocator.createSandbox(alice, plain, never);
-  await core.until('base', (pool) => pool.live === 2);
+  await core.until('base', (pool) => pool.starting === 0);
   letBoot();
   const { record } = await created;
   assert.deepEqual([record.id, record.launch, record.state], [booting, 'cold', 'running']);

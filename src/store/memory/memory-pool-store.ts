@@ -3,7 +3,6 @@ import { assertThat, WarmpoolError } from '../../domain/errors.ts';
 import { newClaimId, shardOfPool, shardOfSandbox } from '../../domain/ids.ts';
 import type { EndReason, SandboxRecord, SandboxState } from '../../domain/sandbox.ts';
 import { isAllowed } from '../../domain/transitions.ts';
-import { hasLease } from '../leased-states.ts';
 import { matchesQuery } from '../list-filter.ts';
 import { formatPageToken, parsePageToken } from '../page-token.ts';
 import type {
@@ -37,7 +36,7 @@ import { requestKey } from '../request-key.ts';
 import { bootTimeoutSentence, claimCandidatesMax, eventsPerShardMax } from '../store-limits.ts';
 import { EventLog } from './event-log.ts';
 import { MemoryPool } from './memory-pool.ts';
-import { type MemorySandbox, recordOf } from './memory-sandbox.ts';
+import { deadlineOf, type MemorySandbox, recordOf, wasExpired } from './memory-sandbox.ts';
 import { MemorySandboxes } from './memory-sandboxes.ts';
 import { RequestMemory } from './request-memory.ts';
 
@@ -486,19 +485,6 @@ function wrongState(sandbox: MemorySandbox): Refusal {
 
 function staleIncarnation(sandbox: MemorySandbox): Refusal {
   return { kind: 'refused', why: 'stale_incarnation', state: sandbox.state };
-}
-
-/** When the reaper may act on it: the boot's deadline or the lease's end; null when it has neither. */
-function deadlineOf(sandbox: MemorySandbox): number | null {
-  if (sandbox.state === 'starting') return sandbox.bootDeadlineMs;
-  return hasLease(sandbox.state) ? (sandbox.claim?.expiresAtMs ?? null) : null;
-}
-
-/** A repeated `expire` finds what the first one did. */
-function wasExpired(sandbox: MemorySandbox): boolean {
-  if (sandbox.state === 'failed') return sandbox.endReason === 'boot_timeout';
-  if (sandbox.state !== 'stopping') return false;
-  return sandbox.endReason === 'lease_expired' || sandbox.endReason === 'lifetime_exceeded';
 }
 
 function idTaken(id: string): WarmpoolError {

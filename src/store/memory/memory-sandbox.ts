@@ -74,3 +74,16 @@ export function recordOf(sandbox: MemorySandbox, nowMs: number): SandboxRecord {
     ...(sandbox.failure === undefined ? {} : { failure: sandbox.failure }),
   };
 }
+
+/** When the reaper may act on it: the boot's deadline or the lease's end; null when it has neither. */
+export function deadlineOf(sandbox: MemorySandbox): number | null {
+  if (sandbox.state === 'starting') return sandbox.bootDeadlineMs;
+  return hasLease(sandbox.state) ? (sandbox.claim?.expiresAtMs ?? null) : null;
+}
+
+/** A repeated `expire` finds what the first one did. */
+export function wasExpired(sandbox: MemorySandbox): boolean {
+  if (sandbox.state === 'failed') return sandbox.endReason === 'boot_timeout';
+  if (sandbox.state !== 'stopping') return false;
+  return sandbox.endReason === 'lease_expired' || sandbox.endReason === 'lifetime_exceeded';
+}
