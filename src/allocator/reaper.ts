@@ -40,11 +40,14 @@ export class Reaper implements AsyncDisposable {
 
   async pass(): Promise<void> {
     const { store, observer, onEnding, log } = this.#deps;
-    for (;;) {
+    // A batch that ended nothing would only be listed again: what stays in it waits for the next pass.
+    for (let ended = batchSize; ended > 0 && !this.#stop.signal.aborted; ) {
+      ended = 0;
       const due = await store.due(batchSize);
       for (const { id, incarnation } of due) {
         const answer = await store.expire(id, incarnation);
         if (answer.kind !== 'done') continue;
+        ended += 1;
         const reason = answer.record.endReason ?? 'lease_expired';
         observer.sandboxEnded(reason);
         log.info({ sandbox: id, pool: answer.record.pool, reason }, 'a sandbox has reached its end');
