@@ -16,8 +16,17 @@ export function shardTag(shard: number): string {
 
 /** A pool lives wholly in one shard, given by its name. */
 export function shardOfPool(pool: string): number {
-  return createHash('sha256').update(pool).digest().readUInt32BE(0) % shardCount;
+  let shard = shardOf.get(pool);
+  if (shard === undefined) {
+    shard = createHash('sha256').update(pool).digest().readUInt32BE(0) % shardCount;
+    if (shardOf.size < shardsKeptMax) shardOf.set(pool, shard);
+  }
+  return shard;
 }
+
+/** Every claim asks, and a hash costs as much as preparing the rest of one. Made-up names must not fill it up. */
+const shardOf = new Map<string, number>();
+const shardsKeptMax = 1_024;
 
 export function shardOfSandbox(sandboxId: string): number {
   return Number(sandboxId.slice(0, 2));
