@@ -1,4 +1,4 @@
-import { WarmpoolError } from '../domain/errors.ts';
+import { invalidRequest, WarmpoolError } from '../domain/errors.ts';
 import { isSandboxId } from '../domain/ids.ts';
 import { listPageSizeDefault } from '../domain/limits.ts';
 import type { SandboxRecord } from '../domain/sandbox.ts';
@@ -184,12 +184,6 @@ function assertSize(size: { minReady: number; maxReady: number; maxTotal: number
   const { minReady, maxReady, maxTotal } = size;
   const whole = [minReady, maxReady, maxTotal].every((count) => Number.isInteger(count) && count >= 0);
   if (whole && minReady <= maxReady && maxReady <= maxTotal) return;
-  throw new WarmpoolError('INVALID_REQUEST', 'a pool needs 0 ≤ minReady ≤ maxReady ≤ maxTotal', {
-    violations: [
-      {
-        field: 'size',
-        description: `would be minReady ${minReady}, maxReady ${maxReady}, maxTotal ${maxTotal}`,
-      },
-    ],
-  });
+  const would = `would be min_ready ${minReady}, max_ready ${maxReady}, max_total ${maxTotal}; each must not be over the next`;
+  throw invalidRequest([{ field: minReady > maxReady ? 'min_ready' : 'max_total', description: would }]);
 }
