@@ -67,9 +67,12 @@ export class SandboxSupervisor {
     return entry.booted;
   }
 
-  /** Takes over an object that outlived the process that booted it. Settles false when it cannot be reached. */
+  /**
+   * Takes over an object that outlived the process that booted it. Settles false when it cannot be reached; rejects with
+   * RUNTIME_UNAVAILABLE when nothing can be said of it now.
+   */
   adopt(record: SandboxRecord, runtime: SandboxRuntime): Promise<boolean> {
-    return this.#track(this.#adopt(record, runtime));
+    return this.#track(this.#adopt(record, runtime, 0));
   }
 
   /**
@@ -189,9 +192,10 @@ export class SandboxSupervisor {
     guest.closed.then((why) => this.#track(this.#linkLost(entry, why)));
   }
 
-  async #adopt(record: SandboxRecord, runtime: SandboxRuntime): Promise<boolean> {
+  async #adopt(record: SandboxRecord, runtime: SandboxRuntime, relinks: number): Promise<boolean> {
     if (this.#entries.has(record.id)) return true;
     const entry = this.#newEntry(record, runtime);
+    entry.relinks = relinks;
     try {
       const booted = await runtime.adopt(record.id);
       const guest = await this.#deps.openGuest(booted);
@@ -205,6 +209,7 @@ export class SandboxSupervisor {
     } catch (error) {
       this.#entries.delete(record.id);
       this.#deps.log.warn({ sandbox: record.id, err: error }, 'a running sandbox could not be adopted');
+      if (isWarmpoolError(error) && error.code === 'RUNTIME_UNAVAILABLE') throw error;
       return false;
     }
   }
@@ -213,14 +218,31 @@ export class SandboxSupervisor {
     if (entry.phase === 'stopping') return;
     this.#deps.log.warn({ sandbox: entry.id, pool: entry.pool, reason: why }, 'the link to a guest was lost');
     const record = await this.#tryStore(() => this.#deps.store.get(entry.id, null));
-    // A docker sandbox may have outlived its attach (the engine restarted): a claimed one is worth one more try.
-    if (record?.claim && record.state === 'running' && entry.runtime?.survivesNode) {
-      this.#entries.delete(entry.id);
-      if (await this.#adopt(record, entry.runtime)) return;
+    // Whoever removes it meanwhile has the last word.
+    if (entry.removed) return;
+    if (entry.runtime?.survivesNode) {
+      if (await this.#mayLiveOn(entry, entry.runtime, record)) return;
+    } else if (!record) await this.remove(entry.id);
+    if (record) await this.#reportLoss(record, 'link_lost', `the link to the guest was lost: ${why}`);
+  }
+
+  /**
+   * A docker sandbox may have outlived its link (the engine restarted): a claimed one is worth another. While the engine
+   * or the store is away, or the record is missing, nothing here is evidence that it is dead (I10): it is let go of, and
+   * the reconciler adopts it or fails it once both answer. Links that break one after the other are the guest's doing.
+   */
+  async #mayLiveOn(entry: Entry, runtime: SandboxRuntime, record: SandboxRecord | null): Promise<boolean> {
+    if (record && !(record.claim && record.state === 'running')) return false;
+    const lastedMs = this.#deps.clock.monotonicMs() - entry.upSinceMs;
+    const relinks = lastedMs < soundLinkMs ? entry.relinks + 1 : 1;
+    if (record && relinks > relinksMax) return false;
+    this.#entries.delete(entry.id);
+    if (!record) return true;
+    try {
+      return await this.#adopt(record, runtime, relinks);
+    } catch {
+      return true;
     }
-    const failure = `the link to the guest was lost: ${why}`;
-    if (record) await this.#reportLoss(record, 'link_lost', failure);
-    else await this.remove(entry.id);
   }
 
   /** Tells the store that the sandbox is lost, at whatever incarnation it has by now, then removes the object. */
@@ -268,6 +290,7 @@ export class SandboxSupervisor {
       phase: 'booting',
       guest: null,
       upSinceMs: 0,
+      relinks: 0,
       abort: new AbortController(),
       making: Promise.resolve(),
       promote: () => {},
@@ -321,6 +344,8 @@ interface Entry extends SupervisedSandbox {
   phase: 'booting' | 'up' | 'stopping';
   guest: LinkedGuest | null;
   upSinceMs: number;
+  /** Links made one after the other because the one before dropped early. */
+  relinks: number;
   readonly abort: AbortController;
   /** The object's own making, without the reports around it. */
   making: Promise<unknown>;
@@ -332,5 +357,9 @@ interface Entry extends SupervisedSandbox {
 
 /** With the pauses between them some 2.5 s: longer than a store's restart usually takes to be noticed. */
 const reportAttemptsMax = 5;
+/** An engine may restart twice; a guest that breaks the protocol does it on every link. */
+const relinksMax = 3;
+/** A link that lasted this long was a sound one. */
+const soundLinkMs = 10_000;
 /** A claim, and then a claim's delete, may each raise the incarnation under us once. */
 const fenceAttemptsMax = 3;
