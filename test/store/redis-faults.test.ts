@@ -4,6 +4,7 @@ import { setTimeout as elapse } from 'node:timers/promises';
 import { SystemClock } from '../../src/domain/clock.ts';
 import { isWarmpoolError } from '../../src/domain/errors.ts';
 import type { ClaimAnswer, ClaimRequest, PoolStore, StoreEvent } from '../../src/store/pool-store.ts';
+import { batchPauseMs } from '../../src/store/redis/event-tail.ts';
 import { RedisPoolStore } from '../../src/store/redis/redis-pool-store.ts';
 import { CuttingProxy } from '../support/cutting-proxy.ts';
 import { pickSeed, seededRandom } from '../support/random.ts';
@@ -18,6 +19,25 @@ async function openStore(url: string): Promise<RedisPoolStore> {
   const store = new RedisPoolStore({ clock: new SystemClock(), warn: () => {} }, { url });
   await store.open();
   return store;
+}
+
+/** A clock whose pauses between two reads of the tail last as long as the test wants. */
+class PauseHoldingClock extends SystemClock {
+  #onPause: ((goOn: () => void) => void) | null = null;
+
+  nextPause(): Promise<() => void> {
+    return new Promise((resolve) => {
+      this.#onPause = resolve;
+    });
+  }
+
+  override after(delayMs: number, callback: () => void): () => void {
+    const onPause = this.#onPause;
+    if (delayMs !== batchPauseMs || onPause === null) return super.after(delayMs, callback);
+    this.#onPause = null;
+    onPause(callback);
+    return () => {};
+  }
 }
 
 const unavailable = (error: unknown) => isWarmpoolError(error) && error.code === 'STORE_UNAVAILABLE';
@@ -296,6 +316,42 @@ test('redis: many followers share one connection, and each hears everything', { 
       ],
     );
   }
+});
+
+test('redis: what comes close behind an event is heard together with one read', { skip }, async () => {
+  await using server = await RedisServer.start();
+  const watcher = server.client();
+  const clock = new PauseHoldingClock();
+  await using store = new RedisPoolStore({ clock, warn: () => {} }, { url: server.url });
+  await store.open();
+  const scenario = new StoreScenario(store);
+  await scenario.declare({ minReady: 500, maxReady: 500, maxTotal: 500, startsInFlightMax: 500 });
+  const stop = new AbortController();
+  const heard: StoreEvent[] = [];
+  const following = (async () => {
+    for await (const batch of store.follow(null, stop.signal)) heard.push(...batch);
+  })();
+  const held: { end?: () => void } = {};
+  void clock.nextPause().then((end) => {
+    held.end = end;
+  });
+  let made = 0;
+  const make = async () => {
+    await scenario.ready();
+    made += 1;
+  };
+  // The first ones may be read as the past, before the tail listens.
+  while (!held.end) await make();
+  const reads = async () => Number(/cmdstat_xread:calls=(\d+)/.exec(await watcher.info('commandstats'))?.[1]);
+  const before = await reads();
+  for (let more = 0; more < 10; more += 1) await make();
+  assert.equal(await reads(), before, 'nothing is read during the pause');
+  held.end();
+  await untilAsync(async () => heard.length === 2 * made);
+  // A read that waits counts when it ends, so the next one may be among them.
+  assert.ok((await reads()) <= before + 2, 'one read has heard all of them');
+  stop.abort();
+  await following;
 });
 
 test('redis: a follower too slow to be remembered for reads again, and misses nothing', {
