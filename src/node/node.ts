@@ -1,5 +1,6 @@
 import { totalmem } from 'node:os';
 import type { Clock } from '../domain/clock.ts';
+import { WarmpoolError } from '../domain/errors.ts';
 import type { EndReason, SandboxRecord } from '../domain/sandbox.ts';
 import type { Guest } from '../guest-link/guest.ts';
 import type { Log } from '../observability/log.ts';
@@ -92,10 +93,13 @@ export class Node implements AsyncDisposable {
     this.#draining = true;
     for (const cancel of this.#timers) cancel();
     this.#stopListening();
-    await Promise.all([...this.#replenishers.values()].map((each) => each[Symbol.asyncDispose]()));
+    const { store, log } = this.#deps;
+    const said = this.#heartbeat();
+    const stopped = [...this.#replenishers.values()].map((each) => each[Symbol.asyncDispose]());
+    this.#supervisor.stopBoots(new WarmpoolError('RUNTIME_UNAVAILABLE', 'the node is being shut down'));
+    await Promise.all([...stopped, said]);
     await this.#reconciling;
     await this.#supervisor.settled();
-    const { store, log } = this.#deps;
     const endsWithProcess = store.storeId.startsWith(embeddedStorePrefix);
     await Promise.all(
       this.#supervisor.entries().map(async (entry) => {
@@ -113,12 +117,20 @@ export class Node implements AsyncDisposable {
         }
       }),
     );
+    await this.#refuseLateStarts().catch(() => {});
     this.#supervisor.detach();
     await store.removeNode(this.id).catch(() => {});
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.drain();
+  }
+
+  /** Cold starts that an allocator placed here before it heard of the drain: booting them now reports their failure. */
+  async #refuseLateStarts(): Promise<void> {
+    for (const record of await this.#deps.store.inventory(this.id)) {
+      if (record.state === 'starting' && record.claim) await this.#supervisor.boot(record, 'foreground');
+    }
   }
 
   /** The unclaimed sandboxes of a pool that is no longer served; claimed ones live on until their lease ends. */

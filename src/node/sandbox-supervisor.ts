@@ -26,6 +26,8 @@ export class SandboxSupervisor {
   readonly #nodeId: string;
   readonly #entries = new Map<string, Entry>();
   readonly #work = new Set<Promise<unknown>>();
+  /** Set for good by `stopBoots`. */
+  #refusal: WarmpoolError | null = null;
 
   constructor(deps: SupervisorDeps, options: { nodeId: string }) {
     this.#deps = deps;
@@ -63,6 +65,7 @@ export class SandboxSupervisor {
     }
     const pool = this.#deps.pools.get(record.pool);
     const entry = this.#newEntry(record, pool?.runtime ?? null);
+    if (this.#refusal) entry.abort.abort(this.#refusal);
     entry.booted = this.#track(this.#boot(entry, record, kind));
     return entry.booted;
   }
@@ -89,6 +92,12 @@ export class SandboxSupervisor {
     const removed = this.#track(this.#remove(sandboxId, entry));
     if (entry) entry.removed = removed;
     return removed;
+  }
+
+  /** Ends the boots in flight and every later one: they are reported as failed with this error, so nobody waits for them. */
+  stopBoots(refusal: WarmpoolError): void {
+    this.#refusal = refusal;
+    for (const entry of this.#entries.values()) if (entry.phase === 'booting') entry.abort.abort(refusal);
   }
 
   /** Settles when nothing is being booted, adopted or removed. */
@@ -143,7 +152,7 @@ export class SandboxSupervisor {
       if (!isUnwanted) {
         const sentence = error instanceof Error ? error.message : String(error);
         log.warn({ sandbox: record.id, pool: record.pool, reason: sentence }, 'a sandbox did not boot');
-        await this.#reportLoss(record, 'boot_failed', sentence);
+        await this.#reportLoss(record, this.#refusal ? 'node_drained' : 'boot_failed', sentence);
       }
       return null;
     } finally {
