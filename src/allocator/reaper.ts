@@ -1,16 +1,20 @@
 import { type Clock, pause } from '../domain/clock.ts';
+import { isWarmpoolError } from '../domain/errors.ts';
 import type { EndReason, SandboxRecord } from '../domain/sandbox.ts';
 import type { Log } from '../observability/log.ts';
-import type { PoolStore } from '../store/pool-store.ts';
+import type { ExpireAnswer, PoolStore } from '../store/pool-store.ts';
 
 /**
  * Ends what has outlived its lease or boot deadline, every second, and heals the lease index every 5 minutes. Any
  * number of reapers may run: the listing only names candidates, and the store's `expire` re-checks each one on its own
- * clock in the step that moves it (D12).
+ * clock in the step that moves it (D12). A damaged record cannot be judged and stays, but must not keep the others: the
+ * listing names it first for ever, so each one makes the next listing longer by one.
  */
 export class Reaper implements AsyncDisposable {
   readonly #deps: ReaperDeps;
   readonly #stop = new AbortController();
+  /** Due, but damaged: as of the last pass, so that each is told about once. */
+  #damaged: ReadonlySet<string> = new Set();
   #running: Promise<void> = Promise.resolve();
 
   constructor(deps: ReaperDeps) {
@@ -40,20 +44,41 @@ export class Reaper implements AsyncDisposable {
 
   async pass(): Promise<void> {
     const { store, observer, onEnding, log } = this.#deps;
+    const damaged = new Set<string>();
     // A batch that ended nothing would only be listed again: what stays in it waits for the next pass.
     for (let ended = batchSize; ended > 0 && !this.#stop.signal.aborted; ) {
       ended = 0;
-      const due = await store.due(batchSize);
+      const limit = batchSize + this.#damaged.size;
+      const due = await store.due(limit);
       for (const { id, incarnation } of due) {
-        const answer = await store.expire(id, incarnation);
-        if (answer.kind !== 'done') continue;
+        const answer = await this.#expire(id, incarnation);
+        if (answer === null) damaged.add(id);
+        if (answer?.kind !== 'done') continue;
         ended += 1;
         const reason = answer.record.endReason ?? 'lease_expired';
         observer.sandboxEnded(reason);
         log.info({ sandbox: id, pool: answer.record.pool, reason }, 'a sandbox has reached its end');
         onEnding(answer.record);
       }
-      if (due.length < batchSize) return;
+      this.#damaged = damaged;
+      if (due.length < limit) return;
+    }
+  }
+
+  /** null: its record is damaged. A store that does not answer ends the pass. */
+  async #expire(id: string, incarnation: number): Promise<ExpireAnswer | null> {
+    const { store, log } = this.#deps;
+    try {
+      return await store.expire(id, incarnation);
+    } catch (error) {
+      if (isWarmpoolError(error) && error.code === 'STORE_UNAVAILABLE') throw error;
+      if (!this.#damaged.has(id)) {
+        log.error(
+          { sandbox: id, err: error },
+          'a sandbox is due but its record is damaged; it stays as it is',
+        );
+      }
+      return null;
     }
   }
 

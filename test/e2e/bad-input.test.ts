@@ -143,7 +143,7 @@ function badInput(store: string, skip: string | false, storeEnv: Readonly<Record
       },
       'sizes that contradict each other': {
         send: (done) => raw.pools.scalePool({ name: 'base', minReady: 5, maxReady: 1 }, mine, done),
-        fields: ['size'],
+        fields: ['min_ready'],
       },
     };
     for (const [name, { send, fields }] of Object.entries(rows)) {
