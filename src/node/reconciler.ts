@@ -1,4 +1,6 @@
 import type { Clock } from '../domain/clock.ts';
+import { isWarmpoolError } from '../domain/errors.ts';
+import type { RuntimeName } from '../domain/pool-spec.ts';
 import type { SandboxRecord } from '../domain/sandbox.ts';
 import type { Log } from '../observability/log.ts';
 import type { RuntimeObject, SandboxRuntime } from '../runtime/sandbox-runtime.ts';
@@ -10,7 +12,8 @@ import type { SandboxSupervisor } from './sandbox-supervisor.ts';
 /**
  * Makes the store's records of this node and the objects on it agree, every 5 s and at start. Level-triggered: it
  * looks at what is, not at what happened, so whatever was lost in between (an event, an answer, a process) is repaired
- * by the next pass. A pass in which the store or a runtime answers with an error ends there and kills nothing.
+ * by the next pass. A pass in which the store or a runtime does not answer ends there and kills nothing; one sandbox
+ * that cannot be settled (its record is damaged, its object will not go) is left as it is and keeps no other waiting.
  *
  * An object without a record is destroyed only on evidence (D13): it is older than `orphanAgeMs`, the store has been
  * healthy and the same run for `storeHealthyMs`, and the budget of this minute is not spent. The one exception needs no
@@ -22,39 +25,80 @@ export class Reconciler {
   /** Boots without an entry, seen in the last pass: the answer that reserves one may still be on its way. */
   #unclaimedBoots = new Set<string>();
   #spent: number[] = [];
+  /** Orphans that the budget has paid for: one that will not go is not paid for again. */
+  #paidFor = new Set<string>();
+  /** What could not be settled in the last pass, so that each is told about once. */
+  #stuck: ReadonlySet<string> = new Set();
+  #silentRuntimes: ReadonlyMap<RuntimeName, string> = new Map();
 
   constructor(deps: ReconcilerDeps, options: { nodeId: string }) {
     this.#deps = deps;
     this.#nodeId = options.nodeId;
   }
 
+  /** The runtimes that did not answer in the last pass, with what they said. */
+  get silentRuntimes(): ReadonlyMap<RuntimeName, string> {
+    return this.#silentRuntimes;
+  }
+
   async pass(): Promise<void> {
-    const { store, pools, supervisor } = this.#deps;
-    const found: { object: RuntimeObject; runtime: SandboxRuntime }[] = [];
+    const { store, supervisor } = this.#deps;
     // Objects first: one that appears after this look cannot be mistaken for an orphan.
-    for (const runtime of pools.runtimes()) {
-      for (const object of await runtime.list()) found.push({ object, runtime });
-    }
+    const found = await this.#listObjects();
     const records = await store.inventory(this.#nodeId);
     const objects = new Map(found.map((each) => [each.object.sandboxId, each]));
     const unclaimedBoots = new Set<string>();
+    const stuck = new Set<string>();
     for (const record of records) {
       if (record.state === 'starting' && !supervisor.has(record.id)) unclaimedBoots.add(record.id);
-      await this.#settleRecord(record, objects.get(record.id));
+      await this.#settle(record.id, stuck, () => this.#settleRecord(record, objects.get(record.id)));
     }
     this.#unclaimedBoots = unclaimedBoots;
 
     const recorded = new Set(records.map((record) => record.id));
-    const orphans = found.filter(
-      ({ object }) => !recorded.has(object.sandboxId) && !supervisor.has(object.sandboxId),
-    );
-    for (const { object, runtime } of orphans) await this.#settleOrphan(object, runtime, found.length);
+    this.#paidFor = new Set([...this.#paidFor].filter((id) => objects.has(id)));
+    for (const { object, runtime } of found) {
+      const { sandboxId } = object;
+      if (recorded.has(sandboxId) || supervisor.has(sandboxId)) continue;
+      await this.#settle(sandboxId, stuck, () => this.#settleOrphan(object, runtime, found.length));
+    }
+    this.#stuck = stuck;
   }
 
-  async #settleRecord(
-    record: SandboxRecord,
-    found: { object: RuntimeObject; runtime: SandboxRuntime } | undefined,
-  ): Promise<void> {
+  /** Asks every runtime, so that it is known which ones are silent, and throws what the first of those said. */
+  async #listObjects(): Promise<readonly FoundObject[]> {
+    const found: FoundObject[] = [];
+    const silent = new Map<RuntimeName, string>();
+    const errors: unknown[] = [];
+    for (const runtime of this.#deps.pools.runtimes()) {
+      try {
+        for (const object of await runtime.list()) found.push({ object, runtime });
+      } catch (error) {
+        silent.set(runtime.name, error instanceof Error ? error.message : String(error));
+        errors.push(error);
+      }
+    }
+    this.#silentRuntimes = silent;
+    if (errors.length > 0) throw errors[0];
+    return found;
+  }
+
+  /** A store that does not answer ends the pass; anything else is this one sandbox's own trouble. */
+  async #settle(sandboxId: string, stuck: Set<string>, step: () => Promise<void>): Promise<void> {
+    try {
+      await step();
+    } catch (error) {
+      if (isWarmpoolError(error) && error.code === 'STORE_UNAVAILABLE') throw error;
+      stuck.add(sandboxId);
+      if (this.#stuck.has(sandboxId)) return;
+      this.#deps.log.error(
+        { sandbox: sandboxId, err: error },
+        'a sandbox could not be settled; trying again',
+      );
+    }
+  }
+
+  async #settleRecord(record: SandboxRecord, found: FoundObject | undefined): Promise<void> {
     const { supervisor } = this.#deps;
     switch (record.state) {
       case 'stopping':
@@ -92,15 +136,16 @@ export class Reconciler {
     const { store, log, observer } = this.#deps;
     if (!this.#isOfDeadStore(object)) {
       if (object.ageMs < orphanAgeMs || !this.#storeIsTrusted()) return;
-      // The inventory above is a list; the record itself has the last word.
+      // The inventory leaves damaged records out; the record itself has the last word, and a damaged one throws.
       if (await store.get(object.sandboxId, null)) return;
-      if (!this.#takeFromBudget(objectCount)) {
+      if (!this.#paidFor.has(object.sandboxId) && !this.#takeFromBudget(objectCount)) {
         log.error(
           { node: this.#nodeId, sandbox: object.sandboxId },
           'more objects without a record than the budget allows to destroy in a minute: is this the right store?',
         );
         return;
       }
+      this.#paidFor.add(object.sandboxId);
     }
     log.warn({ sandbox: object.sandboxId, runtime: runtime.name }, 'destroying an object that has no record');
     await runtime.destroy(object.sandboxId);
@@ -126,6 +171,11 @@ export class Reconciler {
     this.#spent.push(nowMs);
     return true;
   }
+}
+
+interface FoundObject {
+  readonly object: RuntimeObject;
+  readonly runtime: SandboxRuntime;
 }
 
 export interface ReconcilerDeps {

@@ -25,6 +25,13 @@ class FixedClock {
 class MoodyStore extends MemoryPoolStore {
   mood: StoreHealth = { healthy: true, sinceMs: 0, runId: 'one' };
   inventoryFails = false;
+  readonly damaged = new Set<string>();
+
+  /** As Redis does: a damaged record is left out of listings, and an error when it is read by name. */
+  override get(id: string, tenant: string | null) {
+    if (this.damaged.has(id)) return Promise.reject(new WarmpoolError('INTERNAL', 'the record is damaged'));
+    return super.get(id, tenant);
+  }
 
   override health(): StoreHealth {
     return this.mood;
@@ -102,6 +109,44 @@ test('D13 at most max(5, 10 %) of the objects go in a minute, and hitting that r
   clock.nowMs += 61_000;
   await reconciler.pass();
   assert.equal(runtime.objects.size, 10);
+});
+
+test('D13 an object whose record is damaged is no orphan, and keeps no orphan beside it', async () => {
+  const { runtime, reconciler, orphan, store, log } = setUp();
+  const damaged = orphan(store.storeId, 60_000);
+  store.damaged.add(damaged);
+  orphan(store.storeId, 60_000);
+  await reconciler.pass();
+  await reconciler.pass();
+  assert.deepEqual([...runtime.objects.keys()], [damaged]);
+  assert.equal(log.lines.filter((line) => line.level === 'error').length, 1);
+});
+
+test('D13 an object that will not go keeps no other, and is paid for from the budget once', async () => {
+  const { runtime, reconciler, orphan, store, clock } = setUp();
+  const stubborn = Array.from({ length: 4 }, () => orphan(store.storeId, 60_000));
+  const destroy = runtime.destroy.bind(runtime);
+  runtime.destroy = async (id) => {
+    if (stubborn.includes(id)) throw new Error('it is busy');
+    await destroy(id);
+  };
+  for (let index = 0; index < 6; index += 1) orphan(store.storeId, 60_000);
+  await reconciler.pass();
+  await reconciler.pass();
+  assert.equal(runtime.objects.size, 9);
+  clock.nowMs += 61_000;
+  await reconciler.pass();
+  assert.deepEqual([...runtime.objects.keys()], stubborn);
+});
+
+test('a runtime that does not answer is known by name until it does', async () => {
+  const { runtime, reconciler } = setUp();
+  runtime.onList = () => Promise.reject(new Error('no engine answers'));
+  await assert.rejects(reconciler.pass(), /no engine answers/);
+  assert.deepEqual([...reconciler.silentRuntimes], [['docker', 'no engine answers']]);
+  runtime.onList = async () => {};
+  await reconciler.pass();
+  assert.equal(reconciler.silentRuntimes.size, 0);
 });
 
 test('an object of an embedded store that died with its process goes at once', async () => {
