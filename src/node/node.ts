@@ -65,7 +65,9 @@ export class Node implements AsyncDisposable {
   /** Boots a cold start reserved for this node; null when it is not this node's. */
   startCold(record: SandboxRecord): Promise<SandboxRecord | null> | null {
     if (record.nodeId !== this.id || this.#draining) return null;
-    return this.#supervisor.boot(record, 'foreground');
+    return this.#supervisor
+      .boot(record, 'foreground')
+      .then((outcome) => (outcome.kind === 'up' ? outcome.record : null));
   }
 
   /** Removes a sandbox of this node that is on its way out; null when it is not this node's. */

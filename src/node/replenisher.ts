@@ -101,12 +101,12 @@ export class Replenisher implements AsyncDisposable {
           this.#note = 'another process declared a different template for this pool';
         return passIntervalMs;
       }
-      const boot = this.#deps.supervisor.boot(answer.record, 'refill').then((record) => {
+      const boot = this.#deps.supervisor.boot(answer.record, 'refill').then((outcome) => {
         this.#boots.delete(boot);
-        if (record) {
+        if (outcome.kind === 'up') {
           this.#budget.succeeded();
           this.#note = '';
-        } else if (!this.#stopped) {
+        } else if (outcome.kind === 'failed' && !this.#stopped) {
           this.#budget.failed();
           this.#note = this.#describeFailure();
         }
@@ -147,7 +147,10 @@ export class Replenisher implements AsyncDisposable {
     if (unclaimedIncarnation === null) return false;
     const target = { id, tenant: null, incarnation: unclaimedIncarnation };
     const answer = await this.#deps.store.beginStop(target, reason);
-    if (answer.kind === 'refused') return false;
+    if (answer.kind === 'refused') {
+      if (answer.why === 'stale_incarnation') this.#deps.supervisor.noteClaimed(id);
+      return false;
+    }
     void this.#deps.supervisor.remove(id);
     return true;
   }

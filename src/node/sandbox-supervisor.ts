@@ -53,11 +53,11 @@ export class SandboxSupervisor {
   }
 
   /**
-   * Boots what the record reserves and reports it. Settles with the reported record, or null when the boot failed or
-   * was overtaken; the store knows either way. A second call for the same sandbox shares the first one's result; when a
+   * Boots what the record reserves and reports it. Settles, never rejects, with what came of it; the store knows either
+   * way. A second call for the same sandbox shares the first one's result; when a
    * claim has taken a refill over, that call is the foreground one, and the boot goes before all refills from then on.
    */
-  boot(record: SandboxRecord, kind: StartKind): Promise<SandboxRecord | null> {
+  boot(record: SandboxRecord, kind: StartKind): Promise<BootOutcome> {
     const known = this.#entries.get(record.id);
     if (known) {
       if (kind === 'foreground') known.promote();
@@ -68,6 +68,12 @@ export class SandboxSupervisor {
     if (this.#refusal) entry.abort.abort(this.#refusal);
     entry.booted = this.#track(this.#boot(entry, record, kind));
     return entry.booted;
+  }
+
+  /** The store has refused to end it as unclaimed and always will: no sandbox is ever given back (D15). */
+  noteClaimed(sandboxId: string): void {
+    const entry = this.#entries.get(sandboxId);
+    if (entry) entry.unclaimedIncarnation = null;
   }
 
   /**
@@ -114,13 +120,13 @@ export class SandboxSupervisor {
     this.#entries.clear();
   }
 
-  async #boot(entry: Entry, record: SandboxRecord, kind: StartKind): Promise<SandboxRecord | null> {
+  async #boot(entry: Entry, record: SandboxRecord, kind: StartKind): Promise<BootOutcome> {
     const { store, pools, clock, observer, log } = this.#deps;
     const pool = pools.get(record.pool);
     const runtime = pool?.runtime;
     if (!pool || !runtime) {
       await this.#reportLoss(record, 'boot_failed', `this node has no runtime for pool "${record.pool}"`);
-      return null;
+      return { kind: 'failed' };
     }
     let leave: (() => void) | undefined;
     const startedMs = clock.monotonicMs();
@@ -137,11 +143,11 @@ export class SandboxSupervisor {
       if (answer.kind === 'refused' || entry.phase === 'stopping') {
         guest.close();
         await this.remove(record.id);
-        return null;
+        return { kind: 'overtaken' };
       }
       this.#up(entry, guest);
       observer.bootEnded(runtime.name, 'ready', (clock.monotonicMs() - startedMs) / 1_000);
-      return answer.record;
+      return { kind: 'up', record: answer.record };
     } catch (error) {
       const isUnwanted = entry.phase === 'stopping';
       observer.bootEnded(
@@ -154,7 +160,7 @@ export class SandboxSupervisor {
         log.warn({ sandbox: record.id, pool: record.pool, reason: sentence }, 'a sandbox did not boot');
         await this.#reportLoss(record, this.#refusal ? 'node_drained' : 'boot_failed', sentence);
       }
-      return null;
+      return { kind: isUnwanted ? 'overtaken' : 'failed' };
     } finally {
       leave?.();
     }
@@ -303,7 +309,7 @@ export class SandboxSupervisor {
       abort: new AbortController(),
       making: Promise.resolve(),
       promote: () => {},
-      booted: Promise.resolve(null),
+      booted: Promise.resolve({ kind: 'overtaken' }),
       removed: null,
     };
     this.#entries.set(record.id, entry);
@@ -337,11 +343,17 @@ export interface SupervisorDeps {
   readonly log: Log;
 }
 
+export type BootOutcome =
+  | { readonly kind: 'up'; readonly record: SandboxRecord }
+  | { readonly kind: 'failed' }
+  /** Somebody ended the sandbox while it booted: that says nothing about its template. */
+  | { readonly kind: 'overtaken' };
+
 export interface SupervisedSandbox {
   readonly id: string;
   readonly pool: string;
   readonly specVersion: string;
-  /** The fence of a sandbox that was unclaimed when taken in: a claim since then has raised it. null: claimed before. */
+  /** The fence of a sandbox that is not known to be claimed; a claim raises it in the store first. null: claimed. */
   readonly unclaimedIncarnation: number | null;
   readonly phase: 'booting' | 'up' | 'stopping';
   readonly runtime: SandboxRuntime | null;
@@ -350,6 +362,7 @@ export interface SupervisedSandbox {
 }
 
 interface Entry extends SupervisedSandbox {
+  unclaimedIncarnation: number | null;
   phase: 'booting' | 'up' | 'stopping';
   guest: LinkedGuest | null;
   upSinceMs: number;
@@ -360,7 +373,7 @@ interface Entry extends SupervisedSandbox {
   making: Promise<unknown>;
   /** While it waits for its turn as a refill: puts it into the foreground's line. */
   promote: () => void;
-  booted: Promise<SandboxRecord | null>;
+  booted: Promise<BootOutcome>;
   removed: Promise<void> | null;
 }
 

@@ -1,5 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { SystemClock } from '../../src/domain/clock.ts';
+import type { EndReason } from '../../src/domain/sandbox.ts';
+import { MemoryPoolStore } from '../../src/store/memory/memory-pool-store.ts';
+import type { StopTarget, TransitionAnswer } from '../../src/store/pool-store.ts';
 import { alice, never, plain, poolSpec, startCore } from '../support/core.ts';
 import { FakeRuntime } from '../support/fake-runtime.ts';
 
@@ -69,3 +73,44 @@ test('a cold start that runs is not taken for a surplus ready sandbox', async ()
 });
 
 const start = performance.now();
+
+test('misses that take over a refill and are given up do not count as failed boots', async () => {
+  const runtime = new FakeRuntime();
+  runtime.onBoot = () => new Promise(() => {});
+  await using core = await startCore({ runtime, pools: [poolSpec({ size: { minReady: 1 } })] });
+  const notes = new Set<string>();
+  for (let round = 0; round < 4; round += 1) {
+    await core.until('base', (pool) => pool.starting === 1);
+    const caller = new AbortController();
+    const created = core.allocator.createSandbox(alice, plain, caller.signal);
+    await core.until('base', (pool) => pool.starting === 0);
+    caller.abort();
+    await assert.rejects(created);
+    await core.until('base', (pool) => {
+      notes.add(core.node.describePool('base').note);
+      return pool.starting === 1;
+    });
+  }
+  assert.deepEqual([...notes], ['']);
+});
+
+test('a claimed sandbox is tried for retiring once, not at every pass', async () => {
+  const clock = new SystemClock();
+  await using store = new CountingStore({ clock });
+  const pools = [poolSpec({ size: { minReady: 1, maxIdleAgeMs: 1 } })];
+  await using core = await startCore({ store, pools });
+  const { record } = await core.allocator.createSandbox(alice, plain, never);
+  await core.until('base', (pool) => pool.counters.startsWarm >= 8);
+  const tries = store.stops.filter((id) => id === record.id).length;
+  assert.ok(tries <= 1, `${tries} tries`);
+});
+
+/** Notes what is asked to stop. */
+class CountingStore extends MemoryPoolStore {
+  readonly stops: string[] = [];
+
+  override beginStop(target: StopTarget, reason: EndReason): Promise<TransitionAnswer> {
+    this.stops.push(target.id);
+    return super.beginStop(target, reason);
+  }
+}
