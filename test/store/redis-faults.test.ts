@@ -4,7 +4,7 @@ import { setTimeout as elapse } from 'node:timers/promises';
 import { SystemClock } from '../../src/domain/clock.ts';
 import { isWarmpoolError } from '../../src/domain/errors.ts';
 import type { ClaimAnswer, ClaimRequest, PoolStore, StoreEvent } from '../../src/store/pool-store.ts';
-import { batchPauseMs } from '../../src/store/redis/event-tail.ts';
+import { restMs } from '../../src/store/redis/event-tail.ts';
 import { RedisPoolStore } from '../../src/store/redis/redis-pool-store.ts';
 import { CuttingProxy } from '../support/cutting-proxy.ts';
 import { pickSeed, seededRandom } from '../support/random.ts';
@@ -21,21 +21,21 @@ async function openStore(url: string): Promise<RedisPoolStore> {
   return store;
 }
 
-/** A clock whose pauses between two reads of the tail last as long as the test wants. */
-class PauseHoldingClock extends SystemClock {
-  #onPause: ((goOn: () => void) => void) | null = null;
+/** A clock that lets the tail rest for as long as the test wants. */
+class RestHoldingClock extends SystemClock {
+  #onRest: ((goOn: () => void) => void) | null = null;
 
-  nextPause(): Promise<() => void> {
+  nextRest(): Promise<() => void> {
     return new Promise((resolve) => {
-      this.#onPause = resolve;
+      this.#onRest = resolve;
     });
   }
 
   override after(delayMs: number, callback: () => void): () => void {
-    const onPause = this.#onPause;
-    if (delayMs !== batchPauseMs || onPause === null) return super.after(delayMs, callback);
-    this.#onPause = null;
-    onPause(callback);
+    const onRest = this.#onRest;
+    if (delayMs !== restMs || onRest === null) return super.after(delayMs, callback);
+    this.#onRest = null;
+    onRest(callback);
     return () => {};
   }
 }
@@ -321,7 +321,7 @@ test('redis: many followers share one connection, and each hears everything', { 
 test('redis: what comes close behind an event is heard together with one read', { skip }, async () => {
   await using server = await RedisServer.start();
   const watcher = server.client();
-  const clock = new PauseHoldingClock();
+  const clock = new RestHoldingClock();
   await using store = new RedisPoolStore({ clock, warn: () => {} }, { url: server.url });
   await store.open();
   const scenario = new StoreScenario(store);
@@ -332,7 +332,7 @@ test('redis: what comes close behind an event is heard together with one read', 
     for await (const batch of store.follow(null, stop.signal)) heard.push(...batch);
   })();
   const held: { end?: () => void } = {};
-  void clock.nextPause().then((end) => {
+  void clock.nextRest().then((end) => {
     held.end = end;
   });
   let made = 0;
@@ -345,7 +345,7 @@ test('redis: what comes close behind an event is heard together with one read', 
   const reads = async () => Number(/cmdstat_xread:calls=(\d+)/.exec(await watcher.info('commandstats'))?.[1]);
   const before = await reads();
   for (let more = 0; more < 10; more += 1) await make();
-  assert.equal(await reads(), before, 'nothing is read during the pause');
+  assert.equal(await reads(), before, 'nothing is read while the tail rests');
   held.end();
   await untilAsync(async () => heard.length === 2 * made);
   // A read that waits counts when it ends, so the next one may be among them.

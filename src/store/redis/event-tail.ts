@@ -8,15 +8,9 @@ import { classifyRedisError } from './redis-errors.ts';
  * After a read that brought something the tail rests this long, so that a storm of claims costs a hundred reads a second and
  * not one each. The first event after a quiet time is heard at once; later ones are at most this much late.
  */
-const restMs = 10;
+export const restMs = 10;
 /** Between attempts while the server is away: the tail is late by at most this after it is back. */
 const retryPauseMs = 250;
-/**
- * Between two reads that came back with less than they could carry. The first event after a silence arrives at once,
- * those close behind it a little later and together: with a read for each event, hearing of a claim would cost Redis and
- * this process about as much as the claim. An event only wakes people up (D6), and what it wakes takes longer than this.
- */
-export const batchPauseMs = 5;
 
 /** Somebody who wants everything that is new. */
 export interface TailListener {
