@@ -53,7 +53,7 @@ export class Node implements AsyncDisposable {
     for (const [name, replenisher] of this.#replenishers) {
       if (names.has(name)) continue;
       this.#replenishers.delete(name);
-      void replenisher[Symbol.asyncDispose]().then(() => this.#emptyPool(name));
+      void replenisher[Symbol.asyncDispose]().then(() => this.#reconcile());
     }
     for (const name of names) {
       const known = this.#replenishers.get(name);
@@ -119,7 +119,9 @@ export class Node implements AsyncDisposable {
         }
       }),
     );
-    await this.#refuseLateStarts().catch(() => {});
+    await this.#settleRest().catch((error: unknown) => {
+      log.warn({ err: error }, 'what was left to remove could not be removed; the next start cleans up');
+    });
     this.#supervisor.detach();
     await store.removeNode(this.id).catch(() => {});
   }
@@ -128,26 +130,34 @@ export class Node implements AsyncDisposable {
     await this.drain();
   }
 
-  /** Cold starts that an allocator placed here before it heard of the drain: booting them now reports their failure. */
-  async #refuseLateStarts(): Promise<void> {
+  /**
+   * What the store still has of this node. Cold starts that an allocator placed here before it heard of the drain:
+   * booting them now reports their failure. Sandboxes whose removal failed earlier (the engine was away): once more.
+   */
+  async #settleRest(): Promise<void> {
     for (const record of await this.#deps.store.inventory(this.id)) {
       if (record.state === 'starting' && record.claim) await this.#supervisor.boot(record, 'foreground');
+      else if (record.state === 'stopping' || record.state === 'failed')
+        await this.#supervisor.remove(record.id);
     }
   }
 
-  /** The unclaimed sandboxes of a pool that is no longer served; claimed ones live on until their lease ends. */
-  async #emptyPool(name: string): Promise<void> {
+  /** The unclaimed sandboxes of pools that are no longer served; claimed ones live on until their lease ends. */
+  async #emptyUnserved(): Promise<void> {
+    const served = new Set(this.#deps.pools.names());
     for (const entry of this.#supervisor.entries()) {
-      if (entry.pool !== name) continue;
-      const stopped = await this.#stopUnclaimed(entry, 'scaled_down').catch(() => false);
-      if (stopped) await this.#supervisor.remove(entry.id);
+      if (served.has(entry.pool) || entry.phase === 'stopping') continue;
+      if (await this.#stopUnclaimed(entry, 'scaled_down')) await this.#supervisor.remove(entry.id);
     }
   }
 
   async #stopUnclaimed(entry: SupervisedSandbox, reason: EndReason): Promise<boolean> {
     if (entry.unclaimedIncarnation === null) return false;
     const target = { id: entry.id, tenant: null, incarnation: entry.unclaimedIncarnation };
-    return (await this.#deps.store.beginStop(target, reason)).kind === 'done';
+    const answer = await this.#deps.store.beginStop(target, reason);
+    if (answer.kind === 'refused' && answer.why === 'stale_incarnation')
+      this.#supervisor.noteClaimed(entry.id);
+    return answer.kind === 'done';
   }
 
   #startReplenisher(name: string): void {
@@ -192,6 +202,7 @@ export class Node implements AsyncDisposable {
   #reconcile(): Promise<void> {
     this.#reconciling = this.#reconciling
       .then(() => this.#reconciler.pass())
+      .then(() => this.#emptyUnserved())
       .catch((error: unknown) => {
         this.#deps.log.warn({ err: error }, 'a reconciling pass was given up; nothing was killed');
       });

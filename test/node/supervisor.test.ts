@@ -131,3 +131,23 @@ test('a miss takes over a refill in flight: it boots once, for its new owner, an
   await core.until('base', (pool) => pool.counters.startsWarm >= 4);
   assert.equal((await core.allocator.getSandbox(alice, record.id)).state, 'running');
 });
+
+test('D19 what could not be removed while the runtime was away is removed by the drain', async () => {
+  class AwayRuntime extends FakeRuntime {
+    away = false;
+
+    override async destroy(sandboxId: string): Promise<void> {
+      if (this.away) throw new Error('the engine does not answer');
+      await super.destroy(sandboxId);
+    }
+  }
+  const runtime = new AwayRuntime({ survivesNode: true });
+  await using core = await startCore({ runtime, pools: [poolSpec({ size: { minReady: 0 } })] });
+  const { record } = await core.allocator.createSandbox(alice, plain, never);
+  runtime.away = true;
+  runtime.kill(record.id);
+  await core.until('base', (pool) => pool.live === 0);
+  runtime.away = false;
+  await core.node.drain();
+  assert.equal(runtime.objects.size, 0);
+});
