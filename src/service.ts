@@ -7,9 +7,9 @@ import type { Config } from './config/config.ts';
 import { diffPools } from './config/diff-pools.ts';
 import { loadPools } from './config/pool-files.ts';
 import { SystemClock } from './domain/clock.ts';
-import { WarmpoolError } from './domain/errors.ts';
+import { isWarmpoolError, WarmpoolError } from './domain/errors.ts';
 import { type CatalogPool, PoolCatalog } from './domain/pool-catalog.ts';
-import type { PoolSpec } from './domain/pool-spec.ts';
+import type { PoolSpec, RuntimeName } from './domain/pool-spec.ts';
 import { specVersionOf } from './domain/spec-version.ts';
 import { startGrpcServer } from './grpc/grpc-server.ts';
 import { GuestLink } from './guest-link/guest-link.ts';
@@ -23,7 +23,7 @@ import { packageRoot } from './package-root.ts';
 import { BubblewrapRuntime } from './runtime/bubblewrap/bubblewrap-runtime.ts';
 import { DockerRuntime } from './runtime/docker/docker-runtime.ts';
 import type { SandboxRuntime } from './runtime/sandbox-runtime.ts';
-import { type Candidates, selectRuntime } from './runtime/select-runtime.ts';
+import { type Candidate, type Candidates, selectRuntime } from './runtime/select-runtime.ts';
 import { measuredPoolStore } from './store/measured-pool-store.ts';
 import { MemoryPoolStore } from './store/memory/memory-pool-store.ts';
 import type { PoolStore } from './store/pool-store.ts';
@@ -76,8 +76,7 @@ async function start(config: Config, log: Log, started: ClosingStack): Promise<S
   const store = started.use(measuredPoolStore(openStore(config, clock, warn), metrics));
   await store.open();
 
-  const candidates = await inspectRuntimes(config, clock, log);
-  for (const { runtime } of Object.values(candidates)) started.use(runtime);
+  const candidates = await inspectRuntimes(config, clock, log, started);
   const runtimes = await assignRuntimes(config.pools, config, candidates, log);
   if (runtimes.size === 0) {
     throw new WarmpoolError(
@@ -134,9 +133,10 @@ async function start(config: Config, log: Log, started: ClosingStack): Promise<S
   metrics.refreshBy(async () => void (await pools()));
   const readiness = async (): Promise<Readiness> => {
     const reasons = [
-      ...(draining ? ['the service is draining'] : []),
-      ...(store.health().healthy ? [] : ['the store does not answer']),
-    ];
+      draining ? 'the service is draining' : null,
+      store.health().healthy ? null : 'the store does not answer',
+      nodePools.whyNothingBoots(),
+    ].filter((reason) => reason !== null);
     return reasons.length === 0 ? { ready: true } : { ready: false, reasons };
   };
 
@@ -147,7 +147,7 @@ async function start(config: Config, log: Log, started: ClosingStack): Promise<S
   grpc.setServing(true);
 
   let served = config.pools;
-  const reload = async (): Promise<void> => {
+  const reloadOnce = async (): Promise<void> => {
     const after = loadPools(config.poolsFolder);
     const changes = diffPools(served, after);
     const touched = [...changes.added, ...changes.changed];
@@ -167,6 +167,13 @@ async function start(config: Config, log: Log, started: ClosingStack): Promise<S
       { added: names(changes.added), changed: names(changes.changed), removed: names(changes.removed) },
       'pool files read again',
     );
+  };
+  // One at a time: two that interleave would leave the pools of whichever finished last.
+  let reloading: Promise<unknown> = Promise.resolve();
+  const reload = (): Promise<void> => {
+    const done = reloading.then(reloadOnce);
+    reloading = done.catch(() => {});
+    return done;
   };
 
   return {
@@ -191,26 +198,45 @@ function openStore(config: Config, clock: SystemClock, warn: (sentence: string) 
 }
 
 /** Looks at both runtimes and says once what each cannot enforce here. One that nobody may use stays silent. */
-async function inspectRuntimes(config: Config, clock: SystemClock, log: Log): Promise<Candidates> {
+async function inspectRuntimes(
+  config: Config,
+  clock: SystemClock,
+  log: Log,
+  started: ClosingStack,
+): Promise<Candidates> {
   const warn = (sentence: string) => log.warn({}, sentence);
-  const { nodeId, stateFolder, dockerHost } = config;
+  const { nodeId, stateFolder, dockerHost, dockerCertFolder: certFolder } = config;
   const guestPath = join(packageRoot(), 'guest', 'build', 'warmpool-guest');
-  const docker = new DockerRuntime({ clock, warn }, { dockerHost, nodeId, guestPath });
-  const bubblewrap = new BubblewrapRuntime({ clock, warn }, { stateFolder, nodeId, guestPath });
-  const inspected = async <R extends SandboxRuntime>(runtime: R) => ({
-    runtime,
-    report: await runtime.inspectHost(),
-  });
-  const candidates = { docker: await inspected(docker), bubblewrap: await inspected(bubblewrap) };
   const inUse = new Set(
     config.pools.map(({ template }) => (template.runtime === 'auto' ? config.runtime : template.runtime)),
   );
-  for (const [name, { report }] of Object.entries(candidates)) {
-    if (!report.usable || !(inUse.has('auto') || inUse.has(name as 'docker' | 'bubblewrap'))) continue;
-    log.info({ runtime: name, ...report.versions }, 'runtime found');
-    for (const sentence of report.warnings) log.warn({ runtime: name }, sentence);
-  }
-  return candidates;
+  const inspected = async (name: RuntimeName, setUp: () => SandboxRuntime): Promise<Candidate> => {
+    let runtime: SandboxRuntime;
+    try {
+      runtime = started.use(setUp());
+    } catch (error) {
+      // An address of an engine that cannot be used is no reason to refuse pools that need no engine.
+      if (!isWarmpoolError(error)) throw error;
+      return { usable: false, reason: error.message };
+    }
+    const report = await runtime.inspectHost();
+    if (!report.usable) return report;
+    if (inUse.has('auto') || inUse.has(name)) {
+      log.info({ runtime: name, ...report.versions }, 'runtime found');
+      for (const sentence of report.warnings) log.warn({ runtime: name }, sentence);
+    }
+    return { usable: true, runtime };
+  };
+  return {
+    docker: await inspected(
+      'docker',
+      () => new DockerRuntime({ clock, warn }, { dockerHost, certFolder, nodeId, guestPath }),
+    ),
+    bubblewrap: await inspected(
+      'bubblewrap',
+      () => new BubblewrapRuntime({ clock, warn }, { stateFolder, nodeId, guestPath }),
+    ),
+  };
 }
 
 async function assignRuntimes(

@@ -15,6 +15,8 @@ export interface Config {
   readonly nodeId: string;
   /** As dockerode understands it; null: the default socket. */
   readonly dockerHost: string | null;
+  /** Holds ca.pem, cert.pem and key.pem for a remote engine; null: there is none. */
+  readonly dockerCertFolder: string | null;
   readonly logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent';
   /** How long SIGTERM lets calls finish. */
   readonly drainTimeoutMs: number;

@@ -67,6 +67,8 @@ export function loadConfig(sources: ConfigSources): Config {
       settings.stateDir === undefined ? defaultStateFolder(host, env) : pathOf('stateDir', settings.stateDir),
     nodeId: settings.nodeId ?? nodeIdOfHost(host.name),
     dockerHost: settings.dockerHost ?? null,
+    dockerCertFolder:
+      settings.dockerCertPath === undefined ? null : pathOf('dockerCertPath', settings.dockerCertPath),
     logLevel: settings.logLevel,
     drainTimeoutMs: settings.drainTimeout,
   });

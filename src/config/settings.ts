@@ -54,6 +54,7 @@ export const settingsSchema = z.strictObject({
       'must be unix:///path, or tcp, http, https or ssh and ://host:port',
     )
     .optional(),
+  dockerCertPath: path.optional(),
   logLevel: oneOf(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
   /** Under the 10 s after which `docker stop` kills, with time left to end the sandboxes. */
   drainTimeout: fromText('must be a duration from 0s to 1h, such as 5s', (text) => {
@@ -76,6 +77,7 @@ export const variableOf = {
   stateDir: 'WARMPOOL_STATE_DIR',
   nodeId: 'WARMPOOL_NODE_ID',
   dockerHost: 'DOCKER_HOST',
+  dockerCertPath: 'DOCKER_CERT_PATH',
   logLevel: 'WARMPOOL_LOG_LEVEL',
   drainTimeout: 'WARMPOOL_DRAIN_TIMEOUT',
 } as const satisfies Record<Setting, string>;

@@ -29,16 +29,10 @@ export class Reconciler {
   #paidFor = new Set<string>();
   /** What could not be settled in the last pass, so that each is told about once. */
   #stuck: ReadonlySet<string> = new Set();
-  #silentRuntimes: ReadonlyMap<RuntimeName, string> = new Map();
 
   constructor(deps: ReconcilerDeps, options: { nodeId: string }) {
     this.#deps = deps;
     this.#nodeId = options.nodeId;
-  }
-
-  /** The runtimes that did not answer in the last pass, with what they said. */
-  get silentRuntimes(): ReadonlyMap<RuntimeName, string> {
-    return this.#silentRuntimes;
   }
 
   async pass(): Promise<void> {
@@ -67,18 +61,19 @@ export class Reconciler {
 
   /** Asks every runtime, so that it is known which ones are silent, and throws what the first of those said. */
   async #listObjects(): Promise<readonly FoundObject[]> {
+    const { pools } = this.#deps;
     const found: FoundObject[] = [];
-    const silent = new Map<RuntimeName, string>();
+    const silent = new Set<RuntimeName>();
     const errors: unknown[] = [];
-    for (const runtime of this.#deps.pools.runtimes()) {
+    for (const runtime of pools.runtimes()) {
       try {
         for (const object of await runtime.list()) found.push({ object, runtime });
       } catch (error) {
-        silent.set(runtime.name, error instanceof Error ? error.message : String(error));
+        silent.add(runtime.name);
         errors.push(error);
       }
     }
-    this.#silentRuntimes = silent;
+    pools.silentNow(silent);
     if (errors.length > 0) throw errors[0];
     return found;
   }

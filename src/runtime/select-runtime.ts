@@ -1,12 +1,11 @@
 import { isWarmpoolError } from '../domain/errors.ts';
 import type { PoolSpec, RuntimeName } from '../domain/pool-spec.ts';
-import type { HostReport, SandboxRuntime } from './sandbox-runtime.ts';
+import type { SandboxRuntime } from './sandbox-runtime.ts';
 
-/** A runtime and what it said about this host. */
-export interface Candidate {
-  readonly runtime: SandboxRuntime;
-  readonly report: HostReport;
-}
+/** A runtime that this host can use, or why it cannot. */
+export type Candidate =
+  | { readonly usable: true; readonly runtime: SandboxRuntime }
+  | { readonly usable: false; readonly reason: string };
 
 export type Candidates = Readonly<Record<RuntimeName, Candidate>>;
 
@@ -27,16 +26,17 @@ export async function selectRuntime(
   const { template } = pool;
   const named = template.runtime === 'auto' ? preference : template.runtime;
   if (named !== 'auto') {
-    const { runtime, report } = candidates[named];
-    if (report.usable) return { kind: 'selected', runtime, why: `${named} is asked for` };
-    return { kind: 'none', reason: `${named} is asked for but cannot be used: ${report.reason}` };
+    const candidate = candidates[named];
+    if (candidate.usable)
+      return { kind: 'selected', runtime: candidate.runtime, why: `${named} is asked for` };
+    return { kind: 'none', reason: `${named} is asked for but cannot be used: ${candidate.reason}` };
   }
   const { docker, bubblewrap } = candidates;
-  const noDocker = docker.report.usable ? await whyNotPrepared(docker.runtime, pool) : docker.report.reason;
-  if (noDocker === null)
+  const noDocker = docker.usable ? await whyNotPrepared(docker.runtime, pool) : docker.reason;
+  if (docker.usable && noDocker === null)
     return { kind: 'selected', runtime: docker.runtime, why: 'an engine answers and has the image' };
-  if (bubblewrap.report.usable) return { kind: 'selected', runtime: bubblewrap.runtime, why: noDocker };
-  return { kind: 'none', reason: `docker: ${noDocker}; bubblewrap: ${bubblewrap.report.reason}` };
+  if (bubblewrap.usable) return { kind: 'selected', runtime: bubblewrap.runtime, why: noDocker ?? '' };
+  return { kind: 'none', reason: `docker: ${noDocker}; bubblewrap: ${bubblewrap.reason}` };
 }
 
 async function whyNotPrepared(runtime: SandboxRuntime, pool: PoolSpec): Promise<string | null> {

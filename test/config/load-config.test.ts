@@ -42,6 +42,7 @@ test('an empty environment gives the embedded defaults', () => {
   assert.equal(config.redisUrl, null);
   assert.equal(config.runtime, 'auto');
   assert.equal(config.dockerHost, null);
+  assert.equal(config.dockerCertFolder, null);
   assert.equal(config.logLevel, 'info');
   assert.equal(config.drainTimeoutMs, 5_000);
   assert.deepEqual(config.apiKeys, []);
@@ -154,6 +155,13 @@ test('variables of the command line, the tests and Kubernetes beside us are not 
     WARMPOOL_PORT: 'tcp://10.0.0.1:50051',
     WARMPOOL_PORT_50051_TCP: 'tcp://10.0.0.1:50051',
   });
+});
+
+test('K9 the certificates of a remote engine are found where Docker’s own variable says', () => {
+  const config = load({ DOCKER_HOST: 'tcp://engine:2376', DOCKER_CERT_PATH: '/etc/engine' });
+  assert.equal(config.dockerCertFolder, '/etc/engine');
+  const path = writeFile('remote.yaml', 'dockerCertPath: certs\n');
+  assert.equal(load({ WARMPOOL_CONFIG: path }).dockerCertFolder, join(folder, 'certs'));
 });
 
 test('a file that is missing, broken or not a mapping is said by name', () => {

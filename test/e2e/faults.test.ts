@@ -130,6 +130,22 @@ describe('a service on bubblewrap', { skip: noBubblewrap }, () => {
     await client.create('base');
   });
 
+  test('K9 an engine that cannot be used safely is said to be so, and is in nobody else’s way', async () => {
+    for (const remote of [
+      { DOCKER_HOST: 'tcp://127.0.0.1:1' },
+      { DOCKER_HOST: 'ssh://somebody@somewhere' },
+      { DOCKER_HOST: 'tcp://127.0.0.1:1', DOCKER_CERT_PATH: '/nonexistent' },
+    ]) {
+      const pools = [smallPool({ size: { minReady: 0 } })];
+      await using service = await TestService.start({ pools, env: { ...remote, WARMPOOL_RUNTIME: 'auto' } });
+      const { why } = await service.logged('runtime chosen');
+      assert.match(String(why), /^docker: .*(client certificates|forward the socket|cannot be read)/);
+      using client = connect(service.grpc);
+      await client.create('base');
+      assert.equal((await fetch(`${service.http}/readyz`)).status, 200);
+    }
+  });
+
   test('a pool whose readiness check never passes says why and takes no part', async () => {
     const pools = [smallPool({ template: { ready: { exec: ['false'] } } })];
     await using service = await TestService.start({ pools, env });

@@ -62,7 +62,7 @@ function setUp() {
     runtime.objects.set(id, { storeId, running: true, madeAtMs: performance.now() - ageMs });
     return id;
   };
-  return { store, runtime, reconciler, orphan, log, clock };
+  return { store, runtime, reconciler, pools, orphan, log, clock };
 }
 
 test('D13 an orphan older than 15 s goes when the store has been healthy for 10 s', async () => {
@@ -139,14 +139,17 @@ test('D13 an object that will not go keeps no other, and is paid for from the bu
   assert.deepEqual([...runtime.objects.keys()], stubborn);
 });
 
-test('a runtime that does not answer is known by name until it does', async () => {
-  const { runtime, reconciler } = setUp();
-  runtime.onList = () => Promise.reject(new Error('no engine answers'));
-  await assert.rejects(reconciler.pass(), /no engine answers/);
-  assert.deepEqual([...reconciler.silentRuntimes], [['docker', 'no engine answers']]);
+test('a node whose runtimes all stay silent says so until one answers', async () => {
+  const { runtime, reconciler, pools } = setUp();
+  assert.equal(pools.whyNothingBoots(), null);
+  runtime.onList = () => Promise.reject(new Error('the engine is away'));
+  await assert.rejects(reconciler.pass(), /the engine is away/);
+  assert.equal(pools.whyNothingBoots(), 'no runtime answers (docker)');
   runtime.onList = async () => {};
   await reconciler.pass();
-  assert.equal(reconciler.silentRuntimes.size, 0);
+  assert.equal(pools.whyNothingBoots(), null);
+  pools.replaceRuntimes(new Map());
+  assert.equal(pools.whyNothingBoots(), 'no runtime of this host can carry any pool');
 });
 
 test('an object of an embedded store that died with its process goes at once', async () => {

@@ -48,9 +48,9 @@ function connectOverTls(dockerHost: string, certFolder: string | null): EngineCo
     );
   }
   const identity = {
-    ca: readFileSync(join(certFolder, 'ca.pem')),
-    cert: readFileSync(join(certFolder, 'cert.pem')),
-    key: readFileSync(join(certFolder, 'key.pem')),
+    ca: readPem(certFolder, 'ca.pem'),
+    cert: readPem(certFolder, 'cert.pem'),
+    key: readPem(certFolder, 'key.pem'),
   };
   const agent = new TlsAgent({ ...agentOptions, ...identity });
   const port = url.port === '' ? 2376 : Number(url.port);
@@ -62,6 +62,15 @@ function connectOverTls(dockerHost: string, certFolder: string | null): EngineCo
     agent,
   });
   return { docker, agent, local: false };
+}
+
+function readPem(certFolder: string, name: string): Buffer {
+  try {
+    return readFileSync(join(certFolder, name));
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : String(error);
+    throw badAddress(`${name} in "${certFolder}" (DOCKER_CERT_PATH) cannot be read (${code})`);
+  }
 }
 
 /** The library's type lacks `agent`. */
