@@ -5,7 +5,7 @@ import { newClaimId, newSandboxId, shardOfPool } from '../domain/ids.ts';
 import type { CatalogPool, PoolCatalog } from '../domain/pool-catalog.ts';
 import type { Customisation, SandboxRecord } from '../domain/sandbox.ts';
 import { canonicalJson } from '../domain/spec-version.ts';
-import type { ClaimAnswer, ClaimRequest, PoolStore } from '../store/pool-store.ts';
+import type { ClaimRequest, PoolStore } from '../store/pool-store.ts';
 import type { TransitionFeed } from '../store/transition-feed.ts';
 import type { Created, CreateRequest, Principal } from './api.ts';
 import type { AllocatorObserver } from './observer.ts';
@@ -48,6 +48,7 @@ export class SandboxCreator {
     let outcome: Parameters<AllocatorObserver['claimEnded']>[0] = 'failed';
     try {
       const created = await this.#obtain(claim, pool, request, signal);
+      if (signal.aborted) throw await this.#abandoned(created.record, request, signal);
       outcome = created.record.launch;
       return created;
     } catch (error) {
@@ -65,13 +66,13 @@ export class SandboxCreator {
     request: CreateRequest,
     signal: AbortSignal,
   ): Promise<Created> {
-    const answer = await this.#claim(claim, signal);
+    const answer = await this.#persist(() => this.#deps.store.claim(claim), signal);
     switch (answer.kind) {
       case 'claimed':
         return { record: answer.record, repeated: answer.repeated };
       case 'starting': {
         if (!answer.repeated) this.#deps.observer.missed('no_ready');
-        const record = await this.#awaitColdStart(answer.record, request.requestId === undefined, signal);
+        const record = await this.#awaitColdStart(answer.record, request, signal);
         return { record, repeated: answer.repeated };
       }
       case 'empty':
@@ -123,25 +124,37 @@ export class SandboxCreator {
   }
 
   /** Repeats a step whose outcome is unknown: the request id makes that safe, whoever the first answer was lost to. */
-  async #claim(claim: ClaimRequest, signal: AbortSignal): Promise<ClaimAnswer> {
+  async #persist<T>(step: () => Promise<T>, signal: AbortSignal): Promise<T> {
     for (let attempt = 1; ; attempt += 1) {
       try {
-        return await this.#deps.store.claim(claim);
+        return await step();
       } catch (error) {
         const isUnknown = isWarmpoolError(error) && error.code === 'STORE_UNAVAILABLE';
-        if (!isUnknown || attempt === claimAttemptsMax || signal.aborted) throw error;
-        await pause(this.#deps.clock, claimRetryMs * attempt, signal);
+        if (!isUnknown || attempt === storeAttemptsMax || signal.aborted) throw error;
+        await pause(this.#deps.clock, storeRetryMs * attempt, signal);
       }
     }
   }
 
   /**
-   * Until the boot is reported, one way or the other. When the caller goes away nobody can ever ask for a sandbox whose
-   * request id was made up here, so it is stopped; with the caller's own id a retry will find it.
+   * The caller left before the answer. Nobody can ever ask for a sandbox whose request id was made up here, so it is
+   * stopped; with the caller's own id a retry will find it.
    */
+  async #abandoned(
+    record: SandboxRecord,
+    request: CreateRequest,
+    signal: AbortSignal,
+  ): Promise<WarmpoolError> {
+    if (request.requestId === undefined) {
+      await this.#deps.store.beginStop({ id: record.id, tenant: null }, 'deleted').catch(() => {});
+    }
+    return abortError(signal);
+  }
+
+  /** Until the boot is reported, one way or the other, or the caller has gone away. */
   async #awaitColdStart(
     reserved: SandboxRecord,
-    isAnonymous: boolean,
+    request: CreateRequest,
     signal: AbortSignal,
   ): Promise<SandboxRecord> {
     const { store, feed, startCold } = this.#deps;
@@ -152,15 +165,12 @@ export class SandboxCreator {
         ? await Promise.race([local, aborted(signal)])
         : await feed.news(reserved.id, pollMs, signal).then(() => null);
       if (booted) return booted;
-      record = await store.get(reserved.id, null);
+      record = await this.#persist(() => store.get(reserved.id, null), signal);
       // The local boot has ended but the record does not show it yet: the store was away; look again in a moment.
       if (local && record?.state === 'starting') await feed.news(reserved.id, pollMs, signal);
     }
     if (record?.state === 'running') return record;
-    if (signal.aborted && record?.state === 'starting') {
-      if (isAnonymous) await store.beginStop({ id: record.id, tenant: null }, 'deleted').catch(() => {});
-      throw abortError(signal);
-    }
+    if (signal.aborted && record?.state === 'starting') throw await this.#abandoned(record, request, signal);
     const failure = record?.failure ?? 'the sandbox was deleted while it was booting';
     throw new WarmpoolError('BOOT_FAILED', failure, {
       retryAfterMs: retryAfterBootMs,
@@ -178,10 +188,10 @@ export class SandboxCreator {
     const endMs = clock.monotonicMs() + (request.waitMs ?? waitMsDefault);
     for (;;) {
       const leftMs = endMs - clock.monotonicMs();
-      if (signal.aborted) throw abortError(signal);
       if (leftMs <= 0) throw noCapacity(pool, 'no_ready');
       await this.#poolNews(pool.spec.name, Math.min(leftMs, pollMs), signal);
-      const answer = await store.claim(claim);
+      if (signal.aborted) throw abortError(signal);
+      const answer = await this.#persist(() => store.claim(claim), signal);
       if (answer.kind === 'claimed') return { record: answer.record, repeated: answer.repeated };
       if (answer.kind !== 'empty') throw noCapacity(pool, 'no_ready');
     }
@@ -201,6 +211,7 @@ export class SandboxCreator {
       });
       const cancelTimer = this.#deps.clock.after(waitMs, settle);
       signal.addEventListener('abort', settle);
+      if (signal.aborted) settle();
     });
   }
 }
@@ -249,8 +260,8 @@ function aborted(signal: AbortSignal): Promise<null> {
 
 /** A cold start may have to wait for its turn at the node; the reaper ends it only after this much more. */
 const coldQueueMs = 30_000;
-const claimAttemptsMax = 3;
-const claimRetryMs = 100;
+const storeAttemptsMax = 3;
+const storeRetryMs = 100;
 /** D6: events only shorten the wait. */
 const pollMs = 1_000;
 const waitMsDefault = 30_000;
