@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
+import Docker from 'dockerode';
 import { connect } from '../../src/client/grpc-client.ts';
 import { isWarmpoolError } from '../../src/domain/errors.ts';
 import {
+  baseImage,
   dockerEngineMissing,
   ensureBaseImage,
   PrivateDockerEngine,
@@ -68,7 +70,8 @@ for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
 test('a pool whose image is missing says so, fails its creates, and fills once the image is there', {
   skip: noDocker,
 }, async () => {
-  const pools = [smallPool({ template: { runtime: 'docker', image: 'warmpool/not-there' } })];
+  const image = 'warmpool/not-there';
+  const pools = [smallPool({ template: { runtime: 'docker', image }, size: { minReady: 1 } })];
   await using service = await TestService.start({ pools, env: onDocker });
   using client = connect(service.grpc);
   await assert.rejects(client.create('base'), (error) => {
@@ -77,6 +80,17 @@ test('a pool whose image is missing says so, fails its creates, and fills once t
     return true;
   });
   await service.logged('a sandbox did not boot');
+  assert.match((await client.pool('base')).note, /boot/);
+
+  const images = new Docker({ host: '', socketPath: dockerHost.slice('unix://'.length) });
+  await images.getImage(baseImage).tag({ repo: image, tag: 'latest' });
+  try {
+    const { id: sandboxId } = await client.create('base', {}, { deadlineMs: 60_000 });
+    assert.equal((await client.exec({ sandboxId, argv: ['echo', 'here'] })).stdout.toString(), 'here\n');
+    await untilReady(client, 1);
+  } finally {
+    await images.getImage(image).remove();
+  }
 });
 
 test('Docker gone and back: creates fail clearly in between, then work again without a restart', {
@@ -99,10 +113,22 @@ test('Docker gone and back: creates fail clearly in between, then work again wit
     },
     (error) => isWarmpoolError(error) && error.code !== 'INTERNAL',
   );
+  await untilReadyz(service, 503);
+  const { reasons } = (await (await fetch(`${service.http}/readyz`)).json()) as { reasons: string[] };
+  assert.deepEqual(reasons, ['no runtime answers (docker)']);
   await own.startAgain();
+  await untilReadyz(service, 200);
   await untilReady(client, 1);
   const { id: sandboxId } = await client.create('base', {}, { deadlineMs: 60_000 });
   assert.equal((await client.exec({ sandboxId, argv: ['echo', 'back'] })).stdout.toString(), 'back\n');
   await service.kill('SIGTERM');
   await untilNoTraces(folder, own.dockerHost);
 });
+
+/** The service asks its runtimes every five seconds. */
+async function untilReadyz(service: TestService, status: number): Promise<void> {
+  const endMs = performance.now() + 30_000;
+  while ((await fetch(`${service.http}/readyz`)).status !== status) {
+    assert.ok(performance.now() < endMs, `readyz did not become ${status}`);
+  }
+}
