@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { homedir, hostname } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
@@ -54,6 +55,8 @@ export function loadConfig(sources: ConfigSources): Config {
   issues.push(...pools.issues);
   if (issues.length > 0) throw new ConfigError(issues);
 
+  const stateFolder =
+    settings.stateDir === undefined ? defaultStateFolder(host, env) : pathOf('stateDir', settings.stateDir);
   return deepFreeze({
     grpcListen: settings.grpcListen,
     httpListen: settings.httpListen,
@@ -63,9 +66,8 @@ export function loadConfig(sources: ConfigSources): Config {
     poolsFolder,
     pools: pools.pools,
     apiKeys,
-    stateFolder:
-      settings.stateDir === undefined ? defaultStateFolder(host, env) : pathOf('stateDir', settings.stateDir),
-    nodeId: settings.nodeId ?? nodeIdOfHost(host.name),
+    stateFolder,
+    nodeId: settings.nodeId ?? nodeIdOf(host.name, stateFolder),
     dockerHost: settings.dockerHost ?? null,
     dockerCertFolder:
       settings.dockerCertPath === undefined ? null : pathOf('dockerCertPath', settings.dockerCertPath),
@@ -206,18 +208,29 @@ function defaultStateFolder(
   host: { readonly isRoot: boolean; readonly home: string },
   env: ReadonlyMap<string, string>,
 ): string {
-  if (host.isRoot) return '/var/lib/warmpool';
+  if (host.isRoot) return systemStateFolder;
   const stateHome = env.get('XDG_STATE_HOME');
   // The specification: a relative path there is invalid and is ignored.
   return join(stateHome?.startsWith('/') ? stateHome : join(host.home, '.local', 'state'), 'warmpool');
 }
 
-/** The same at each start on the same host: objects of an earlier run are found again by it. */
-function nodeIdOfHost(name: string): string {
-  const id = name
+/**
+ * The same at each start of the same service: objects of an earlier run are found again by it. Another service on this
+ * host holds another state folder, and must not take what it finds in the store or at the engine for its own.
+ */
+function nodeIdOf(hostName: string, stateFolder: string): string {
+  const suffix =
+    stateFolder === systemStateFolder
+      ? ''
+      : `-${createHash('sha256').update(stateFolder).digest('hex').slice(0, 8)}`;
+  const id = hostName
     .toLowerCase()
     .replace(/[^a-z0-9]+/g, '-')
-    .slice(0, 63)
+    .slice(0, nodeIdCharactersMax - suffix.length)
     .replace(/^-+|-+$/g, '');
-  return id === '' ? 'node' : id;
+  return `${id === '' ? 'node' : id}${suffix}`;
 }
+
+const systemStateFolder = '/var/lib/warmpool';
+/** As the setting allows. */
+const nodeIdCharactersMax = 63;

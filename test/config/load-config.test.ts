@@ -80,14 +80,24 @@ test('the state folder of root is the system’s, that of others is theirs', () 
 });
 
 test('the node id comes from the host name, made safe, and is the same each time', () => {
-  assert.equal(load({}).nodeId, 'build-host-example-org');
-  assert.equal(load({}, { host: { ...someone, name: '__' } }).nodeId, 'node');
-  assert.equal(load({}, { host: { ...someone, name: 'x'.repeat(80) } }).nodeId, 'x'.repeat(63));
+  assert.equal(load({}, { host: root }).nodeId, 'build-host-example-org');
+  assert.equal(load({}, { host: { ...root, name: '__' } }).nodeId, 'node');
+  assert.equal(load({}, { host: { ...root, name: 'x'.repeat(80) } }).nodeId, 'x'.repeat(63));
   assert.equal(load({ WARMPOOL_NODE_ID: 'node-7' }).nodeId, 'node-7');
   assert.match(
     issuesOf({ WARMPOOL_NODE_ID: 'Node 7' }).join(),
     /^WARMPOOL_NODE_ID \| nodeId \| must be 1 to 63 of/,
   );
+});
+
+test('two services on one host, each with a state folder of its own, are two nodes', () => {
+  const idOf = (stateDir: string) => load({ WARMPOOL_STATE_DIR: stateDir }).nodeId;
+  assert.match(idOf('/data/a'), /^build-host-example-org-[0-9a-f]{8}$/);
+  assert.notEqual(idOf('/data/a'), idOf('/data/b'));
+  assert.equal(idOf('/data/a'), idOf('/data/a'));
+  assert.notEqual(load({}).nodeId, load({}, { host: root }).nodeId);
+  const long = load({ WARMPOOL_STATE_DIR: '/data/a' }, { host: { ...someone, name: 'x'.repeat(80) } });
+  assert.match(long.nodeId, /^x{54}-[0-9a-f]{8}$/);
 });
 
 test('the environment wins over the file, the file over the defaults', () => {
