@@ -14,7 +14,8 @@ export type OpenGuest = (booted: BootedSandbox) => Promise<LinkedGuest>;
 
 /**
  * Boots one sandbox up to the point where it may be handed out: object, guest link, warm-up commands, readiness check.
- * On failure or abort nothing of it is left, and the error is BOOT_FAILED, IMAGE_MISSING or RUNTIME_UNAVAILABLE.
+ * On failure or abort nothing of it is left as far as the runtime answers, and the error is BOOT_FAILED, IMAGE_MISSING or
+ * RUNTIME_UNAVAILABLE.
  */
 export async function bootSandbox(
   deps: { runtime: SandboxRuntime; openGuest: OpenGuest; clock: Clock },
@@ -40,7 +41,8 @@ export async function bootSandbox(
     return guest;
   } catch (error) {
     guest?.close();
-    await runtime.destroy(sandboxId);
+    // The reason is told, whatever becomes of the rest: the supervisor removes once more, then the reconciler.
+    await runtime.destroy(sandboxId).catch(() => {});
     throw asBootError(error);
   } finally {
     cancelTimer();

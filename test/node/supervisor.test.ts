@@ -151,3 +151,18 @@ test('D19 what could not be removed while the runtime was away is removed by the
   await core.node.drain();
   assert.equal(runtime.objects.size, 0);
 });
+
+test('a boot that failed says why, though what is left of it cannot be removed now', async () => {
+  class StuckRuntime extends FakeRuntime {
+    override async destroy(): Promise<void> {
+      throw new Error('the engine does not answer');
+    }
+  }
+  const template = { ready: { exec: ['false'] } };
+  const pools = [poolSpec({ size: { minReady: 0 }, template })];
+  await using core = await startCore({ runtime: new StuckRuntime(), pools });
+  await assert.rejects(
+    core.allocator.createSandbox(alice, plain, never),
+    (error) => isWarmpoolError(error) && /ready command \["false"\] exited with 1/.test(error.message),
+  );
+});
