@@ -4,7 +4,7 @@ import type { CreateRequest } from '../../src/allocator/api.ts';
 import { SystemClock } from '../../src/domain/clock.ts';
 import { type ErrorCode, isWarmpoolError, WarmpoolError } from '../../src/domain/errors.ts';
 import { MemoryPoolStore } from '../../src/store/memory/memory-pool-store.ts';
-import type { ClaimRequest } from '../../src/store/pool-store.ts';
+import type { ClaimRequest, StoreEvent } from '../../src/store/pool-store.ts';
 import { alice, bob, never, plain, poolSpec, startCore } from '../support/core.ts';
 
 function hasCode(code: ErrorCode, field?: string) {
@@ -54,6 +54,26 @@ test('onMiss wait gets the next sandbox that becomes ready, or gives up after th
   const waiting = core.allocator.createSandbox(alice, { ...plain, waitMs: 30_000 }, never);
   await core.allocator.scalePool(alice, 'base', { minReady: 1 });
   assert.equal((await waiting).record.launch, 'warm');
+});
+
+test('D6 with every event lost a waiting create is still served, and a delete still sees the end', async () => {
+  class DeafStore extends MemoryPoolStore {
+    override async *follow(
+      _cursor: string | null,
+      signal: AbortSignal,
+    ): AsyncIterable<readonly StoreEvent[]> {
+      await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
+      yield [];
+    }
+  }
+  await using store = new DeafStore({ clock: new SystemClock() });
+  const pools = [poolSpec({ size: { minReady: 0, onMiss: 'wait' } })];
+  await using core = await startCore({ store, pools });
+  const waiting = core.allocator.createSandbox(alice, { ...plain, waitMs: 30_000 }, never);
+  await core.allocator.scalePool(alice, 'base', { minReady: 1 });
+  const { record } = await waiting;
+  await core.allocator.deleteSandbox(alice, record.id, never);
+  assert.equal((await store.get(record.id, null))?.state, 'stopped');
 });
 
 test('maxTotal is a hard limit for cold starts too', async () => {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { connect, type WarmpoolClient } from '../../src/client/grpc-client.ts';
+import type { PoolSummary } from '../../src/client/views.ts';
 import { isWarmpoolError } from '../../src/domain/errors.ts';
 import { deferred } from '../../src/guest-link/deferred.ts';
 import { type PoolFile, ServiceFolder, TestService } from '../support/service.ts';
@@ -107,7 +108,7 @@ export function mainJob(setup: Setup): void {
       await deleteAll(client);
     });
 
-    test('kill -9 of the service and a new start: no orphan container, process, mount or cgroup', async () => {
+    test('kill -9 of the service and a new start: no orphan container, process, mount, cgroup or lease', async () => {
       using folder = new ServiceFolder([smallPool()]);
       const service = await TestService.start({ pools: [], folder, env: setup.env });
       {
@@ -123,6 +124,11 @@ export function mainJob(setup: Setup): void {
         // Whatever was claimed before either lives on until its lease ends, or is gone already: then only the pool is left.
         await client.scalePool('base', { minReady: 0 });
         await untilNoTraces(folder, setup.dockerHost);
+        await untilPool(client, 'no record of anything alive', (pool) => pool.live === 0);
+        assert.deepEqual(
+          (await client.listPage({ states: ['starting', 'running', 'stopping'] })).sandboxes,
+          [],
+        );
       }
     });
 
@@ -174,12 +180,20 @@ export function mainJob(setup: Setup): void {
 }
 
 /** Settles when the pool has so many ready sandboxes; rejects with the pool's own reason after a minute. */
-export async function untilReady(client: WarmpoolClient, ready: number): Promise<void> {
+export function untilReady(client: WarmpoolClient, ready: number): Promise<void> {
+  return untilPool(client, `${ready} ready`, (pool) => pool.ready >= ready);
+}
+
+async function untilPool(
+  client: WarmpoolClient,
+  what: string,
+  isAsAsked: (pool: PoolSummary) => boolean,
+): Promise<void> {
   const endMs = performance.now() + 60_000;
   for (;;) {
     const pool = await client.pool('base');
-    if (pool.ready >= ready) return;
-    if (performance.now() > endMs) throw new Error(`the pool did not fill: ${JSON.stringify(pool)}`);
+    if (isAsAsked(pool)) return;
+    if (performance.now() > endMs) throw new Error(`waited for ${what}: ${JSON.stringify(pool)}`);
     await new Promise<void>((resolve) => setImmediate(resolve));
   }
 }
