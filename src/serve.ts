@@ -7,12 +7,14 @@ import { type Service, startService } from './service.ts';
 
 /**
  * `warmpool serve`: runs the service until SIGTERM or SIGINT. The first one drains (nothing is left behind), a second
- * one ends the process at once; the next start then cleans up. SIGHUP reads the pool files again.
+ * one ends the process at once; the next start then cleans up. SIGHUP reads the pool files again. All of them are heeded
+ * from before the start on: their default effect would end the process in the middle of making things.
  */
 export async function serve(options: { readonly config?: string }): Promise<void> {
   const config = readConfig(options.config);
   if (!config) return;
   const log = createLogger({ level: config.logLevel });
+  using signals = new Signals();
   let service: Service;
   try {
     service = await startService(config, log);
@@ -22,8 +24,10 @@ export async function serve(options: { readonly config?: string }): Promise<void
     process.exitCode = exitFailed;
     return;
   }
-  await announce(service, config, log);
-  await untilStopped(service, log);
+  await announce(service, config, log).catch((error: unknown) => {
+    log.warn({ err: error }, 'warmpool is serving, but how its pools are cannot be said now');
+  });
+  await untilStopped(service, signals, log);
 }
 
 function readConfig(configFile: string | undefined): Config | null {
@@ -65,29 +69,14 @@ async function announce(service: Service, config: Config, log: Logger): Promise<
   process.stdout.write(`${lines.join('\n')}\n`);
 }
 
-async function untilStopped(service: Service, log: Logger): Promise<void> {
-  let draining = false;
-  const reload = () => {
-    if (draining) return;
+async function untilStopped(service: Service, signals: Signals, log: Logger): Promise<void> {
+  signals.onReload(() => {
     service.reload().catch((error: unknown) => {
       log.error({ err: error }, 'the pool files were not read again; the pools stay as they are');
     });
-  };
-  process.on('SIGHUP', reload);
-  let count = 0;
-  let onSignal: (name: NodeJS.Signals) => void = () => {};
-  const first = new Promise<NodeJS.Signals>((resolve) => {
-    // One listener for both: between taking one off and putting another on, a signal would have its default effect.
-    onSignal = (name) => {
-      count += 1;
-      if (count > 1) process.exit(exitForced);
-      resolve(name);
-    };
-    process.on('SIGTERM', onSignal);
-    process.on('SIGINT', onSignal);
   });
-  const name = await first;
-  draining = true;
+  const name = await signals.stop;
+  signals.onReload(() => {});
   log.info({ signal: name }, 'draining; the same signal again ends the process at once');
   try {
     await service[Symbol.asyncDispose]();
@@ -96,9 +85,48 @@ async function untilStopped(service: Service, log: Logger): Promise<void> {
     log.error({ err: error }, 'stopped, but not everything could be closed; the next start cleans up');
     process.exitCode = exitFailed;
   }
-  process.off('SIGHUP', reload);
-  process.off('SIGTERM', onSignal);
-  process.off('SIGINT', onSignal);
+}
+
+/** Owns this process's signals. A reload asked for before anybody can do it is done then; the second stop is at once. */
+class Signals implements Disposable {
+  readonly stop: Promise<NodeJS.Signals>;
+  readonly #onStop: (name: NodeJS.Signals) => void;
+  #reload: (() => void) | null = null;
+  #reloadAsked = false;
+
+  constructor() {
+    let first: (name: NodeJS.Signals) => void = () => {};
+    this.stop = new Promise((resolve) => {
+      first = resolve;
+    });
+    let count = 0;
+    // One listener for both: between taking one off and putting another on, a signal would have its default effect.
+    this.#onStop = (name) => {
+      count += 1;
+      if (count > 1) process.exit(exitForced);
+      first(name);
+    };
+    process.on('SIGTERM', this.#onStop);
+    process.on('SIGINT', this.#onStop);
+    process.on('SIGHUP', this.#onHangUp);
+  }
+
+  onReload(reload: () => void): void {
+    this.#reload = reload;
+    if (this.#reloadAsked) reload();
+    this.#reloadAsked = false;
+  }
+
+  [Symbol.dispose](): void {
+    process.off('SIGTERM', this.#onStop);
+    process.off('SIGINT', this.#onStop);
+    process.off('SIGHUP', this.#onHangUp);
+  }
+
+  readonly #onHangUp = (): void => {
+    if (this.#reload) this.#reload();
+    else this.#reloadAsked = true;
+  };
 }
 
 const exitFailed = 1;
