@@ -15,6 +15,7 @@ import { startGrpcServer } from './grpc/grpc-server.ts';
 import { GuestLink } from './guest-link/guest-link.ts';
 import { type Readiness, startHttpServer } from './http/http-server.ts';
 import { Node } from './node/node.ts';
+import { assertNodeIdIsFree } from './node/node-id.ts';
 import { NodePools } from './node/node-pools.ts';
 import { holdStateFolder } from './node/state-folder.ts';
 import type { Log } from './observability/log.ts';
@@ -75,6 +76,7 @@ async function start(config: Config, log: Log, started: ClosingStack): Promise<S
   started.use(await holdStateFolder(config.stateFolder));
   const store = started.use(measuredPoolStore(openStore(config, clock, warn), metrics));
   await store.open();
+  await assertNodeIdIsFree({ store, clock }, config.nodeId);
 
   const candidates = await inspectRuntimes(config, clock, log, started);
   const runtimes = await assignRuntimes(config.pools, config, candidates, log);

@@ -130,6 +130,28 @@ describe('a service on bubblewrap', { skip: noBubblewrap }, () => {
     await client.create('base');
   });
 
+  test('a second service under the same node id is refused, and a killed one’s id is free again', {
+    skip: noRedis,
+  }, async () => {
+    const redis = await RedisServer.start();
+    after(() => redis.stop());
+    const shared = { ...env, REDIS_URL: redis.url, WARMPOOL_NODE_ID: 'twin' };
+    const pools = [smallPool({ size: { minReady: 1 } })];
+    await using first = await TestService.start({ pools, env: shared });
+    using client = connect(first.grpc);
+    const { id: sandboxId } = await client.create('base');
+    await assert.rejects(
+      TestService.start({ pools, env: shared }),
+      /another warmpool service uses this store as node "twin"/,
+    );
+    const said = await client.exec({ sandboxId, argv: ['echo', 'mine'] });
+    assert.equal(said.stdout.toString(), 'mine\n');
+    await first.kill('SIGKILL');
+    await using again = await TestService.start({ pools, env: shared, folder: first.folder });
+    using afterwards = connect(again.grpc);
+    await afterwards.create('base');
+  });
+
   test('K9 an engine that cannot be used safely is said to be so, and is in nobody else’s way', async () => {
     for (const remote of [
       { DOCKER_HOST: 'tcp://127.0.0.1:1' },
