@@ -72,8 +72,7 @@ export class Executor {
       process.writeStdin(request.stdin).catch(() => {});
       process.endStdin();
     }
-    const exit = await process.exited;
-    if (signal.aborted) throw abortError(signal);
+    const exit = await exitOrAbort(process.exited, signal);
     const cutBytes = stdout.cutBytes + stderr.cutBytes;
     if (cutBytes > 0) this.#deps.observer.dropped('output_bytes', cutBytes);
     return {
@@ -84,6 +83,16 @@ export class Executor {
       stderrTruncated: stderr.cutBytes > 0,
     };
   }
+}
+
+/** The exit, or the abort if that comes first: a process that survives its SIGKILL does not hold the call. */
+function exitOrAbort(exited: Promise<ProcessExit>, signal: AbortSignal): Promise<ProcessExit> {
+  return new Promise((resolve, reject) => {
+    const onAbort = () => reject(abortError(signal));
+    signal.addEventListener('abort', onAbort, { once: true });
+    if (signal.aborted) onAbort();
+    exited.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
+  });
 }
 
 export interface ExecutorDeps {

@@ -116,6 +116,33 @@ test('a command given up by its caller is killed', async () => {
   assert.equal((await process.exited).signal, 9);
 });
 
+test('D20 a call given up ends, though its process never does', { timeout: 5_000 }, async () => {
+  await using core = await startCore();
+  const { record } = await core.allocator.createSandbox(alice, plain, never);
+  const guest = core.runtime.guests.get(record.id);
+  assert.ok(guest);
+  const signals: number[] = [];
+  const spawned = new Promise<void>((resolve) => {
+    guest.spawn = async () => {
+      resolve();
+      return {
+        pid: 42,
+        exited: new Promise(() => {}),
+        release: () => {},
+        writeStdin: async () => {},
+        endStdin: () => {},
+        signal: (signalNumber) => signals.push(signalNumber),
+      };
+    };
+  });
+  const caller = new AbortController();
+  const result = core.allocator.exec(alice, command(record.id, 'deaf'), caller.signal);
+  await spawned;
+  setImmediate(() => caller.abort());
+  await assert.rejects(result, { code: 'CANCELLED' });
+  assert.deepEqual(signals, [9]);
+});
+
 for (const [name, change, field] of [
   ['no command', { argv: [] }, 'argv'],
   ['an empty command', { argv: [''] }, 'argv[0]'],
