@@ -46,7 +46,14 @@ async function announce(service: Service, config: Config, log: Logger): Promise<
   const { addresses, storeName } = service;
   const pools = await service.pools();
   log.info({ ...addresses, store: storeName, pools: pools.map((pool) => pool.name) }, 'warmpool is serving');
-  if (!process.stdout.isTTY) return;
+  if (!process.stdout.isTTY) {
+    if (config.apiKeys.length === 0)
+      log.warn(
+        {},
+        'no API keys are configured: only this machine can connect, and whoever does may do everything',
+      );
+    return;
+  }
   const auth =
     config.apiKeys.length === 0
       ? 'none: no API keys are configured, so only this machine can connect'

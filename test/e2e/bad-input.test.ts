@@ -352,6 +352,21 @@ function badInput(store: string, skip: string | false, storeEnv: Readonly<Record
       assert.equal(looked.stdout.toString(), 'gone\n');
     });
 
+    test('I18 no key and no value of an environment is in any log line or metric', async () => {
+      const secret = 'canary-7c1f';
+      const { id: own } = await client.create('base', { env: { TOKEN: secret }, metadata: { note: secret } });
+      await client.exec({
+        sandboxId: own,
+        argv: ['sh', '-c', `echo ${secret} "$TOKEN"; exit 3`],
+        env: { B: secret },
+      });
+      await client.delete(own);
+      const metrics = await (await fetch(`${service.http}/metrics`)).text();
+      const said = [...service.lines.map((line) => JSON.stringify(line)), service.stderr, metrics].join('\n');
+      for (const word of [secret, alice.key, bob.key, Buffer.from(secret).toString('base64').slice(0, 12)])
+        assert.ok(!said.includes(word), `${word} was said`);
+    });
+
     test('nothing of all this was taken, and the service goes on', async () => {
       const { sandboxes } = await client.listPage({ states: ['starting', 'running', 'stopping'] });
       assert.deepEqual(

@@ -130,6 +130,15 @@ describe('a service on bubblewrap', { skip: noBubblewrap }, () => {
     await client.create('base');
   });
 
+  test('A19 without keys the service listens on loopback only, and says so', async () => {
+    const pools = [smallPool({ size: { minReady: 0 } })];
+    await using service = await TestService.start({ pools, env });
+    await service.logged('no API keys are configured');
+    for (const address of [service.grpc, new URL(service.http).host]) assert.match(address, /^127\.0\.0\.1:/);
+    const open = { ...env, WARMPOOL_GRPC_LISTEN: '0.0.0.0:0' };
+    await assert.rejects(TestService.start({ pools, env: open }), /no API key is configured/);
+  });
+
   test('a second service under the same node id is refused, and a killed one’s id is free again', {
     skip: noRedis,
   }, async () => {
