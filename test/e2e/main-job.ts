@@ -155,6 +155,13 @@ export function mainJob(setup: Setup): void {
       await watching;
       assert.deepEqual(states, ['failed']);
       assert.match((await client.get(sandboxId)).failure, /link to the guest was lost/);
+      const uses = [
+        () => client.exec({ sandboxId, argv: ['true'] }),
+        () => client.keepAlive(sandboxId),
+        () => client.setTimeout(sandboxId, 60_000),
+      ];
+      for (const use of uses)
+        await assert.rejects(use, (error) => isWarmpoolError(error) && error.code === 'SANDBOX_FAILED');
       assert.equal((await client.create('base')).launch, 'cold');
       await deleteAll(client);
     });
