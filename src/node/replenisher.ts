@@ -83,7 +83,7 @@ export class Replenisher implements AsyncDisposable {
       // Looking first keeps a full pool from spending tokens; the reservation below is what decides.
       const snapshot = await store.readPool(this.pool);
       if (!snapshot || snapshot.ready + snapshot.starting >= snapshot.target) {
-        if (snapshot) this.#note = '';
+        if (snapshot && snapshot.ready >= snapshot.target) this.#note = '';
         return passIntervalMs;
       }
       const waitMs = this.#budget.take(this.#boots.size);

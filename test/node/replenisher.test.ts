@@ -94,6 +94,28 @@ test('misses that take over a refill and are given up do not count as failed boo
   assert.deepEqual([...notes], ['']);
 });
 
+test('a pool goes on saying that its boots fail while the next one is tried', async () => {
+  const runtime = new FakeRuntime();
+  let letBoot: () => void = () => {};
+  const gate = new Promise<void>((resolve) => {
+    letBoot = resolve;
+  });
+  runtime.onBoot = () => (runtime.boots === 1 ? Promise.reject(new Error('no such file')) : gate);
+  await using core = await startCore({ runtime, pools: [poolSpec({ size: { minReady: 1 } })] });
+  await core.until('base', (pool) => pool.counters.startsFailed === 1 && pool.starting === 1);
+  await core.until('base', () => runtime.boots === 2);
+  core.node.syncPools();
+  let looks = 0;
+  await core.until('base', () => {
+    looks += 1;
+    return looks > 2;
+  });
+  assert.match(core.node.describePool('base').note, /boot failed/);
+  letBoot();
+  await core.until('base', (pool) => pool.ready === 1);
+  await core.until('base', () => core.node.describePool('base').note === '');
+});
+
 test('a claimed sandbox is tried for retiring once, not at every pass', async () => {
   const clock = new SystemClock();
   await using store = new CountingStore({ clock });
