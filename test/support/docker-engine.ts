@@ -1,6 +1,6 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { accessSync, closeSync, constants, existsSync, openSync, readFileSync } from 'node:fs';
+import { accessSync, closeSync, constants, existsSync, openSync } from 'node:fs';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
@@ -77,7 +77,7 @@ export class PrivateDockerEngine implements AsyncDisposable {
     const containerd = await readFile(join(this.#folder, 'exec/containerd/containerd.pid'), 'utf8');
     await this.#end('SIGKILL');
     // A dockerd that finds the old containerd still ending waits for it in vain.
-    while (isAlive(containerd.trim())) await delay(pollMs);
+    while (existsSync(`/proc/${containerd.trim()}`)) await delay(pollMs);
   }
 
   async stop(): Promise<void> {
@@ -98,15 +98,6 @@ export class PrivateDockerEngine implements AsyncDisposable {
     const timer = setTimeout(() => dockerd.kill('SIGKILL'), stopMsMax);
     await exited;
     clearTimeout(timer);
-  }
-}
-
-/** A zombie is dead: where process 1 is no init (a container without one) nobody ever reaps it. */
-function isAlive(pid: string): boolean {
-  try {
-    return !/\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
-  } catch {
-    return false;
   }
 }
 
