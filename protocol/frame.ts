@@ -12,6 +12,11 @@ export interface Frame {
   /** Correlates an answer with a request; 0 answers nothing. */
   readonly id: number;
   readonly payload: Uint8Array;
+  /**
+   * Header and payload in one piece, where the decoder has them so: a node rewrites channel and id in it and forwards it
+   * without copying. The bytes belong to the receiver.
+   */
+  readonly message?: Uint8Array;
 }
 
 export const headerBytes = 9;

@@ -1,3 +1,4 @@
+import type { ChannelOpener } from '../../protocol/channel-opener.ts';
 import type { OnMiss } from '../domain/pool-spec.ts';
 import type { SandboxRecord, SandboxState } from '../domain/sandbox.ts';
 import type { Scope } from '../domain/scopes.ts';
@@ -21,12 +22,15 @@ export interface AllocatorApi {
   keepAlive(principal: Principal, id: string, ttlMs: number | null): Promise<SandboxRecord>;
   /** The sandbox ends `timeoutMs` from now unless kept alive; may shorten. */
   setTimeout(principal: Principal, id: string, timeoutMs: number): Promise<SandboxRecord>;
-  /** Lifecycle events of the tenant's sandboxes after `afterEventId` (null: from now). */
+  /**
+   * Lifecycle events of the tenant's sandboxes after `afterEventId` (null: from now). Settles once the watch is on:
+   * whatever happens after that is told.
+   */
   watchSandboxes(
     principal: Principal,
     filter: { readonly id?: string; readonly afterEventId: string | null },
     signal: AbortSignal,
-  ): AsyncIterable<StoreEvent>;
+  ): Promise<AsyncIterable<StoreEvent>>;
 
   /** Starts a process with the sandbox's customisation applied. On abort the process group is killed. */
   spawn(
@@ -38,6 +42,12 @@ export interface AllocatorApi {
   /** Runs to its end and collects output up to `outputLimitBytes` for each stream, reading on and dropping the rest. */
   exec(principal: Principal, request: ExecRequest, signal: AbortSignal): Promise<ExecResult>;
 
+  /**
+   * Begins one client's use of a sandbox: checks that it runs here and may be used by `grant`. Throws SANDBOX_NOT_FOUND,
+   * SANDBOX_WRONG_STATE, NODE_UNREACHABLE, PERMISSION_DENIED. Whoever opened it closes it.
+   */
+  openSession(grant: SessionGrant, sandboxId: string): Promise<SandboxSession>;
+
   listPools(principal: Principal): Promise<readonly PoolView[]>;
   getPool(principal: Principal, name: string): Promise<PoolView>;
   scalePool(principal: Principal, name: string, change: SizeChange): Promise<PoolView>;
@@ -47,6 +57,54 @@ export interface AllocatorApi {
 export interface Principal {
   readonly tenant: string;
   readonly scopes: ReadonlySet<Scope>;
+}
+
+/** Who uses a sandbox: an API key's principal, or a data token, which is bound to one claim of one sandbox. */
+export interface SessionGrant extends Principal {
+  /** Present for a data token: the claim that it was given out for (D11). */
+  readonly claimId?: string;
+}
+
+/**
+ * One client's use of a link. The channels that it opens carry the customisation of the claim; what it does counts as
+ * use and extends the lease (protocol/README.md 3.3).
+ */
+export interface SandboxSession {
+  /** As it was when the session began. */
+  readonly record: SandboxRecord;
+  /** The guest. Requests must have been completed by `completeExec` or `completeFiles` first. */
+  readonly guest: ChannelOpener;
+  /** Template, claim and request applied in this order: env added, user and cwd replaced. */
+  completeExec(request: ExecDefaults): Required<ExecDefaults>;
+  /** User and cwd of file requests. */
+  completeFiles(request: Omit<ExecDefaults, 'env'>): Required<Omit<ExecDefaults, 'env'>>;
+  /** Milliseconds from now, by the store's last answer. */
+  lease(): SessionLease;
+  /** `ttlMs` null: the lease's own. */
+  keepAlive(ttlMs: number | null): Promise<SessionLease>;
+  /** The guest was used: extends the lease, at most once per tenth of its ttl. Never rejects. */
+  used(): void;
+  /** Called on every change of the lease and once at the end, until `close`. */
+  watch(listener: SessionListener): void;
+  close(): void;
+}
+
+export interface ExecDefaults {
+  readonly env?: Readonly<Record<string, string>>;
+  readonly user?: string;
+  readonly cwd?: string;
+}
+
+export interface SessionLease {
+  readonly remainingMs: number;
+  readonly ttlMs: number;
+  readonly endOfLifeMs: number;
+}
+
+export interface SessionListener {
+  onLease(lease: SessionLease): void;
+  /** The sandbox ends or its guest cannot be reached any more. `reason` is an EndReason or `link_lost`, `node_drained`. */
+  onEnd(end: { readonly reason: string; readonly failed: boolean }): void;
 }
 
 export { type Scope, scopes } from '../domain/scopes.ts';

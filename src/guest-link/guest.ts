@@ -1,10 +1,11 @@
+import type { ChannelOpener } from '../../protocol/channel-opener.ts';
+
 /**
  * What the node and the allocator can ask of the agent inside a sandbox. GuestLink implements it over the framed
- * stream of protocol/README.md; tests may implement it in memory.
+ * stream of protocol/README.md; tests may implement it in memory. As a ChannelOpener it carries everything that the
+ * protocol has; `spawn` and `ping` are the typed calls that the node itself needs.
  */
-export interface Guest {
-  /** Settles, never rejects, when the link is lost or closed, with a sentence that says why. */
-  readonly closed: Promise<string>;
+export interface Guest extends ChannelOpener {
   /** Starts a process. Throws WarmpoolError (COMMAND_NOT_FOUND, CWD_INVALID, USER_UNKNOWN, …, GUEST_UNREACHABLE). */
   spawn(command: GuestCommand, output: OutputSink): Promise<GuestProcess>;
   /** Round trip; rejects with GUEST_UNREACHABLE when the link is lost or the guest stays silent for `timeoutMs`. */
