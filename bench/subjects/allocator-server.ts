@@ -74,9 +74,10 @@ const grpc = started.use(
   await startGrpcServer({ allocator, keys: [], log }, { listen: { host: '127.0.0.1', port: 0 } }),
 );
 let lastEventMs = 0;
-feed.listen(() => {
+const noteEvent = () => {
   lastEventMs = performance.now();
-});
+};
+feed.listen({ heard: noteEvent, missed: noteEvent });
 /** Filling makes events, and this process reads them: that must not happen while it is measured. */
 async function quiet(): Promise<void> {
   while (performance.now() - lastEventMs < quietMs) await delay(quietMs);

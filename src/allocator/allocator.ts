@@ -85,18 +85,15 @@ export class Allocator implements AllocatorApi {
     return this.#renew(principal, id, timeoutMs, 'set');
   }
 
-  async *watchSandboxes(
+  async watchSandboxes(
     principal: Principal,
     filter: { readonly id?: string; readonly afterEventId: string | null },
     signal: AbortSignal,
-  ): AsyncIterable<StoreEvent> {
-    for await (const events of this.#deps.store.follow(filter.afterEventId, signal)) {
-      for (const event of events) {
-        if (signal.aborted) return;
-        if (event.tenant !== principal.tenant) continue;
-        if (filter.id === undefined || filter.id === event.id) yield event;
-      }
-    }
+  ): Promise<AsyncIterable<StoreEvent>> {
+    const batches = await this.#deps.store.follow(filter.afterEventId, signal);
+    const isMeant = ({ id, tenant }: StoreEvent) =>
+      tenant === principal.tenant && (filter.id === undefined || filter.id === id);
+    return eventsOf(batches, isMeant, signal);
   }
 
   spawn(
@@ -166,6 +163,19 @@ export interface AllocatorDeps extends CreatorDeps, ExecutorDeps {
   readonly remove: (record: SandboxRecord) => Promise<void> | null;
   readonly describePool: (name: string) => { readonly runtime: string; readonly note: string };
   readonly poolChanged: () => void;
+}
+
+async function* eventsOf(
+  batches: AsyncIterable<readonly StoreEvent[]>,
+  isMeant: (event: StoreEvent) => boolean,
+  signal: AbortSignal,
+): AsyncGenerator<StoreEvent> {
+  for await (const events of batches) {
+    for (const event of events) {
+      if (signal.aborted) return;
+      if (isMeant(event)) yield event;
+    }
+  }
 }
 
 function refusalError(answer: Refusal, id: string): WarmpoolError {

@@ -206,8 +206,11 @@ export class SandboxCreator {
         signal.removeEventListener('abort', settle);
         resolve();
       };
-      const stopListening = this.#deps.feed.listen((event) => {
-        if (event.pool === pool && event.to === 'ready') settle();
+      const stopListening = this.#deps.feed.listen({
+        heard: (event) => {
+          if (event.pool === pool && event.to === 'ready') settle();
+        },
+        missed: settle,
       });
       const cancelTimer = this.#deps.clock.after(waitMs, settle);
       signal.addEventListener('abort', settle);

@@ -19,19 +19,16 @@ export function watchSandboxes(edge: Edge): (call: WatchCall) => void {
     const signal = AbortSignal.any([streaming.signal, edge.calls.drainSignal]);
     const { id, afterEventId } = call.request;
     const watch = async () => {
-      const events = edge.allocator
-        .watchSandboxes(
-          streaming.principal,
-          { ...(id !== '' && { id }), afterEventId: afterEventId === '' ? null : afterEventId },
-          signal,
-        )
-        [Symbol.asyncIterator]();
-      let next = events.next();
-      // The client may act as soon as it has the headers, so the first look at the events comes before them.
-      call.sendMetadata(new Metadata());
-      for (let step = await next; !step.done && !signal.aborted; step = await next) {
-        await streaming.write({ event: formatEvent(step.value) });
-        next = events.next();
+      const events = await edge.allocator.watchSandboxes(
+        streaming.principal,
+        { ...(id !== '' && { id }), afterEventId: afterEventId === '' ? null : afterEventId },
+        signal,
+      );
+      // By the headers a client knows that the watch is on: what it does from then on will be told.
+      if (!streaming.ended) call.sendMetadata(new Metadata());
+      for await (const event of events) {
+        if (signal.aborted) break;
+        await streaming.write({ event: formatEvent(event) });
       }
       if (edge.calls.drainSignal.aborted) throw edge.calls.drainSignal.reason;
       streaming.end();

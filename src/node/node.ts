@@ -39,7 +39,10 @@ export class Node implements AsyncDisposable {
 
   /** Cleans up after an earlier run of this node, then begins to fill the pools. */
   async start(): Promise<void> {
-    this.#stopListening = this.#deps.feed.listen((event) => this.#onEvent(event));
+    this.#stopListening = this.#deps.feed.listen({
+      heard: (event) => this.#onEvent(event),
+      missed: () => this.#wakeReplenishers(),
+    });
     await this.#heartbeat();
     await this.#reconcile();
     this.syncPools();
@@ -167,6 +170,10 @@ export class Node implements AsyncDisposable {
     );
     this.#replenishers.set(name, replenisher);
     replenisher.start();
+  }
+
+  #wakeReplenishers(): void {
+    for (const replenisher of this.#replenishers.values()) replenisher.wake();
   }
 
   #onEvent(event: StoreEvent): void {

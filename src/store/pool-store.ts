@@ -68,11 +68,15 @@ export interface PoolStore extends AsyncDisposable {
   removeNode(nodeId: string): Promise<void>;
 
   /**
-   * Events after `cursor` (null: from this call on), in batches, until the signal aborts. Wakes; never decides (D6).
-   * Waits through outages. The iteration throws WarmpoolError INVALID_REQUEST on `after_event_id` for a cursor that is
-   * not this store's or whose events are no longer kept.
+   * Events after `cursor` (null: from now on), in batches, until the signal aborts. Wakes; never decides (D6).
+   *
+   * Settles once the starting place is fixed: whatever happens after that is told, whoever causes it and over whichever
+   * connection; what happens between the call and its answer may be told or not. Without a cursor it fails with
+   * STORE_UNAVAILABLE while the store is away: starting later by itself would leave out what the caller counts on.
+   * The iteration waits through outages. A cursor that is not this store's, or whose events are no longer kept, is
+   * WarmpoolError INVALID_REQUEST on `after_event_id`, here or in the iteration.
    */
-  follow(cursor: EventCursor | null, signal: AbortSignal): AsyncIterable<readonly StoreEvent[]>;
+  follow(cursor: EventCursor | null, signal: AbortSignal): Promise<AsyncIterable<readonly StoreEvent[]>>;
   /** Re-adds lost members of the lease index, drops garbage; the number healed stays 0 in a healthy store (D5). */
   healIndexes(): Promise<HealReport>;
 }

@@ -3,16 +3,23 @@ import { isWarmpoolError } from '../domain/errors.ts';
 import type { Log } from '../observability/log.ts';
 import type { EventCursor, PoolStore, StoreEvent } from './pool-store.ts';
 
+/** Neither may throw or wait. */
+export interface FeedListener {
+  heard(event: StoreEvent): void;
+  /** Events may have been left out: look for yourself. */
+  missed(): void;
+}
+
 /**
  * Wakes the parts of one process when the store has news. It owns one follower of the store's event streams and hands
- * each event to its listeners. It only shortens waits (D6): everybody who listens also looks by himself now and then,
- * and is right with every event lost.
+ * each event to its listeners; when it has to begin at a new place it says that something may have been missed. It only
+ * shortens waits (D6): everybody who listens also looks by himself now and then, and is right with every event lost.
  */
 export class TransitionFeed implements AsyncDisposable {
   readonly #store: Pick<PoolStore, 'follow'>;
   readonly #clock: Clock;
   readonly #log: Log;
-  readonly #listeners = new Set<(event: StoreEvent) => void>();
+  readonly #listeners = new Set<FeedListener>();
   readonly #waiters = new Map<string, Set<() => void>>();
   readonly #stop = new AbortController();
   #running: Promise<void> = Promise.resolve();
@@ -27,13 +34,16 @@ export class TransitionFeed implements AsyncDisposable {
     this.#running = this.#follow();
   }
 
-  /** Every event from now on; the returned function ends it. A listener must not throw and must not wait. */
-  listen(listener: (event: StoreEvent) => void): () => void {
+  /** Every event from now on; the returned function ends it. */
+  listen(listener: FeedListener): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
 
-  /** Settles at the next event of this sandbox, after `pollMs`, or when the signal aborts: then look for yourself. */
+  /**
+   * Settles at the next event of this sandbox, when one may have been missed, after `pollMs`, or when the signal aborts:
+   * then look for yourself.
+   */
   news(sandboxId: string, pollMs: number, signal: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
       const waiters = this.#waiters.get(sandboxId) ?? new Set();
@@ -57,7 +67,9 @@ export class TransitionFeed implements AsyncDisposable {
     let cursor: EventCursor | null = null;
     while (!signal.aborted) {
       try {
-        for await (const events of this.#store.follow(cursor, signal)) {
+        const batches = await this.#store.follow(cursor, signal);
+        if (cursor === null) this.#missed();
+        for await (const events of batches) {
           for (const event of events) {
             cursor = event.cursor;
             this.#deliver(event);
@@ -68,14 +80,19 @@ export class TransitionFeed implements AsyncDisposable {
         // A cursor the streams have been trimmed past: what was missed is found by the listeners' own looking.
         if (isWarmpoolError(error) && error.code === 'INVALID_REQUEST') cursor = null;
         this.#log.warn({ err: error }, 'following the event streams was interrupted; trying again');
-        await pause(this.#clock, retryMs, signal);
       }
+      await pause(this.#clock, retryMs, signal);
     }
   }
 
   #deliver(event: StoreEvent): void {
-    for (const listener of this.#listeners) listener(event);
+    for (const listener of this.#listeners) listener.heard(event);
     for (const wake of [...(this.#waiters.get(event.id) ?? [])]) wake();
+  }
+
+  #missed(): void {
+    for (const listener of this.#listeners) listener.missed();
+    for (const waiters of [...this.#waiters.values()]) for (const wake of [...waiters]) wake();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

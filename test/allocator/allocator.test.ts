@@ -170,8 +170,9 @@ test('watching shows a tenant its own sandboxes only, and goes on after an event
   const { allocator } = core;
   const stop = new AbortController();
   const seen: StoreEvent[] = [];
+  const events = await allocator.watchSandboxes(alice, { afterEventId: null }, stop.signal);
   const watching = (async () => {
-    for await (const event of allocator.watchSandboxes(alice, { afterEventId: null }, stop.signal)) {
+    for await (const event of events) {
       seen.push(event);
       if (event.to === 'stopped') stop.abort();
     }
@@ -188,7 +189,7 @@ test('watching shows a tenant its own sandboxes only, and goes on after an event
 
   const again = new AbortController();
   const first = seen[0]?.cursor ?? null;
-  for await (const event of allocator.watchSandboxes(alice, { afterEventId: first }, again.signal)) {
+  for await (const event of await allocator.watchSandboxes(alice, { afterEventId: first }, again.signal)) {
     assert.deepEqual([event.id, event.to], [record.id, 'running']);
     again.abort();
   }

@@ -58,12 +58,13 @@ test('onMiss wait gets the next sandbox that becomes ready, or gives up after th
 
 test('D6 with every event lost a waiting create is still served, and a delete still sees the end', async () => {
   class DeafStore extends MemoryPoolStore {
-    override async *follow(
+    override follow(
       _cursor: string | null,
       signal: AbortSignal,
-    ): AsyncIterable<readonly StoreEvent[]> {
-      await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
-      yield [];
+    ): Promise<AsyncIterable<readonly StoreEvent[]>> {
+      return new Promise((_resolve, reject) => {
+        signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+      });
     }
   }
   await using store = new DeafStore({ clock: new SystemClock() });

@@ -51,7 +51,7 @@ test('redis: T23 memory and Redis give the same answer to every step', { skip },
       await raw.flushall();
       const memory = new MemoryPoolStore({ clock: new SystemClock() });
       const names = new Names();
-      const followers = [memory, redis].map((store) => follow(store));
+      const followers = await Promise.all([memory, redis].map((store) => follow(store)));
       for (const one of [{ verb: 'declare', spec: 'v1', size: 0 } as const, ...script]) {
         const [expected, actual] = await Promise.all([
           outcome(memory, one, names),
@@ -374,11 +374,12 @@ function minutes(lengthMs: number): number {
   return Math.round(lengthMs / 60_000);
 }
 
-function follow(store: PoolStore): { end(): Promise<string[]> } {
+async function follow(store: PoolStore): Promise<{ end(): Promise<string[]> }> {
   const stop = new AbortController();
   const told: string[] = [];
+  const batches = await store.follow(null, stop.signal);
   const following = (async () => {
-    for await (const events of store.follow(null, stop.signal)) told.push(...events.map(eventText));
+    for await (const events of batches) told.push(...events.map(eventText));
   })();
   return {
     // The last of all is an event that ends the run: a boot in a pool of its own, in the same shard.

@@ -269,8 +269,9 @@ test('redis: damaged pools, heartbeats, memories and events are errors or left o
 
   const stop = new AbortController();
   const told: string[] = [];
+  const batches = await store.follow(null, stop.signal);
   const following = (async () => {
-    for await (const events of store.follow(null, stop.signal)) {
+    for await (const events of batches) {
       told.push(...events.map(({ id }) => id));
       stop.abort();
     }

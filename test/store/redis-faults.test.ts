@@ -11,7 +11,7 @@ import { pickSeed, seededRandom } from '../support/random.ts';
 import { RedisServer } from '../support/redis-server.ts';
 import { requirement } from '../support/requirements.ts';
 import { StoreScenario } from '../support/store-scenario.ts';
-import { collect } from './contract/events.ts';
+import { collectAfter, firstEvents, never } from './contract/events.ts';
 
 const { skip } = await requirement('redis');
 
@@ -153,6 +153,7 @@ test('redis: without a server every verb fails at once, and works again when it 
   await assert.rejects(store.list({ tenant: 'alice', pageSize: 10 }), unavailable);
   await assert.rejects(store.beginStop({ id: record.id, tenant: 'alice' }, 'deleted'), unavailable);
   await assert.rejects(store.readPool('base'), unavailable);
+  await assert.rejects(store.follow(null, never), unavailable);
   assert.ok(performance.now() - startedAtMs < 1_000);
   await server.restart();
   await until(() => store.health().healthy);
@@ -213,8 +214,9 @@ test('redis: a follower reads on from its place after an outage', { skip }, asyn
   await scenario.declare();
   const stop = new AbortController();
   const events: StoreEvent[] = [];
+  const batches = await store.follow(null, stop.signal);
   const following = (async () => {
-    for await (const batch of store.follow(null, stop.signal)) events.push(...batch);
+    for await (const batch of batches) events.push(...batch);
   })();
   const before = await scenario.ready();
   await until(() => events.length === 2);
@@ -242,7 +244,7 @@ test('redis: a cursor whose events were trimmed away is refused, a kept one is n
   await using store = await openStore(server.url);
   const scenario = new StoreScenario(store);
   await scenario.declare();
-  const following = collect(store, null, 6);
+  const following = firstEvents(await store.follow(null, never), 6);
   for (let made = 0; made < 3; made += 1) await scenario.ready();
   const events = await following;
   const client = server.client();
@@ -252,10 +254,10 @@ test('redis: a cursor whose events were trimmed away is refused, a kept one is n
     isWarmpoolError(error) &&
     error.code === 'INVALID_REQUEST' &&
     /too old/.test(error.details.violations?.[0]?.description ?? '');
-  await assert.rejects(collect(store, events[0]?.cursor ?? '', 1), tooOld);
-  assert.deepEqual(await collect(store, events[3]?.cursor ?? '', 2), events.slice(4));
+  await assert.rejects(collectAfter(store, events[0]?.cursor ?? '', 1), tooOld);
+  assert.deepEqual(await collectAfter(store, events[3]?.cursor ?? '', 2), events.slice(4));
   await client.del(stream);
-  await assert.rejects(collect(store, events[3]?.cursor ?? '', 1), tooOld);
+  await assert.rejects(collectAfter(store, events[3]?.cursor ?? '', 1), tooOld);
 });
 
 test('redis: a follower leaves no connection behind, whichever side ends it', { skip }, async () => {
@@ -271,17 +273,18 @@ test('redis: a follower leaves no connection behind, whichever side ends it', { 
     const opened = await connections();
     const scenario = new StoreScenario(store);
     await scenario.declare();
-    const following = collect(store, null, 1);
+    const following = firstEvents(await store.follow(null, never), 1);
     await scenario.starting();
     await following;
     const stop = new AbortController();
+    const batches = await store.follow(null, stop.signal);
     const aborted = (async () => {
-      for await (const _batch of store.follow(null, stop.signal)) stop.abort();
+      for await (const _batch of batches) stop.abort();
     })();
     await scenario.starting();
     await aborted;
     await untilAsync(async () => (await connections()) === opened);
-    void store.follow(null, new AbortController().signal);
+    await store.follow(null, never);
   }
   await untilAsync(async () => (await connections()) === alone);
 });
@@ -295,7 +298,8 @@ test('redis: many followers share one connection, and each hears everything', { 
   const before = String(await watcher.client('LIST'))
     .trim()
     .split('\n').length;
-  const following = Array.from({ length: 50 }, () => collect(store, null, 4));
+  const followers = await Promise.all(Array.from({ length: 50 }, () => store.follow(null, never)));
+  const following = followers.map((follower) => firstEvents(follower, 4));
   const first = await scenario.ready();
   await untilAsync(
     async () =>
@@ -328,19 +332,22 @@ test('redis: what comes close behind an event is heard together with one read', 
   await scenario.declare({ minReady: 500, maxReady: 500, maxTotal: 500, startsInFlightMax: 500 });
   const stop = new AbortController();
   const heard: StoreEvent[] = [];
+  const batches = await store.follow(null, stop.signal);
   const following = (async () => {
-    for await (const batch of store.follow(null, stop.signal)) heard.push(...batch);
+    for await (const batch of batches) heard.push(...batch);
   })();
-  const held: { end?: () => void } = {};
-  void clock.nextRest().then((end) => {
-    held.end = end;
-  });
   let made = 0;
   const make = async () => {
     await scenario.ready();
     made += 1;
   };
-  // The first ones may be read as the past, before the tail listens.
+  // By its first events the follower has read the past: from then on only the tail reads.
+  await make();
+  await untilAsync(async () => heard.length === 2);
+  const held: { end?: () => void } = {};
+  void clock.nextRest().then((end) => {
+    held.end = end;
+  });
   while (!held.end) await make();
   const reads = async () => Number(/cmdstat_xread:calls=(\d+)/.exec(await watcher.info('commandstats'))?.[1]);
   const before = await reads();
@@ -365,7 +372,7 @@ test('redis: a follower too slow to be remembered for reads again, and misses no
   await scenario.declare({ minReady: count, maxReady: count, maxTotal: count, startsInFlightMax: count });
   const stop = new AbortController();
   const events: StoreEvent[] = [];
-  const follower = store.follow(null, stop.signal);
+  const follower = await store.follow(null, stop.signal);
   await scenario.ready();
   for await (const batch of follower) {
     if (events.length === 0) {
@@ -383,12 +390,9 @@ test('redis: a follower too slow to be remembered for reads again, and misses no
 test('redis: a follower that nobody stopped ends with its store', { skip }, async () => {
   await using server = await RedisServer.start();
   const store = await openStore(server.url);
-  const ended = (async () => {
-    for await (const _batch of store.follow(null, new AbortController().signal))
-      assert.fail('nothing happens here');
-  })();
+  const ended = firstEvents(await store.follow(null, never), 1);
   await store[Symbol.asyncDispose]();
-  await ended;
+  assert.deepEqual(await ended, []);
 });
 
 function retryHint(error: unknown): number {

@@ -74,7 +74,7 @@ export async function startCore(options: CoreOptions = {}) {
             cancel();
             resolve();
           };
-          const stopListening = feed.listen(settle);
+          const stopListening = feed.listen({ heard: settle, missed: settle });
           const cancel = clock.after(100, settle);
         });
       }

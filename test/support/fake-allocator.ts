@@ -103,15 +103,25 @@ export class FakeAllocator implements AllocatorApi {
     return this.#renew(await this.getSandbox(principal, id), timeoutMs);
   }
 
-  async *watchSandboxes(
+  async watchSandboxes(
     principal: Principal,
     filter: { readonly id?: string; readonly afterEventId: string | null },
     signal: AbortSignal,
-  ): AsyncIterable<StoreEvent> {
-    let next = filter.afterEventId === null ? this.#events.length : Number(filter.afterEventId) + 1;
+  ): Promise<AsyncIterable<StoreEvent>> {
+    const next = filter.afterEventId === null ? this.#events.length : Number(filter.afterEventId) + 1;
     if (Number.isNaN(next)) {
       throw invalidRequest([{ field: 'after_event_id', description: 'is not an event id' }]);
     }
+    return this.#eventsFrom(next, principal, filter.id, signal);
+  }
+
+  async *#eventsFrom(
+    first: number,
+    principal: Principal,
+    id: string | undefined,
+    signal: AbortSignal,
+  ): AsyncGenerator<StoreEvent> {
+    let next = first;
     while (!signal.aborted) {
       const event = this.#events[next];
       if (event === undefined) {
@@ -119,8 +129,7 @@ export class FakeAllocator implements AllocatorApi {
         continue;
       }
       next += 1;
-      if (event.tenant === principal.tenant && (filter.id === undefined || filter.id === event.id))
-        yield event;
+      if (event.tenant === principal.tenant && (id === undefined || id === event.id)) yield event;
     }
   }
 

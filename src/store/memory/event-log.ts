@@ -36,11 +36,11 @@ export class EventLog {
   /** The position is taken now, not at the first read, so that nothing in between is missed. */
   follow(cursor: EventCursor | null, signal: AbortSignal): AsyncIterable<readonly StoreEvent[]> {
     const next = cursor === null ? this.#firstNumber + this.#events.length : this.#numberAfter(cursor);
+    if (next === null) throw unreadableCursor('was not given out by this store');
     return this.#read(next, signal);
   }
 
-  async *#read(start: number | null, signal: AbortSignal): AsyncGenerator<readonly StoreEvent[]> {
-    if (start === null) throw unreadableCursor('was not given out by this store');
+  async *#read(start: number, signal: AbortSignal): AsyncGenerator<readonly StoreEvent[]> {
     let next = start;
     while (!signal.aborted) {
       const index = next - this.#firstNumber;

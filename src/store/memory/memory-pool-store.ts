@@ -289,7 +289,10 @@ export class MemoryPoolStore implements PoolStore {
     this.#nodes.delete(nodeId);
   }
 
-  follow(cursor: EventCursor | null, signal: AbortSignal): AsyncIterable<readonly StoreEvent[]> {
+  async follow(
+    cursor: EventCursor | null,
+    signal: AbortSignal,
+  ): Promise<AsyncIterable<readonly StoreEvent[]>> {
     return this.#log.follow(cursor, signal);
   }
 

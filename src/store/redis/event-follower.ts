@@ -4,6 +4,7 @@ import type { EventCursor, StoreEvent } from '../pool-store.ts';
 import { CursorWriter, parseCursor } from './event-cursor.ts';
 import { assertKept, isBefore, placesNow, readEntries, type StreamEntry } from './event-reader.ts';
 import type { EventTail } from './event-tail.ts';
+import type { RedisConnection } from './redis-connection.ts';
 import { classifyRedisError } from './redis-errors.ts';
 
 /** What is heard while the consumer is busy; more than this is read again from Redis when he comes back. */
@@ -13,8 +14,8 @@ const retryPauseMs = 250;
 export interface EventFollowerDeps {
   readonly clock: Clock;
   readonly tail: EventTail;
-  /** The connection of the claims: what is asked there comes before any claim made later. */
-  readonly claims: Redis;
+  /** Where the starting place is asked for: somebody waits, so that a store that is away is said at once. */
+  readonly claims: Pick<RedisConnection, 'plain'>;
   /** Where the past is read. */
   readonly background: Redis;
 }
@@ -27,36 +28,38 @@ export interface EventFollowerDeps {
  * Invariants: events of one sandbox come in their order, none twice, none left out; a place that was trimmed away ends
  * it with an error. Its memory is bounded, however slow the consumer.
  */
-export function followEvents(
+export async function followEvents(
   deps: EventFollowerDeps,
   storeId: string,
   cursor: EventCursor | null,
   signal: AbortSignal,
-): AsyncIterable<readonly StoreEvent[]> {
-  // Asked now, not at the first read: what the caller does next must not be missed.
-  const start = cursor === null ? placesNow(deps.claims) : readCursor(storeId, cursor);
-  // The iteration is where a failure is told; until somebody iterates it must not count as unhandled.
-  start.catch(() => {});
-  return readFrom(deps, storeId, start, signal);
+): Promise<AsyncIterable<readonly StoreEvent[]>> {
+  // Answered before anybody iterates: no order holds between two connections, so only what the caller does after the
+  // places are known is certain to come behind them.
+  const places = cursor === null ? await endOfStreams(deps, signal) : parseCursor(storeId, cursor);
+  return readFrom(deps, storeId, places, signal);
 }
 
-async function readCursor(storeId: string, cursor: EventCursor): Promise<readonly string[]> {
-  return parseCursor(storeId, cursor);
+/** Whatever, once the follower has gone: nothing is read then. */
+async function endOfStreams(deps: EventFollowerDeps, signal: AbortSignal): Promise<readonly string[]> {
+  if (signal.aborted) return [];
+  try {
+    return await deps.claims.plain(placesNow);
+  } catch (error) {
+    if (signal.aborted) return [];
+    throw error;
+  }
 }
 
 async function* readFrom(
   deps: EventFollowerDeps,
   storeId: string,
-  start: Promise<readonly string[]>,
+  places: readonly string[],
   signal: AbortSignal,
 ): AsyncGenerator<readonly StoreEvent[]> {
   if (signal.aborted) return;
   const heard = new HeardEntries(signal);
   try {
-    const places = await retried(deps.clock, signal, (attempt) =>
-      attempt === 0 ? start : placesNow(deps.background),
-    );
-    if (places === null) return;
     const writer = new CursorWriter(storeId, places);
     await deps.tail.listen(heard, signal);
     while (!signal.aborted) {
@@ -152,11 +155,11 @@ class HeardEntries {
 async function retried<Value>(
   clock: Clock,
   signal: AbortSignal,
-  read: (attempt: number) => Promise<Value>,
+  read: () => Promise<Value>,
 ): Promise<Value | null> {
-  for (let attempt = 0; !signal.aborted; attempt += 1) {
+  while (!signal.aborted) {
     try {
-      return await read(attempt);
+      return await read();
     } catch (error) {
       if (signal.aborted) return null;
       const failure = classifyRedisError(error);

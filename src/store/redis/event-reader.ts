@@ -43,7 +43,7 @@ export async function readEntries(
   return { entries, full };
 }
 
-/** The end of each stream. All reads are sent at once, so that what this process does next comes after them. */
+/** The end of each stream. What is written once this has settled comes after it, whoever writes it. */
 export async function placesNow(client: Redis): Promise<readonly string[]> {
   const ends = await Promise.all(shards.map((shard) => client.xrevrange(shard.events, '+', '-', 'COUNT', 1)));
   return ends.map((entries) => entries[0]?.[0] ?? '0-0');

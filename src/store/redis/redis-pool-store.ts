@@ -326,12 +326,14 @@ export class RedisPoolStore implements PoolStore {
     await this.#background.plain((client) => client.hdel(nodesKey, nodeId));
   }
 
-  follow(cursor: EventCursor | null, signal: AbortSignal): AsyncIterable<readonly StoreEvent[]> {
-    const { client: claims } = this.#claims;
+  async follow(
+    cursor: EventCursor | null,
+    signal: AbortSignal,
+  ): Promise<AsyncIterable<readonly StoreEvent[]>> {
     const { client: background } = this.#background;
     const ended = AbortSignal.any([signal, this.#followers.signal]);
     return followEvents(
-      { clock: this.#clock, tail: this.#tail, claims, background },
+      { clock: this.#clock, tail: this.#tail, claims: this.#claims, background },
       this.storeId,
       cursor,
       ended,

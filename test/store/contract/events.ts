@@ -13,7 +13,7 @@ export function eventContract(contract: Contract): void {
     const { store } = scenario;
     await scenario.declare();
     await scenario.starting();
-    const following = collect(store, null, 5);
+    const following = firstEvents(await store.follow(null, never), 5);
     const record = await scenario.claimed();
     await store.beginStop({ id: record.id, tenant: 'alice' }, 'deleted');
     await store.finishStop(fence(record));
@@ -40,7 +40,7 @@ export function eventContract(contract: Contract): void {
     await scenario.declare();
     const old = await scenario.ready();
     await scenario.declare({}, 'v2');
-    const following = collect(scenario.store, null, 3);
+    const following = firstEvents(await scenario.store.follow(null, never), 3);
     const cold = await scenario.coldStart();
     await scenario.store.reportFailed(fence(cold), 'boot_failed', 'no');
     assert.deepEqual(
@@ -53,17 +53,37 @@ export function eventContract(contract: Contract): void {
     );
   });
 
+  test(`${name}: I12 whatever happens once following has begun is told, whoever else follows`, {
+    skip,
+  }, async () => {
+    await using scenario = await openScenario(contract);
+    const { store } = scenario;
+    await scenario.declare();
+    const waiting: Promise<readonly StoreEvent[]>[] = [];
+    const made: string[] = [];
+    for (let round = 0; round < 40; round += 1) {
+      const followers = await Promise.all(Array.from({ length: 10 }, () => store.follow(null, never)));
+      waiting.push(...followers.map((follower) => firstEvents(follower, 1)));
+      made.push((await scenario.starting()).id);
+    }
+    const firsts = (await Promise.all(waiting)).map(([event]) => event?.id);
+    assert.deepEqual(
+      firsts,
+      made.flatMap((id) => Array.from({ length: 10 }, () => id)),
+    );
+  });
+
   test(`${name}: following goes on after any event, with nothing twice and nothing lost`, {
     skip,
   }, async () => {
     await using scenario = await openScenario(contract);
     await scenario.declare();
-    const following = collect(scenario.store, null, 6);
+    const following = firstEvents(await scenario.store.follow(null, never), 6);
     await scenario.claimed();
     await scenario.claimed();
     const all = await following;
     for (const [index, event] of all.slice(0, -1).entries()) {
-      const rest = await collect(scenario.store, event.cursor, all.length - index - 1);
+      const rest = await collectAfter(scenario.store, event.cursor, all.length - index - 1);
       assert.deepEqual(rest, all.slice(index + 1));
     }
   });
@@ -71,20 +91,16 @@ export function eventContract(contract: Contract): void {
   test(`${name}: following ends promptly when its signal aborts`, { skip }, async () => {
     await using scenario = await openScenario(contract);
     const stop = new AbortController();
-    const ended = (async () => {
-      for await (const _events of scenario.store.follow(null, stop.signal))
-        assert.fail('nothing happens here');
-    })();
+    const ended = firstEvents(await scenario.store.follow(null, stop.signal), 1);
     stop.abort();
-    await ended;
-    for await (const _events of scenario.store.follow(null, AbortSignal.abort()))
-      assert.fail('it was over before');
+    assert.deepEqual(await ended, []);
+    assert.deepEqual(await firstEvents(await scenario.store.follow(null, AbortSignal.abort()), 1), []);
   });
 
   test(`${name}: a cursor that this store did not give out is refused by its name`, { skip }, async () => {
     await using scenario = await openScenario(contract);
     await scenario.declare();
-    const following = collect(scenario.store, null, 1);
+    const following = firstEvents(await scenario.store.follow(null, never), 1);
     await scenario.starting();
     const [event] = await following;
     const cursor = event?.cursor ?? '';
@@ -101,7 +117,7 @@ export function eventContract(contract: Contract): void {
     ];
     for (const text of bad) {
       await assert.rejects(
-        collect(scenario.store, text, 1),
+        collectAfter(scenario.store, text, 1),
         (error) =>
           isWarmpoolError(error) &&
           error.code === 'INVALID_REQUEST' &&
@@ -121,18 +137,26 @@ export function eventContract(contract: Contract): void {
   });
 }
 
-/** The first events of a follower, which then goes. */
-export async function collect(
-  store: PoolStore,
-  cursor: EventCursor | null,
+/** A signal that never aborts. */
+export const never: AbortSignal = new AbortController().signal;
+
+/** The first events of a follower, which then goes; fewer when it ends before. */
+export async function firstEvents(
+  batches: AsyncIterable<readonly StoreEvent[]>,
   count: number,
 ): Promise<StoreEvent[]> {
-  const stop = new AbortController();
   const events: StoreEvent[] = [];
-  for await (const batch of store.follow(cursor, stop.signal)) {
+  for await (const batch of batches) {
     events.push(...batch);
     if (events.length >= count) break;
   }
-  stop.abort();
   return events;
+}
+
+export async function collectAfter(
+  store: PoolStore,
+  cursor: EventCursor,
+  count: number,
+): Promise<StoreEvent[]> {
+  return firstEvents(await store.follow(cursor, never), count);
 }
