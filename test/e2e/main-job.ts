@@ -76,10 +76,12 @@ export function mainJob(setup: Setup): void {
       using folder = new ServiceFolder([smallPool({ size: { minReady: 0 } })]);
       await using service = await TestService.start({ pools: [], folder, env: setup.env });
       using client = connect(service.grpc);
-      const sandbox = await client.create('base', { timeoutMs: 1_000 });
-      assert.equal(sandbox.launch, 'cold');
+      const { id, launch } = await client.create('base');
+      assert.equal(launch, 'cold');
       const stop = new AbortController();
-      for await (const event of client.watch({ id: sandbox.id }, { signal: stop.signal })) {
+      // A lease as short as that from the start could end before the watch is on.
+      const onReady = () => void client.setTimeout(id, 1_000);
+      for await (const event of client.watch({ id, onReady }, { signal: stop.signal })) {
         if (event.to !== 'stopped') continue;
         assert.equal(event.reason, 'lease_expired');
         stop.abort();
