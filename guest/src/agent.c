@@ -46,7 +46,7 @@ static void note_event(struct agent *agent, const struct epoll_event *event) {
     case EVENT_LINK_INPUT: agent->link.readable = true; break;
     case EVENT_LINK_OUTPUT: agent->link.writable = true; break;
     case EVENT_SIGNALS: take_signals(agent); break;
-    default: channels_event(&agent->channels, source, event_index(event->data.u64));
+    default: tasks_event(&agent->tasks, source, event_index(event->data.u64));
   }
 }
 
@@ -55,10 +55,10 @@ static void reap(struct agent *agent) {
   for (size_t reaped = 0; agent->reap_pending && reaped < REAPED_PER_TURN_MAX; reaped += 1) {
     int wait_status;
     pid_t pid = waitpid(-1, &wait_status, WNOHANG);
-    if (pid > 0) channel_exited(&agent->channels, pid, wait_status, now_us());
+    if (pid > 0) task_exited(&agent->tasks, pid, wait_status, now_us());
     else agent->reap_pending = false;
   }
-  channels_note_empty_groups(&agent->channels);
+  tasks_note_empty_groups(&agent->tasks);
 }
 
 /* Handles frames while their answers have room; false when the link is over. */
@@ -80,16 +80,16 @@ static bool take_frames(struct agent *agent) {
 static int milliseconds_to_wait(struct agent *agent, uint64_t now_ms) {
   struct link *link = &agent->link;
   bool link_runnable = (link->frames_pending || link->readable) && link_has_room(link, CONTROL_FRAME_BYTES_MAX);
-  if (link_runnable || agent->reap_pending || channels_runnable(&agent->channels, link, now_ms)) return 0;
-  uint64_t deadline_ms = channels_next_deadline_ms(&agent->channels, now_ms);
+  if (link_runnable || agent->reap_pending || tasks_runnable(&agent->tasks, link, now_ms)) return 0;
+  uint64_t deadline_ms = tasks_next_deadline_ms(&agent->tasks, now_ms);
   if (deadline_ms == UINT64_MAX) return -1;
   if (deadline_ms <= now_ms) return 0;
   return deadline_ms - now_ms > INT_MAX ? INT_MAX : (int)(deadline_ms - now_ms);
 }
 
 static void kill_everything(struct agent *agent) {
-  for (size_t i = 0; i < agent->channels.active_count; i += 1)
-    channel_signal_group(&agent->channels.slots[agent->channels.order[i]], SIGKILL);
+  for (size_t i = 0; i < agent->tasks.active_count; i += 1)
+    task_signal_group(&agent->tasks.slots[agent->tasks.order[i]], SIGKILL);
   /* As PID 1 the guest owns all there is; anywhere else "all" would be other people's processes. */
   if (getpid() == 1) kill(-1, SIGKILL);
 }
@@ -104,9 +104,9 @@ int agent_run(struct agent *agent) {
 
     if (agent->reap_pending) reap(agent);
     now_ms = now_us() / 1000;
-    channels_expire(&agent->channels, now_ms);
+    tasks_expire(&agent->tasks, now_ms);
     if (!take_frames(agent)) break;
-    channels_pump(&agent->channels, &agent->link, now_ms);
+    tasks_pump(&agent->tasks, &agent->link, now_ms);
     if (!link_flush(&agent->link)) break;
   }
   kill_everything(agent);

@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "channel.h"
+#include "task.h"
 #include "link.h"
 #include "spawn.h"
 
@@ -25,7 +25,7 @@ struct agent {
   bool stopping;
 
   struct link link;
-  struct channel_table channels;
+  struct task_table tasks;
 };
 
 uint64_t now_us(void);

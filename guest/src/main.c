@@ -174,7 +174,7 @@ static bool take_signals(struct agent *to) {
 static bool watch_descriptors(struct agent *to) {
   to->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
   if (to->epoll_fd < 0) return false;
-  channels_init(&to->channels, to->epoll_fd);
+  tasks_init(&to->tasks, to->epoll_fd);
   return link_watch(&to->link, to->epoll_fd) && watch(to->epoll_fd, to->signal_fd, EPOLLIN, EVENT_SIGNALS, 0);
 }
 

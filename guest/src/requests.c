@@ -63,10 +63,10 @@ static void handle_hello(struct agent *agent, const struct frame *frame) {
   }
   /* A new epoch: what was started for another node, or for the same one before it lost its memory, ends. Frames already
    * collected stand before the Welcome and may stay. */
-  while (agent->channels.active_count > 0) {
-    struct channel *channel = &agent->channels.slots[agent->channels.order[0]];
-    channel_signal_group(channel, SIGKILL);
-    channel_discard(&agent->channels, channel);
+  while (agent->tasks.active_count > 0) {
+    struct task *task = &agent->tasks.slots[agent->tasks.order[0]];
+    task_signal_group(task, SIGKILL);
+    task_discard(&agent->tasks, task);
   }
   agent->link_open = true;
   agent->output_window = hello.window;
@@ -153,7 +153,7 @@ static int highest_of(int highest, const int *fds, size_t count) {
 
 static int highest_descriptor(const struct agent *agent, const struct pipes *pipes) {
   const int own[] = {agent->epoll_fd, agent->signal_fd, agent->null_fd, agent->link.input_fd, agent->link.output_fd};
-  int highest = highest_of(channels_highest_descriptor(&agent->channels), own, sizeof own / sizeof own[0]);
+  int highest = highest_of(tasks_highest_descriptor(&agent->tasks), own, sizeof own / sizeof own[0]);
   return highest_of(highest_of(highest, pipes->child, 3), pipes->guest, 3);
 }
 
@@ -181,7 +181,7 @@ static void start_process(struct agent *agent, const struct frame *frame, const 
                           const struct identity *identity) {
   struct pipes pipes;
   struct spawn_result result;
-  struct channel *channel = NULL;
+  struct task *task = NULL;
   uint64_t started_us = now_us();
   if (!open_pipes(agent, identity, request->stdin_open, &pipes)) {
     result = system_error("pipe");
@@ -189,8 +189,8 @@ static void start_process(struct agent *agent, const struct frame *frame, const 
     return;
   }
   /* The channel comes first: once a process runs, nothing may fail any more. */
-  channel = channel_open(&agent->channels, frame->channel, pipes.guest);
-  if (channel == NULL) {
+  task = task_open(&agent->tasks, frame->channel, pipes.guest);
+  if (task == NULL) {
     result = system_error("epoll");
     close_all(pipes.guest);
   } else {
@@ -200,17 +200,17 @@ static void start_process(struct agent *agent, const struct frame *frame, const 
     result = spawn_process(request, identity, descriptors, &agent->spawn_limits);
   }
   close_all(pipes.child);
-  if (channel == NULL || result.failure != SPAWN_STARTED) {
-    if (channel != NULL) channel_discard(&agent->channels, channel);
+  if (task == NULL || result.failure != SPAWN_STARTED) {
+    if (task != NULL) task_discard(&agent->tasks, task);
     refuse_start(agent, frame, &result);
     return;
   }
-  channel->pid = result.pid;
-  channel->started_us = started_us;
-  channel->output_credit = agent->output_window;
+  task->pid = result.pid;
+  task->started_us = started_us;
+  task->output_credit = agent->output_window;
   if (request->timeout_ms != 0) {
-    channel->timeout_stage = TIMEOUT_ARMED;
-    channel->deadline_ms = started_us / 1000 + request->timeout_ms;
+    task->timeout_stage = TIMEOUT_ARMED;
+    task->deadline_ms = started_us / 1000 + request->timeout_ms;
   }
   answer_ack(&agent->link, frame->channel, frame->id, (uint32_t)result.pid);
 }
@@ -223,7 +223,7 @@ static void handle_exec_start(struct agent *agent, const struct frame *frame) {
     refuse(agent, frame, "invalid_payload", "channel: 0 is the control channel");
     return;
   }
-  if (channel_find(&agent->channels, frame->channel) != NULL) {
+  if (task_of_channel(&agent->tasks, frame->channel) != NULL) {
     refuse(agent, frame, "channel_in_use", "the channel has a process");
     return;
   }
@@ -232,7 +232,7 @@ static void handle_exec_start(struct agent *agent, const struct frame *frame) {
     refuse(agent, frame, "invalid_payload", problem);
     return;
   }
-  if (agent->channels.active_count == CHANNELS_MAX) {
+  if (agent->tasks.active_count == CHANNELS_MAX) {
     refuse(agent, frame, "limit_exceeded", "all 256 channels are in use");
     return;
   }
@@ -245,16 +245,16 @@ static void handle_exec_start(struct agent *agent, const struct frame *frame) {
 
 /* ---- a running process ---- */
 
-static void handle_stdin(struct agent *agent, const struct frame *frame, struct channel *channel) {
-  enum stdin_result result = stdin_take(&channel->input, frame->payload, frame->payload_bytes);
+static void handle_stdin(struct agent *agent, const struct frame *frame, struct task *task) {
+  enum stdin_result result = stdin_take(&task->input, frame->payload, frame->payload_bytes);
   if (result == STDIN_TAKEN) return;
   /* A stdin with a hole in it is worse than none. */
-  channel_signal_group(channel, SIGKILL);
+  task_signal_group(task, SIGKILL);
   if (result == STDIN_NO_CREDIT) refuse(agent, frame, "credit_exceeded", "more stdin than the window allows");
   else refuse(agent, frame, "limit_exceeded", "no memory for stdin");
 }
 
-static void handle_signal(struct agent *agent, const struct frame *frame, struct channel *channel) {
+static void handle_signal(struct agent *agent, const struct frame *frame, struct task *task) {
   struct msgpack_reader reader = msgpack_reader(frame->payload, frame->payload_bytes);
   size_t entries = 0;
   uint64_t signal_number = 0;
@@ -269,7 +269,7 @@ static void handle_signal(struct agent *agent, const struct frame *frame, struct
     refuse(agent, frame, "invalid_payload", "signal: 1 to 64 is expected");
     return;
   }
-  if (channel != NULL) channel_signal_group(channel, (int)signal_number);
+  if (task != NULL) task_signal_group(task, (int)signal_number);
 }
 
 void handle_frame(struct agent *agent, const struct frame *frame) {
@@ -278,22 +278,22 @@ void handle_frame(struct agent *agent, const struct frame *frame) {
     return;
   }
   /* What belongs to a channel without a process is dropped: it may have crossed an ExecExit. */
-  struct channel *channel = channel_find(&agent->channels, frame->channel);
+  struct task *task = task_of_channel(&agent->tasks, frame->channel);
   switch (frame->type) {
     case FRAME_HELLO: handle_hello(agent, frame); break;
     case FRAME_PING: handle_ping(agent, frame); break;
     case FRAME_PONG: break;
     case FRAME_EXEC_START: handle_exec_start(agent, frame); break;
-    case FRAME_EXEC_STDIN:
-      if (channel != NULL) handle_stdin(agent, frame, channel);
+    case FRAME_INPUT:
+      if (task != NULL) handle_stdin(agent, frame, task);
       break;
-    case FRAME_EXEC_STDIN_EOF:
-      if (channel != NULL) stdin_end(&channel->input);
+    case FRAME_INPUT_EOF:
+      if (task != NULL) stdin_end(&task->input);
       break;
-    case FRAME_EXEC_SIGNAL: handle_signal(agent, frame, channel); break;
+    case FRAME_EXEC_SIGNAL: handle_signal(agent, frame, task); break;
     case FRAME_CREDIT:
       if (frame->payload_bytes != 4) refuse(agent, frame, "invalid_payload", "payload: 4 bytes are expected");
-      else if (channel != NULL) channel_add_output_credit(channel, read_u32(frame->payload));
+      else if (task != NULL) task_add_output_credit(task, read_u32(frame->payload));
       break;
     default: refuse(agent, frame, "unknown_message", "no such type from the node");
   }

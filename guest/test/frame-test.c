@@ -54,7 +54,7 @@ static void reads_a_whole_frame(void) {
 static void waits_at_every_cut(void) {
   uint8_t bytes[64];
   struct frame frame;
-  size_t length = build(bytes, FRAME_EXEC_STDIN, 1, 2, "abcdef", 6);
+  size_t length = build(bytes, FRAME_INPUT, 1, 2, "abcdef", 6);
   for (size_t cut = 0; cut < length; cut += 1) {
     reset();
     CHECK(feed(bytes, cut, &frame) == 0);
@@ -97,7 +97,7 @@ static void drops_a_frame_with_a_wrong_trailer_whole(void) {
   size_t inner_bytes = build(inner, FRAME_EXEC_START, 3, 3, "evil", 4);
   for (size_t byte = 0; byte < FRAME_TRAILER_BYTES; byte += 1) {
     reset();
-    size_t length = build(bytes, FRAME_EXEC_STDIN, 1, 1, inner, inner_bytes);
+    size_t length = build(bytes, FRAME_INPUT, 1, 1, inner, inner_bytes);
     bytes[length - 1 - byte] ^= 1;
     length += build(bytes + length, FRAME_PING, 0, 2, "", 0);
     CHECK(feed(bytes, length, &frame) == 1);
@@ -111,7 +111,7 @@ static void refuses_a_length_over_the_limit(void) {
   static const uint32_t LENGTHS[] = {FRAME_PAYLOAD_BYTES_MAX + 1, 0x00ffffff, 0x7fffffff, 0x80000000, 0xffffffff};
   for (size_t i = 0; i < sizeof LENGTHS / sizeof LENGTHS[0]; i += 1) {
     reset();
-    size_t length = build(bytes, FRAME_EXEC_STDIN, 1, 1, "abc", 3);
+    size_t length = build(bytes, FRAME_INPUT, 1, 1, "abc", 3);
     write_u32(bytes + 4, LENGTHS[i]);
     length += build(bytes + length, FRAME_PING, 0, 2, "", 0);
     CHECK(feed(bytes, length, &frame) == 1);
@@ -125,7 +125,7 @@ static void takes_the_largest_frame(void) {
   for (size_t i = 0; i < sizeof payload; i += 1) payload[i] = (uint8_t)(i * 31);
   reset();
   size_t length = 0;
-  for (int i = 0; i < 3; i += 1) length += build(bytes + length, FRAME_EXEC_STDIN, 1, 1, payload, sizeof payload);
+  for (int i = 0; i < 3; i += 1) length += build(bytes + length, FRAME_INPUT, 1, 1, payload, sizeof payload);
   /* In odd pieces, so that the buffer has to move what is unfinished. */
   size_t frames = 0;
   for (size_t at = 0; at < length;) {
@@ -143,7 +143,7 @@ static void finds_a_hello_after_a_half_frame_and_zeros(void) {
   memset(payload, 'W', sizeof payload);
   static const size_t LENGTHS[] = {0, 1, 4, 5000, 65535, 65536};
   for (size_t i = 0; i < sizeof LENGTHS / sizeof LENGTHS[0]; i += 1) {
-    size_t length = build(half, FRAME_EXEC_STDIN, 1, 1, payload, LENGTHS[i]);
+    size_t length = build(half, FRAME_INPUT, 1, 1, payload, LENGTHS[i]);
     size_t hello_bytes = build(hello, FRAME_HELLO, 0, 42, "nonce", 5);
     for (size_t cut = 0; cut < length; cut += cut < 24 || cut + 24 > length ? 1 : length / 7 + 1) {
       reset();
@@ -159,7 +159,7 @@ static void writer_moves_what_is_unsent(void) {
   size_t room = frame_writer_room(&writer);
   CHECK(room == sizeof writer.bytes);
   memset(frame_writer_begin(&writer), 'a', 60000);
-  frame_writer_end(&writer, FRAME_EXEC_STDOUT, 1, 0, 60000);
+  frame_writer_end(&writer, FRAME_OUTPUT, 1, 0, 60000);
   CHECK(frame_writer_room(&writer) == room - 60000 - FRAME_OVERHEAD_BYTES);
   writer.head = 50000;
   CHECK(frame_writer_room(&writer) == room - (60000 + FRAME_OVERHEAD_BYTES - 50000));

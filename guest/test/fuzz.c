@@ -109,7 +109,7 @@ static size_t make_seed(uint8_t *target) {
   static const char EXEC[] =
       "\x86\xa4" "argv\x93\xa2sh\xa2-c\xa4true\xa3" "env\x82\xa4PATH\xa9/usr/bin:\xa1" "A\xd9\x21"
       "abcdefghijklmnopqrstuvwxyzabcdefg\xa3" "cwd\xa4/tmp\xa4user\xa6nobody\xa5stdin\xc3\xaatimeout_ms\xcd\x03\xe8";
-  static const uint8_t TYPES[] = {FRAME_EXEC_START, FRAME_HELLO, FRAME_EXEC_STDIN, FRAME_EXEC_SIGNAL, FRAME_CREDIT};
+  static const uint8_t TYPES[] = {FRAME_EXEC_START, FRAME_HELLO, FRAME_INPUT, FRAME_EXEC_SIGNAL, FRAME_CREDIT};
   size_t total = 0;
   for (unsigned count = 1 + next_random() % 4; count > 0; count -= 1) {
     static struct frame_writer writer;

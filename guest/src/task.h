@@ -33,7 +33,7 @@ struct output_pipe {
   bool readable;
 };
 
-struct channel {
+struct task {
   uint32_t number; /* 0: the slot is free. */
   pid_t pid;       /* Also the number of the process group and of the session. */
   bool exited;
@@ -54,41 +54,41 @@ struct channel {
   uint32_t after_kill_bytes;
 };
 
-struct channel_table {
+struct task_table {
   int epoll_fd;
   size_t active_count;
   uint16_t order[CHANNELS_MAX];
-  struct channel slots[CHANNELS_MAX];
+  struct task slots[CHANNELS_MAX];
   struct sink_table sinks;
 };
 
-void channels_init(struct channel_table *table, int epoll_fd);
-struct channel *channel_find(struct channel_table *table, uint32_t number);
+void tasks_init(struct task_table *table, int epoll_fd);
+struct task *task_of_channel(struct task_table *table, uint32_t number);
 /* NULL when all slots are in use. The descriptors are the guest's ends; stdin may be -1. On success they belong to the
  * channel; on failure (errno) they are the caller's. */
-struct channel *channel_open(struct channel_table *table, uint32_t number, const int fds[3]);
+struct task *task_open(struct task_table *table, uint32_t number, const int fds[3]);
 /* Gives the slot back without a word to the node: for a new epoch. */
-void channel_discard(struct channel_table *table, struct channel *channel);
+void task_discard(struct task_table *table, struct task *task);
 
 /* Of all channels and sinks; -1 for none. */
-int channels_highest_descriptor(const struct channel_table *table);
+int tasks_highest_descriptor(const struct task_table *table);
 
-void channel_signal_group(struct channel *channel, int signal_number);
-void channel_exited(struct channel_table *table, pid_t pid, int wait_status, uint64_t now_us);
+void task_signal_group(struct task *task, int signal_number);
+void task_exited(struct task_table *table, pid_t pid, int wait_status, uint64_t now_us);
 /* To be called after every round of reaping. */
-void channels_note_empty_groups(struct channel_table *table);
+void tasks_note_empty_groups(struct task_table *table);
 
-void channel_add_output_credit(struct channel *channel, uint32_t bytes);
+void task_add_output_credit(struct task *task, uint32_t bytes);
 
 /* Timeouts that are due. */
-void channels_expire(struct channel_table *table, uint64_t now_ms);
+void tasks_expire(struct task_table *table, uint64_t now_ms);
 /* Moves bytes both ways and finishes what is over, as far as credit and the room of the link allow. */
-void channels_pump(struct channel_table *table, struct link *link, uint64_t now_ms);
-/* True when channels_pump could do something right now. */
-bool channels_runnable(struct channel_table *table, struct link *link, uint64_t now_ms);
+void tasks_pump(struct task_table *table, struct link *link, uint64_t now_ms);
+/* True when tasks_pump could do something right now. */
+bool tasks_runnable(struct task_table *table, struct link *link, uint64_t now_ms);
 /* The next instant at which time alone changes something; UINT64_MAX for none. */
-uint64_t channels_next_deadline_ms(const struct channel_table *table, uint64_t now_ms);
+uint64_t tasks_next_deadline_ms(const struct task_table *table, uint64_t now_ms);
 
-void channels_event(struct channel_table *table, enum event_source source, uint32_t index);
+void tasks_event(struct task_table *table, enum event_source source, uint32_t index);
 
 #endif
