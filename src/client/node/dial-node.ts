@@ -1,0 +1,101 @@
+import type { IncomingMessage } from 'node:http';
+import { WebSocket } from 'ws';
+import { type ClientSocket, type Dial, subprotocol } from '../dial.ts';
+import { type ConnectionErrorCode, WarmpoolClientError } from '../warmpool-client-error.ts';
+
+/** A WebSocket of `ws`: it says why an upgrade was refused, and its credential travels in a header. */
+export const dialNode: Dial = (target, events, signal) =>
+  new Promise<ClientSocket>((resolve, reject) => {
+    signal.throwIfAborted();
+    const socket = new WebSocket(target.url, subprotocol, {
+      perMessageDeflate: false,
+      maxPayload: messageBytesMax,
+      handshakeTimeout: handshakeTimeoutMs,
+      headers: target.credential === undefined ? {} : { authorization: `Bearer ${target.credential}` },
+    });
+    let isOpen = false;
+    // An error is always followed by `close`; before the opening its reason is what the caller wants to know.
+    socket.on('error', (cause) => {
+      const failure = 'code' in cause ? ` (${String(cause.code)})` : `: ${cause.message}`;
+      reject(new WarmpoolClientError('unreachable', `no node answers at ${place(target.url)}${failure}`, { cause }));
+    });
+    socket.on('unexpected-response', (_request, response) => {
+      void readRefusal(response, target.url).then(reject);
+      socket.terminate();
+    });
+    const abort = () => {
+      reject(signal.reason);
+      socket.terminate();
+    };
+    signal.addEventListener('abort', abort, { once: true });
+    socket.on('open', () => {
+      signal.removeEventListener('abort', abort);
+      isOpen = true;
+      resolve({
+        send: (message) => socket.send(message),
+        close: (code, reason) => socket.close(code, reason),
+        abort: () => socket.terminate(),
+      });
+    });
+    socket.on('message', (data, isBinary) => {
+      if (data instanceof Uint8Array) events.onMessage(isBinary ? data : data.toString());
+    });
+    socket.on('close', (code, reason) => {
+      signal.removeEventListener('abort', abort);
+      if (isOpen) events.onClose(code, reason.toString());
+    });
+  });
+
+/** A frame of the largest payload; a node that sends more breaks the protocol. */
+const messageBytesMax = 65_545;
+/** As long as a person waits before they look what is wrong. */
+const handshakeTimeoutMs = 10_000;
+/** A refusal is a sentence in JSON; nothing that is longer is read. */
+const refusalBytesMax = 16_384;
+
+const codeOfStatus: Readonly<Record<number, ConnectionErrorCode>> = {
+  401: 'unauthenticated',
+  403: 'forbidden',
+  404: 'sandbox_not_found',
+  409: 'sandbox_ended',
+  410: 'sandbox_ended',
+  429: 'too_many_connections',
+  503: 'unavailable',
+};
+
+async function readRefusal(response: IncomingMessage, url: string): Promise<WarmpoolClientError> {
+  const status = response.statusCode ?? 0;
+  const sentence = readSentence(await readText(response));
+  const code = codeOfStatus[status] ?? (status >= 500 ? 'unavailable' : 'unreachable');
+  const message = `the node at ${place(url)} refused the connection (${status})${sentence === '' ? '' : `: ${sentence}`}`;
+  return new WarmpoolClientError(code, message, { details: { status } });
+}
+
+async function readText(response: IncomingMessage): Promise<string> {
+  let text = '';
+  try {
+    for await (const chunk of response) {
+      text += String(chunk);
+      if (text.length > refusalBytesMax) break;
+    }
+  } catch {
+    // What came is enough: the status says what to do.
+  }
+  return text.slice(0, refusalBytesMax);
+}
+
+/** Refusals are `{"error": "…"}`, `{"message": "…"}`, or plain text. */
+function readSentence(text: string): string {
+  try {
+    const { message, error } = JSON.parse(text) as { message?: unknown; error?: unknown };
+    if (typeof message === 'string') return message;
+    return typeof error === 'string' ? error : '';
+  } catch {
+    return text.trim().split('\n')[0] ?? '';
+  }
+}
+
+/** Never the path or the query: a token may be in it. */
+function place(url: string): string {
+  return URL.canParse(url) ? new URL(url).host : 'this address';
+}
