@@ -1,4 +1,5 @@
 import { viewOf } from './frame.ts';
+import type { ParseResult } from './parse-result.ts';
 
 /**
  * Looks at MessagePack bytes before anything is built from them. A decoder asked to trust its input turned 1 MiB of
@@ -10,11 +11,20 @@ export interface MsgpackBounds {
   readonly depthMax: number;
   /** Every value counts, and every key. */
   readonly elementsMax: number;
+  /** Whether a value may be nil. Absent: no. */
+  readonly nil?: 'allowed';
 }
 
 /** What passes a bound, or undefined. One pass, no allocation but a stack of `depthMax` numbers. */
 export function brokenBound(bytes: Uint8Array, bounds: MsgpackBounds): string | undefined {
-  if (bytes.length > bounds.bytesMax) return `${bytes.length} bytes, over ${bounds.bytesMax}`;
+  const end = endOfMap(bytes, bounds);
+  if ('error' in end) return end.error;
+  return end.value === bytes.length ? undefined : `${bytes.length - end.value} bytes behind the map`;
+}
+
+/** Where the one map at the beginning ends, when it keeps the bounds; what is behind it was not looked at. */
+export function endOfMap(bytes: Uint8Array, bounds: MsgpackBounds): ParseResult<number> {
+  if (bytes.length > bounds.bytesMax) return { error: `${bytes.length} bytes, over ${bounds.bytesMax}` };
   const view = viewOf(bytes);
   /** Per open container: items still to come, and whether it is a map. A map's items alternate key and value. */
   const remaining: number[] = [];
@@ -22,25 +32,25 @@ export function brokenBound(bytes: Uint8Array, bounds: MsgpackBounds): string | 
   let offset = 0;
   let elements = 0;
   do {
-    if (offset >= bytes.length) return truncated;
+    if (offset >= bytes.length) return { error: truncated };
     const depth = remaining.length;
     const expectKey = depth > 0 && isMap[depth - 1] === true && (remaining[depth - 1] ?? 0) % 2 === 0;
-    const head = readHead(view, offset);
-    if (typeof head === 'string') return head;
-    if (depth === 0 && head.kind !== 'map') return 'not a map';
+    const head = readHead(view, offset, bounds.nil === 'allowed');
+    if (typeof head === 'string') return { error: head };
+    if (depth === 0 && head.kind !== 'map') return { error: 'not a map' };
     if (expectKey) {
-      if (head.kind !== 'text') return 'a key that is not text';
-      if (isProtoKey(bytes, head.end - head.length, head.length)) return 'the key __proto__';
+      if (head.kind !== 'text') return { error: 'a key that is not text' };
+      if (isProtoKey(bytes, head.end - head.length, head.length)) return { error: 'the key __proto__' };
     }
-    if (head.end > bytes.length) return truncated;
+    if (head.end > bytes.length) return { error: truncated };
     offset = head.end;
     elements += 1;
-    if (elements > bounds.elementsMax) return tooMany(bounds);
+    if (elements > bounds.elementsMax) return { error: tooMany(bounds) };
     if (depth > 0) remaining[depth - 1] = (remaining[depth - 1] ?? 0) - 1;
     if (head.kind === 'map' || head.kind === 'array') {
-      if (depth + 1 > bounds.depthMax) return `nested deeper than ${bounds.depthMax}`;
+      if (depth + 1 > bounds.depthMax) return { error: `nested deeper than ${bounds.depthMax}` };
       const items = head.kind === 'map' ? head.items * 2 : head.items;
-      if (elements + items > bounds.elementsMax) return tooMany(bounds);
+      if (elements + items > bounds.elementsMax) return { error: tooMany(bounds) };
       remaining.push(items);
       isMap.push(head.kind === 'map');
     }
@@ -49,7 +59,7 @@ export function brokenBound(bytes: Uint8Array, bounds: MsgpackBounds): string | 
       isMap.pop();
     }
   } while (remaining.length > 0);
-  return offset === bytes.length ? undefined : `${bytes.length - offset} bytes behind the map`;
+  return { value: offset };
 }
 
 type Head =
@@ -57,8 +67,9 @@ type Head =
   | { readonly kind: 'text' | 'plain'; readonly end: number; readonly items: 0; readonly length: number };
 
 /** The first byte and its length field: `end` is behind the whole scalar, or behind the container's own head. */
-function readHead(view: DataView, offset: number): Head | string {
+function readHead(view: DataView, offset: number, nilAllowed: boolean): Head | string {
   const first = view.getUint8(offset);
+  if (first === 0xc0 && nilAllowed) return scalar('plain', offset + 1, 0);
   if (first <= 0x7f || first >= 0xe0) return scalar('plain', offset + 1, 0);
   if (first <= 0x8f) return container('map', offset + 1, first & 0x0f);
   if (first <= 0x9f) return container('array', offset + 1, first & 0x0f);
