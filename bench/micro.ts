@@ -1,9 +1,9 @@
 import { Bench as TinyBench } from 'tinybench';
+import { encodeExecExit, encodeExecStart, parseExecExit } from '../protocol/exec-messages.ts';
 import { viewOf } from '../protocol/frame.ts';
 import { LinkDecoder } from '../protocol/link-decoder.ts';
 import { linkOverheadBytes, writeLinkFrame } from '../protocol/link-framing.ts';
 import { messageTypes } from '../protocol/message-types.ts';
-import { encodeExecExit, encodeExecStart, parseExecExit } from '../protocol/messages.ts';
 import { assertCreateRequest } from '../src/allocator/validation.ts';
 import { SystemClock } from '../src/domain/clock.ts';
 import { newClaimId, newSandboxId, shardOfPool } from '../src/domain/ids.ts';
@@ -38,7 +38,7 @@ async function run(bench: Bench): Promise<readonly Outcome[]> {
 /** Output as it comes from a busy command: 16 KB a frame. */
 function addFrames(tiny: TinyBench): void {
   const output = {
-    type: messageTypes.ExecStdout.code,
+    type: messageTypes.Output.code,
     channel: 7,
     id: 7,
     payload: new Uint8Array(16_384).fill(0x61),

@@ -1,5 +1,5 @@
 import { type Frame, headerBytes, writeHeader } from './frame.ts';
-import { payloadBytesMax } from './message-types.ts';
+import { payloadBytesMax } from './limits.ts';
 
 /**
  * The wrapping of a frame on a byte stream (protocol/README.md, section 1.1): magic and length in front, a trailer

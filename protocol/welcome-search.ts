@@ -8,7 +8,7 @@ import {
   readLinkHeader,
 } from './link-framing.ts';
 import { brokenRule, messageTypes } from './message-types.ts';
-import { parseWelcome, type Welcome } from './messages.ts';
+import { parseWelcome, type Welcome } from './session-messages.ts';
 
 /**
  * Finds the beginning of our epoch in a stream that may begin anywhere and hold anything (protocol/README.md, section
@@ -64,7 +64,7 @@ function frameAt(bytes: Uint8Array, view: DataView, offset: number): Frame | 'no
   if (view.getUint32(payloadOffset + length) !== linkTrailer) return 'none';
   const payload = bytes.subarray(payloadOffset, payloadOffset + length);
   const frame = readFrame(view, offset + linkHeaderOffset, payload);
-  return brokenRule(frame, 'guest') === undefined ? frame : 'none';
+  return brokenRule(frame, 'responder', 'link') === undefined ? frame : 'none';
 }
 
 const magicBytes = [24, 16, 8, 0].map((shift) => (linkMagic >>> shift) & 0xff);

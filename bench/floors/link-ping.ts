@@ -2,10 +2,11 @@ import { randomBytes } from 'node:crypto';
 import type { Duplex } from 'node:stream';
 import type { Frame } from '../../protocol/frame.ts';
 import { viewOf } from '../../protocol/frame.ts';
+import { nonceBytes, pingBytesMax, windowBytesDefault } from '../../protocol/limits.ts';
 import { LinkDecoder } from '../../protocol/link-decoder.ts';
 import { linkOverheadBytes, writeLinkFrame } from '../../protocol/link-framing.ts';
-import { messageTypes, pingBytesMax } from '../../protocol/message-types.ts';
-import { encodeHello, nonceBytes, windowBytesDefault } from '../../protocol/messages.ts';
+import { messageTypes } from '../../protocol/message-types.ts';
+import { encodeHello } from '../../protocol/session-messages.ts';
 
 /**
  * F3: 64 bytes to the guest and back over the transport that a runtime gives, as a Ping frame, with nothing of ours

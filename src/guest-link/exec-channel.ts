@@ -1,13 +1,7 @@
+import { encodeCredit, parseCredit, parseError } from '../../protocol/control-messages.ts';
+import { encodeExecSignal, parseExecExit, parseExecStarted } from '../../protocol/exec-messages.ts';
 import type { Frame } from '../../protocol/frame.ts';
 import { messageName, messageTypes } from '../../protocol/message-types.ts';
-import {
-  encodeCredit,
-  encodeExecSignal,
-  parseAck,
-  parseCredit,
-  parseError,
-  parseExecExit,
-} from '../../protocol/messages.ts';
 import { assertThat, invalidRequest } from '../domain/errors.ts';
 import { deferred } from './deferred.ts';
 import { execError } from './exec-error.ts';
@@ -123,14 +117,14 @@ export class ExecChannel implements GuestProcess {
 
   /** A frame from the guest on this channel, correct by the table of types. */
   receive(frame: Frame): void {
-    const { Ack, Error: Refusal, ExecStdout, ExecStderr, Credit, ExecExit } = messageTypes;
+    const { Ack, Error: Refusal, Output, ErrorOutput, Credit, ExecExit } = messageTypes;
     if (this.#state === 'starting') {
       if (frame.type === Ack.code) this.#onAck(frame);
       else if (frame.type === Refusal.code) this.#onRefusal(frame);
       else throw new LinkViolation(`${messageName(frame.type)} before the start was answered`);
     } else {
-      if (frame.type === ExecStdout.code) this.#onOutput('stdout', frame);
-      else if (frame.type === ExecStderr.code) this.#onOutput('stderr', frame);
+      if (frame.type === Output.code) this.#onOutput('stdout', frame);
+      else if (frame.type === ErrorOutput.code) this.#onOutput('stderr', frame);
       else if (frame.type === Credit.code) this.#onCredit(frame);
       else if (frame.type === ExecExit.code) this.#onExit(frame);
       else throw new LinkViolation(`${describeUnexpected(frame)} for a running process`);
@@ -147,7 +141,7 @@ export class ExecChannel implements GuestProcess {
 
   #onAck(frame: Frame): void {
     this.#checkAnswer(frame);
-    this.#pid = parsed(frame, parseAck(frame.payload));
+    this.#pid = parsed(frame, parseExecStarted(frame.payload)).pid;
     this.#state = 'running';
     this.#started.resolve(this);
   }

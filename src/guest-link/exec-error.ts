@@ -1,4 +1,5 @@
-import type { GuestError, GuestErrorCode } from '../../protocol/messages.ts';
+import type { ErrorMessage } from '../../protocol/control-messages.ts';
+import type { ResponderErrorCode } from '../../protocol/responder-error-codes.ts';
 import { invalidRequest, WarmpoolError } from '../domain/errors.ts';
 import type { GuestCommand } from './guest.ts';
 
@@ -6,11 +7,11 @@ import type { GuestCommand } from './guest.ts';
  * What a caller is told when the guest refuses to start a process. Total over the guest's codes, so a new one does not
  * compile until it is answered here. The sentences are ours: the guest's text is shown only where nothing else says it.
  */
-export function execError(error: GuestError, command: GuestCommand): WarmpoolError {
+export function execError(error: ErrorMessage, command: GuestCommand): WarmpoolError {
   return byCode[error.code](command, printable(error.message));
 }
 
-const byCode: Record<GuestErrorCode, (command: GuestCommand, message: string) => WarmpoolError> = {
+const byCode: Record<ResponderErrorCode, (command: GuestCommand, message: string) => WarmpoolError> = {
   invalid_payload: (_command, message) =>
     invalidRequest([{ field: fieldNamed(message), description: message }]),
   user_unknown: ({ user }) =>
@@ -27,14 +28,44 @@ const byCode: Record<GuestErrorCode, (command: GuestCommand, message: string) =>
     new WarmpoolError('LIMIT_EXCEEDED', `a limit of the sandbox was reached: ${message}`),
   spawn_failed: (_command, message) =>
     new WarmpoolError('INTERNAL', `the sandbox could not start the command: ${message}`),
-  channel_in_use: () => outOfStep('channel_in_use'),
-  unknown_message: () => outOfStep('unknown_message'),
-  credit_exceeded: () => outOfStep('credit_exceeded'),
+  ...impossible([
+    'unknown_message',
+    'channel_in_use',
+    'credit_exceeded',
+    'process_unknown',
+    'taken_over',
+    'not_found',
+    'exists',
+    'not_directory',
+    'is_directory',
+    'not_regular',
+    'not_empty',
+    'permission_denied',
+    'name_invalid',
+    'outside_root',
+    'too_many_links',
+    'no_space',
+    'read_only',
+    'cross_device',
+    'checksum_mismatch',
+    'archive_invalid',
+    'io_error',
+    'connection_refused',
+    'connection_reset',
+    'forbidden',
+    'not_ready',
+  ] as const),
 };
 
-/** Answers that this node's own bookkeeping makes impossible. */
-function outOfStep(code: GuestErrorCode): WarmpoolError {
-  return new WarmpoolError('INTERNAL', `the guest refused a command with ${code}`);
+/** Answers to other requests than a start, and those that this node's own bookkeeping makes impossible. */
+function impossible<Code extends ResponderErrorCode>(
+  codes: readonly Code[],
+): Record<Code, () => WarmpoolError> {
+  const answers = codes.map((code) => [
+    code,
+    () => new WarmpoolError('INTERNAL', `the guest refused a command with ${code}`),
+  ]);
+  return Object.fromEntries(answers);
 }
 
 function aboutField(

@@ -1,19 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import type { Duplex } from 'node:stream';
+import { parseError } from '../../protocol/control-messages.ts';
+import { encodeExecStart } from '../../protocol/exec-messages.ts';
 import type { Frame } from '../../protocol/frame.ts';
+import { nonceBytes, windowBytesDefault } from '../../protocol/limits.ts';
 import { LinkDecoder } from '../../protocol/link-decoder.ts';
 import { resyncPaddingBytes } from '../../protocol/link-framing.ts';
 import { brokenRule, messageName, messageTypes } from '../../protocol/message-types.ts';
-import {
-  encodeExecStart,
-  encodeHello,
-  nonceBytes,
-  parseError,
-  parseWelcome,
-  type Welcome,
-  windowBytesDefault,
-} from '../../protocol/messages.ts';
+import { encodeHello, parseWelcome, type Welcome } from '../../protocol/session-messages.ts';
 import { sameBytes, WelcomeSearch } from '../../protocol/welcome-search.ts';
 import type { Clock } from '../domain/clock.ts';
 import { invalidRequest, WarmpoolError } from '../domain/errors.ts';
@@ -180,7 +175,7 @@ export class GuestLink implements Guest, AsyncDisposable {
   }
 
   #onFrame(frame: Frame): void {
-    const broken = brokenRule(frame, 'guest');
+    const broken = brokenRule(frame, 'responder', 'link');
     if (broken !== undefined) throw new LinkViolation(broken);
     if (this.#welcome === undefined) this.#onFirstFrame(frame);
     else if (frame.channel === 0) this.#onControl(frame);

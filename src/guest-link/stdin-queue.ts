@@ -1,5 +1,6 @@
 import { type Frame, noPayload } from '../../protocol/frame.ts';
-import { messageTypes, payloadBytesMax } from '../../protocol/message-types.ts';
+import { payloadBytesMax } from '../../protocol/limits.ts';
+import { messageTypes } from '../../protocol/message-types.ts';
 import type { BulkSource } from './outbox.ts';
 
 interface PendingWrite {
@@ -76,7 +77,7 @@ export class StdinQueue implements BulkSource {
       this.#firstTakenBytes = 0;
       this.#inBatch.push(write);
     }
-    return { type: messageTypes.ExecStdin.code, channel: this.#channel, id: 0, payload };
+    return { type: messageTypes.Input.code, channel: this.#channel, id: 0, payload };
   }
 
   taken(): void {
@@ -98,6 +99,6 @@ export class StdinQueue implements BulkSource {
   #takeEnd(): Frame | null {
     if (this.#state !== 'ending') return null;
     this.#state = 'ended';
-    return { type: messageTypes.ExecStdinEof.code, channel: this.#channel, id: 0, payload: noPayload };
+    return { type: messageTypes.InputEof.code, channel: this.#channel, id: 0, payload: noPayload };
   }
 }

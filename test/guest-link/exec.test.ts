@@ -1,13 +1,15 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { encodeError, parseCredit } from '../../protocol/control-messages.ts';
+import { parseExecStart } from '../../protocol/exec-messages.ts';
 import { messageTypes } from '../../protocol/message-types.ts';
-import { encodeError, type GuestErrorCode, parseCredit, parseExecStart } from '../../protocol/messages.ts';
+import type { ResponderErrorCode } from '../../protocol/responder-error-codes.ts';
 import type { ErrorCode } from '../../src/domain/errors.ts';
 import { exitFrame, openScripted } from './scripted-guest.ts';
 import { assertAlive, command, discard, unreachable } from './scripted-link.ts';
 
-const { Credit, ExecStart, ExecStderr, ExecStdout } = messageTypes;
+const { Credit, ExecStart, ErrorOutput, Output } = messageTypes;
 
 describe('starting a process', () => {
   it('sends the command as it was given', async () => {
@@ -27,7 +29,7 @@ describe('starting a process', () => {
     link.close();
   });
 
-  const codes: Record<GuestErrorCode, ErrorCode> = {
+  const codes: Record<ResponderErrorCode, ErrorCode> = {
     invalid_payload: 'INVALID_REQUEST',
     user_unknown: 'USER_UNKNOWN',
     user_unavailable: 'USER_UNAVAILABLE',
@@ -39,8 +41,30 @@ describe('starting a process', () => {
     channel_in_use: 'INTERNAL',
     unknown_message: 'INTERNAL',
     credit_exceeded: 'INTERNAL',
+    process_unknown: 'INTERNAL',
+    taken_over: 'INTERNAL',
+    not_found: 'INTERNAL',
+    exists: 'INTERNAL',
+    not_directory: 'INTERNAL',
+    is_directory: 'INTERNAL',
+    not_regular: 'INTERNAL',
+    not_empty: 'INTERNAL',
+    permission_denied: 'INTERNAL',
+    name_invalid: 'INTERNAL',
+    outside_root: 'INTERNAL',
+    too_many_links: 'INTERNAL',
+    no_space: 'INTERNAL',
+    read_only: 'INTERNAL',
+    cross_device: 'INTERNAL',
+    checksum_mismatch: 'INTERNAL',
+    archive_invalid: 'INTERNAL',
+    io_error: 'INTERNAL',
+    connection_refused: 'INTERNAL',
+    connection_reset: 'INTERNAL',
+    forbidden: 'INTERNAL',
+    not_ready: 'INTERNAL',
   };
-  const fields: Partial<Record<GuestErrorCode, string>> = {
+  const fields: Partial<Record<ResponderErrorCode, string>> = {
     invalid_payload: 'env',
     user_unknown: 'user',
     user_unavailable: 'user',
@@ -112,9 +136,9 @@ describe('output', () => {
     const process = await started;
     const exited = process.exited.then((exit) => events.push(`exit ${exit.exitCode}`));
     guest.send(
-      { type: ExecStdout.code, channel, payload: Buffer.from('a') },
-      { type: ExecStderr.code, channel, payload: Buffer.from('b') },
-      { type: ExecStdout.code, channel, payload: Buffer.from('c') },
+      { type: Output.code, channel, payload: Buffer.from('a') },
+      { type: ErrorOutput.code, channel, payload: Buffer.from('b') },
+      { type: Output.code, channel, payload: Buffer.from('c') },
       exitFrame(channel, 3),
     );
     await exited;
@@ -129,7 +153,7 @@ describe('output', () => {
     const channel = await guest.acknowledge();
     await started;
     const frames = [10, 16_384, 10].map((size, index) => ({
-      type: ExecStdout.code,
+      type: Output.code,
       channel,
       payload: Buffer.alloc(size, index + 1),
     }));
@@ -148,7 +172,7 @@ describe('output', () => {
     const started = link.spawn(command(), discard);
     const channel = await guest.acknowledge();
     const process = await started;
-    guest.send({ type: ExecStdout.code, channel, payload: Buffer.alloc(1_000) });
+    guest.send({ type: Output.code, channel, payload: Buffer.alloc(1_000) });
     await nextTurn();
     process.release(200);
     await nextTurn();
@@ -169,7 +193,7 @@ describe('output', () => {
     });
     const channel = await guest.acknowledge();
     const process = await started;
-    guest.send({ type: ExecStdout.code, channel, payload: Buffer.from('x') });
+    guest.send({ type: Output.code, channel, payload: Buffer.from('x') });
     assert.equal(await link.closed, 'a receiver of output failed');
     await assert.rejects(process.exited, unreachable(/receiver/));
   });

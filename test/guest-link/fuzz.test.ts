@@ -2,11 +2,12 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { decodeControlMap } from '../../protocol/control-map.ts';
+import { encodeCredit, encodeError } from '../../protocol/control-messages.ts';
+import { encodeExecStarted } from '../../protocol/exec-messages.ts';
 import { type Frame, viewOf } from '../../protocol/frame.ts';
 import { LinkDecoder } from '../../protocol/link-decoder.ts';
 import { linkOverheadBytes, writeLinkFrame } from '../../protocol/link-framing.ts';
 import { messageTypes } from '../../protocol/message-types.ts';
-import { encodeAck, encodeCredit, encodeError } from '../../protocol/messages.ts';
 import { WelcomeSearch } from '../../protocol/welcome-search.ts';
 import { bytesOf, meaningOf, readVectors } from '../protocol/vectors.ts';
 import { liveMemoryBytes } from './live-memory.ts';
@@ -126,18 +127,28 @@ async function attackedLink(random: Random) {
 
 function plausibleFrame(random: Random): SentFrame {
   const channel = 1 + random.below(random.below(10) === 0 ? 5 : 3);
-  const { Ack, Error: Refusal, ExecStdout, ExecStderr, Credit, Ping, Pong } = messageTypes;
+  const { Ack, Error: Refusal, Output, ErrorOutput, Credit, Ping, Pong } = messageTypes;
   return random.pick<() => SentFrame>([
-    () => ({ type: Ack.code, channel, id: channel, payload: encodeAck(1 + random.below(99)) }),
-    () => ({ type: Ack.code, channel, id: channel, payload: encodeAck(1 + random.below(99)) }),
+    () => ({
+      type: Ack.code,
+      channel,
+      id: channel,
+      payload: encodeExecStarted({ pid: 1 + random.below(99), process: 1 }),
+    }),
+    () => ({
+      type: Ack.code,
+      channel,
+      id: channel,
+      payload: encodeExecStarted({ pid: 1 + random.below(99), process: 1 }),
+    }),
     () => ({
       type: Refusal.code,
       channel,
       id: channel,
       payload: encodeError({ code: 'spawn_failed', message: '' }),
     }),
-    () => ({ type: ExecStdout.code, channel, payload: random.bytes(random.below(2_000)) }),
-    () => ({ type: ExecStderr.code, channel, payload: random.bytes(random.below(200)) }),
+    () => ({ type: Output.code, channel, payload: random.bytes(random.below(2_000)) }),
+    () => ({ type: ErrorOutput.code, channel, payload: random.bytes(random.below(200)) }),
     () => ({ type: Credit.code, channel, payload: encodeCredit(random.below(2) * random.below(200)) }),
     () => ({ type: Ping.code, id: random.below(9), payload: random.bytes(random.below(64)) }),
     () => ({ type: Pong.code, id: random.below(3), payload: random.bytes(8) }),

@@ -5,7 +5,7 @@ import { messageTypes } from '../../protocol/message-types.ts';
 import { exitFrame, openScripted } from './scripted-guest.ts';
 import { assertAlive, command, discard, running, unreachable } from './scripted-link.ts';
 
-const { ExecStdout, Ping, Pong } = messageTypes;
+const { Output, Ping, Pong } = messageTypes;
 
 describe('the link', () => {
   it('sends all frames of a tick in one write', async () => {
@@ -110,7 +110,7 @@ describe('the link', () => {
     });
     const channel = await guest.acknowledge();
     const process = await started;
-    const frame = { type: ExecStdout.code, channel, payload: Buffer.from('x') };
+    const frame = { type: Output.code, channel, payload: Buffer.from('x') };
     guest.send(frame, frame, exitFrame(channel));
     await assert.rejects(process.exited, unreachable(/the node closed/));
     assert.equal(calls, 1);

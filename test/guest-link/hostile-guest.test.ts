@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { encodeCredit, encodeError } from '../../protocol/control-messages.ts';
+import { encodeExecExit, encodeExecStarted } from '../../protocol/exec-messages.ts';
 import { messageTypes } from '../../protocol/message-types.ts';
-import { encodeAck, encodeCredit, encodeError, encodeExecExit } from '../../protocol/messages.ts';
 import type { GuestProcess } from '../../src/guest-link/guest.ts';
 import {
   exitFrame,
@@ -11,7 +12,7 @@ import {
   welcomeFrame,
 } from './scripted-guest.ts';
 
-const { Ack, Credit, Error: Refusal, ExecExit, ExecStart, ExecStdout, ExecStderr, Ping, Pong } = messageTypes;
+const { Ack, Credit, Error: Refusal, ExecExit, ExecStart, Output, ErrorOutput, Ping, Pong } = messageTypes;
 
 interface Violation {
   readonly name: string;
@@ -24,20 +25,20 @@ const violations: readonly Violation[] = [
   {
     name: 'output beyond its credit',
     send: ({ running }) => [
-      { type: ExecStdout.code, channel: running, payload: Buffer.alloc(600) },
-      { type: ExecStderr.code, channel: running, payload: Buffer.alloc(401) },
+      { type: Output.code, channel: running, payload: Buffer.alloc(600) },
+      { type: ErrorOutput.code, channel: running, payload: Buffer.alloc(401) },
     ],
     reason: /401 bytes of output with a credit of 400/,
   },
   {
     name: 'output on a channel nobody opened',
-    send: () => [{ type: ExecStdout.code, channel: 999, payload: Buffer.from('x') }],
-    reason: /ExecStdout on a channel without a process/,
+    send: () => [{ type: Output.code, channel: 999, payload: Buffer.from('x') }],
+    reason: /Output on a channel without a process/,
   },
   {
     name: 'output after the exit',
-    send: ({ exited }) => [{ type: ExecStdout.code, channel: exited, payload: Buffer.from('x') }],
-    reason: /ExecStdout on a channel without a process/,
+    send: ({ exited }) => [{ type: Output.code, channel: exited, payload: Buffer.from('x') }],
+    reason: /Output on a channel without a process/,
   },
   {
     name: 'a second exit',
@@ -46,8 +47,8 @@ const violations: readonly Violation[] = [
   },
   {
     name: 'output before the start was answered',
-    send: ({ starting }) => [{ type: ExecStdout.code, channel: starting, payload: Buffer.from('x') }],
-    reason: /ExecStdout before the start was answered/,
+    send: ({ starting }) => [{ type: Output.code, channel: starting, payload: Buffer.from('x') }],
+    reason: /Output before the start was answered/,
   },
   {
     name: 'an exit before the start was answered',
@@ -56,19 +57,23 @@ const violations: readonly Violation[] = [
   },
   {
     name: 'a second answer to a start',
-    send: ({ running }) => [{ type: Ack.code, channel: running, id: running, payload: encodeAck(5) }],
+    send: ({ running }) => [
+      { type: Ack.code, channel: running, id: running, payload: encodeExecStarted({ pid: 5, process: 1 }) },
+    ],
     reason: /Ack for a running process/,
   },
   {
     name: 'an answer with the id of another request',
     send: ({ starting, running }) => [
-      { type: Ack.code, channel: starting, id: running, payload: encodeAck(5) },
+      { type: Ack.code, channel: starting, id: running, payload: encodeExecStarted({ pid: 5, process: 1 }) },
     ],
     reason: /Ack answers request/,
   },
   {
     name: 'an answer on the channel of another request',
-    send: ({ starting }) => [{ type: Ack.code, channel: 999, id: starting, payload: encodeAck(5) }],
+    send: ({ starting }) => [
+      { type: Ack.code, channel: 999, id: starting, payload: encodeExecStarted({ pid: 5, process: 1 }) },
+    ],
     reason: /Ack on a channel without a process/,
   },
   {
@@ -120,7 +125,7 @@ const violations: readonly Violation[] = [
   },
   {
     name: 'an output frame that is too long',
-    send: ({ running }) => [{ type: ExecStdout.code, channel: running, payload: Buffer.alloc(16_385) }],
+    send: ({ running }) => [{ type: Output.code, channel: running, payload: Buffer.alloc(16_385) }],
     reason: /payload of 16385 bytes/,
   },
   {
@@ -188,7 +193,7 @@ describe('a guest that breaks the protocol', () => {
       }),
     );
     for (let round = 0; round < 10; round += 1) {
-      guest.send({ type: ExecStdout.code, channel, payload: Buffer.alloc(1_000) });
+      guest.send({ type: Output.code, channel, payload: Buffer.alloc(1_000) });
       process.release(1_000);
       await guest.next(Credit.code);
     }

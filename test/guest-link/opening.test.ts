@@ -2,13 +2,13 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { resyncPaddingBytes } from '../../protocol/link-framing.ts';
 import { messageTypes } from '../../protocol/message-types.ts';
-import { parseHello } from '../../protocol/messages.ts';
+import { parseHello } from '../../protocol/session-messages.ts';
 import { GuestLink } from '../../src/guest-link/guest-link.ts';
 import { ManualClock } from './manual-clock.ts';
 import { encodeAll, ScriptedGuest, welcomeFrame } from './scripted-guest.ts';
 import { command, discard, unreachable } from './scripted-link.ts';
 
-const { ExecStdout, Hello, Ping } = messageTypes;
+const { Output, Hello, Ping } = messageTypes;
 
 describe('opening a link', () => {
   it('sends Hello alone, and opens on the Welcome that repeats its nonce', async () => {
@@ -43,9 +43,9 @@ describe('opening a link', () => {
     const parsed = parseHello(hello.payload);
     assert.ok('value' in parsed);
     guest.sendBytes(Buffer.from('the end of some output WPL1 and more'));
-    guest.send({ type: ExecStdout.code, channel: 9, payload: Buffer.from('stale') });
+    guest.send({ type: Output.code, channel: 9, payload: Buffer.from('stale') });
     guest.send(welcomeFrame({ nonce: Buffer.alloc(16, 7) }));
-    guest.send({ type: ExecStdout.code, channel: 9, payload: Buffer.from('stale') });
+    guest.send({ type: Output.code, channel: 9, payload: Buffer.from('stale') });
     const welcome = encodeAll([welcomeFrame({ nonce: parsed.value.nonce })]);
     guest.sendBytes(welcome.subarray(0, 20));
     guest.sendBytes(welcome.subarray(20));

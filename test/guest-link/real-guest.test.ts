@@ -181,7 +181,7 @@ describe('a cut link to the real guest agent', { skip, timeout: 60_000 }, () => 
   });
 
   const halfFrame = encodeAll([
-    { type: messageTypes.ExecStdin.code, channel: 1, payload: Buffer.alloc(60_000, 'x') },
+    { type: messageTypes.Input.code, channel: 1, payload: Buffer.alloc(60_000, 'x') },
   ]).subarray(0, 30_000);
   const leftovers = [
     { name: 'nothing', bytes: Buffer.alloc(0) },

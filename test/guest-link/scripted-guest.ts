@@ -1,15 +1,10 @@
 import { Duplex } from 'node:stream';
+import { encodeExecExit, encodeExecStarted } from '../../protocol/exec-messages.ts';
 import { type Frame, noPayload, viewOf } from '../../protocol/frame.ts';
 import { LinkDecoder } from '../../protocol/link-decoder.ts';
 import { linkOverheadBytes, writeLinkFrame } from '../../protocol/link-framing.ts';
 import { messageTypes } from '../../protocol/message-types.ts';
-import {
-  encodeAck,
-  encodeExecExit,
-  encodeWelcome,
-  parseHello,
-  type Welcome,
-} from '../../protocol/messages.ts';
+import { encodeWelcome, parseHello, type Welcome } from '../../protocol/session-messages.ts';
 import { GuestLink, type GuestLinkOptions } from '../../src/guest-link/guest-link.ts';
 import { ManualClock } from './manual-clock.ts';
 
@@ -86,7 +81,12 @@ export class ScriptedGuest {
   /** Answers the next start and gives back its channel. */
   async acknowledge(pid = 100): Promise<number> {
     const { channel, id } = await this.next(messageTypes.ExecStart.code);
-    this.send({ type: messageTypes.Ack.code, channel, id, payload: encodeAck(pid) });
+    this.send({
+      type: messageTypes.Ack.code,
+      channel,
+      id,
+      payload: encodeExecStarted({ pid, process: channel }),
+    });
     return channel;
   }
 

@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { encodeCredit } from '../../protocol/control-messages.ts';
+import { parseExecSignal } from '../../protocol/exec-messages.ts';
 import { messageTypes } from '../../protocol/message-types.ts';
-import { encodeCredit, parseExecSignal } from '../../protocol/messages.ts';
 import { openScripted } from './scripted-guest.ts';
 import { assertAlive, command, discard, running } from './scripted-link.ts';
 
-const { Credit, ExecSignal, ExecStdin, ExecStdinEof } = messageTypes;
+const { Credit, ExecSignal, Input, InputEof } = messageTypes;
 
 describe('stdin', () => {
   it('waits for credit, in frames of at most 65,536 bytes, and ends behind its last byte', async () => {
@@ -18,7 +19,7 @@ describe('stdin', () => {
       settled = true;
     });
     process.endStdin();
-    const received = [(await guest.next(ExecStdin.code)).payload, (await guest.next(ExecStdin.code)).payload];
+    const received = [(await guest.next(Input.code)).payload, (await guest.next(Input.code)).payload];
     assert.deepEqual(
       received.map((payload) => payload.length),
       [65_536, 34_464],
@@ -28,9 +29,9 @@ describe('stdin', () => {
     assert.equal(settled, false);
     guest.send({ type: Credit.code, channel, payload: encodeCredit(60_000) });
     await written;
-    received.push((await guest.next(ExecStdin.code)).payload);
+    received.push((await guest.next(Input.code)).payload);
     assert.equal(Buffer.compare(Buffer.concat(received), bytes), 0);
-    await guest.next(ExecStdinEof.code);
+    await guest.next(InputEof.code);
     await assert.rejects(process.writeStdin(Buffer.from('late')), { code: 'INVALID_REQUEST' });
     link.close();
   });
@@ -65,7 +66,7 @@ describe('stdin', () => {
     await second;
     assert.ok(queuedBytes > 100_000, 'the signal was handed to the transport behind the first write');
     const kinds = guest.unread.map(({ type }) => type);
-    assert.deepEqual(kinds, [ExecStdin.code, ExecStdin.code, ExecSignal.code, ExecStdin.code]);
+    assert.deepEqual(kinds, [Input.code, Input.code, ExecSignal.code, Input.code]);
     assert.deepEqual(parseExecSignal(guest.unread[2]?.payload ?? Buffer.alloc(0)), { value: 15 });
     assert.equal(guest.unread[3]?.channel, channel);
     link.close();

@@ -191,7 +191,7 @@ describe('starting a process', () => {
       ['user', { argv, user: true }],
       ['stdin', { argv, stdin: 'yes' }],
       ['timeout_ms', { argv, timeout_ms: -1 }],
-      ['timeout_ms', { argv, timeout_ms: 4_294_967_296n }],
+      ['timeout_ms', { argv, timeout_ms: 4_294_967_296 }],
     ];
     for (const [key, map] of bad) {
       guest.send('ExecStart', 900, parsed(encodeControlMap(map)), 5);

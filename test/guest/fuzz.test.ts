@@ -2,9 +2,11 @@ import assert from 'node:assert/strict';
 import { randomInt } from 'node:crypto';
 import { test } from 'node:test';
 import { buildSanitizedGuest } from '../../guest/build-test.mjs';
+import { encodeCredit } from '../../protocol/control-messages.ts';
+import { encodeExecSignal, encodeExecStart } from '../../protocol/exec-messages.ts';
 import { linkTrailer, resyncPaddingBytes } from '../../protocol/link-framing.ts';
 import { messageTypes } from '../../protocol/message-types.ts';
-import { encodeCredit, encodeExecSignal, encodeExecStart, encodeHello } from '../../protocol/messages.ts';
+import { encodeHello } from '../../protocol/session-messages.ts';
 import { firstNonce, GuestDriver, linkFrame, parsed } from './guest-driver.ts';
 
 /** Enough to reach every message in every state; the C fuzzers look at the parsers for much longer. */
@@ -48,8 +50,8 @@ function randomFrame(random: (below: number) => number): Uint8Array {
     ['Hello', () => encodeHello({ nonce: firstNonce, window: 1 + random(100_000) })],
     ['Ping', () => new Uint8Array(random(70))],
     ['ExecStart', () => parsed(encodeExecStart(command))],
-    ['ExecStdin', () => new Uint8Array(random(65_537))],
-    ['ExecStdinEof', () => new Uint8Array(0)],
+    ['Input', () => new Uint8Array(random(65_537))],
+    ['InputEof', () => new Uint8Array(0)],
     ['ExecSignal', () => encodeExecSignal(1 + random(64))],
     ['Credit', () => encodeCredit(random(2 ** 31))],
   ];

@@ -4,26 +4,21 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import type { Readable, Writable } from 'node:stream';
 import { buildGuest } from '../../guest/build.mjs';
+import { type ErrorMessage, encodeCredit, parseCredit, parseError } from '../../protocol/control-messages.ts';
+import {
+  type ExecExit,
+  type ExecStart,
+  encodeExecSignal,
+  encodeExecStart,
+  parseExecExit,
+  parseExecStarted,
+} from '../../protocol/exec-messages.ts';
 import type { Frame } from '../../protocol/frame.ts';
 import { LinkDecoder } from '../../protocol/link-decoder.ts';
 import { linkOverheadBytes, writeLinkFrame } from '../../protocol/link-framing.ts';
 import { brokenRule, messageName, messageTypes } from '../../protocol/message-types.ts';
-import {
-  type ExecExit,
-  type ExecStart,
-  encodeCredit,
-  encodeExecSignal,
-  encodeExecStart,
-  encodeHello,
-  type GuestError,
-  parseAck,
-  parseCredit,
-  parseError,
-  parseExecExit,
-  parseWelcome,
-  type Welcome,
-} from '../../protocol/messages.ts';
 import type { ParseResult } from '../../protocol/parse-result.ts';
+import { encodeHello, parseWelcome, type Welcome } from '../../protocol/session-messages.ts';
 
 /**
  * Drives the real agent as an ordinary process over two pipes, frame by frame: what the node's own link would hide (frames
@@ -165,7 +160,7 @@ export class GuestDriver implements AsyncDisposable {
     return frame;
   }
 
-  async nextError(): Promise<GuestError> {
+  async nextError(): Promise<ErrorMessage> {
     const frame = await this.next((candidate) => candidate.type === messageTypes.Error.code);
     return parsed(parseError(frame.payload));
   }
@@ -218,7 +213,7 @@ export class GuestDriver implements AsyncDisposable {
   }
 
   #take(frame: Frame): void {
-    const broken = brokenRule(frame, 'guest');
+    const broken = brokenRule(frame, 'responder', 'link');
     if (broken !== undefined) this.violations.push(broken);
     const execution = this.#executions.get(frame.channel);
     if (execution === undefined || frame.channel === 0) this.#loose.push(frame);
@@ -239,7 +234,7 @@ export class Execution {
   forgotten = false;
   pid: number | undefined;
   exit: ExecExit | undefined;
-  readonly errors: GuestError[] = [];
+  readonly errors: ErrorMessage[] = [];
   /** Bytes of stdin the agent has granted in addition to its window. */
   stdinGranted = 0;
   outputBytes = 0;
@@ -272,7 +267,7 @@ export class Execution {
     return this.pid;
   }
 
-  async refused(): Promise<GuestError> {
+  async refused(): Promise<ErrorMessage> {
     await this.#driver.until(() => this.errors.length > 0 || this.exit !== undefined, 'an Error');
     const [error] = this.errors;
     assert.ok(error !== undefined, 'the start was not refused');
@@ -294,12 +289,12 @@ export class Execution {
   writeStdin(bytes: Uint8Array | string): void {
     const payload = Buffer.from(bytes);
     for (let offset = 0; offset < payload.length; offset += 65_536) {
-      this.#driver.send('ExecStdin', this.channel, payload.subarray(offset, offset + 65_536), 7);
+      this.#driver.send('Input', this.channel, payload.subarray(offset, offset + 65_536), 7);
     }
   }
 
   endStdin(): void {
-    this.#driver.send('ExecStdinEof', this.channel);
+    this.#driver.send('InputEof', this.channel);
   }
 
   signal(number: number): void {
@@ -315,7 +310,7 @@ export class Execution {
     if (this.exit !== undefined) this.#driver.violations.push(`${messageName(frame.type)} after ExecExit`);
     switch (frame.type) {
       case messageTypes.Ack.code:
-        this.pid = parsed(parseAck(frame.payload));
+        this.pid = parsed(parseExecStarted(frame.payload)).pid;
         return;
       case messageTypes.Error.code:
         this.errors.push(parsed(parseError(frame.payload)));
@@ -339,7 +334,7 @@ export class Execution {
     if (this.pid === undefined) this.#driver.violations.push('output before Ack');
     this.outputBytes += bytes;
     this.frameBytesMax = Math.max(this.frameBytesMax, bytes);
-    (frame.type === messageTypes.ExecStdout.code ? this.#stdout : this.#stderr).push(frame.payload);
+    (frame.type === messageTypes.Output.code ? this.#stdout : this.#stderr).push(frame.payload);
     if (this.#givesCredit) this.grant(bytes);
   }
 }

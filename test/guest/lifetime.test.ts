@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
-import { channelsMax } from '../../protocol/messages.ts';
+import { channelsMax } from '../../protocol/limits.ts';
 import { eventually, GuestDriver, isAlive } from './guest-driver.ts';
 
 describe('the life of a process', () => {

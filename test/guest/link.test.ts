@@ -8,9 +8,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { buildGuest } from '../../guest/build.mjs';
+import { encodeExecStart } from '../../protocol/exec-messages.ts';
 import { resyncPaddingBytes } from '../../protocol/link-framing.ts';
 import { messageTypes } from '../../protocol/message-types.ts';
-import { encodeExecStart, encodeHello } from '../../protocol/messages.ts';
+import { encodeHello } from '../../protocol/session-messages.ts';
 import {
   defaultEnv,
   eventually,
@@ -123,12 +124,7 @@ describe('the link', () => {
       }),
     );
     const evil = linkFrame(messageTypes.ExecStart.code, 66, 66, command);
-    const stdin = linkFrame(
-      messageTypes.ExecStdin.code,
-      1,
-      1,
-      Buffer.concat([evil, Buffer.alloc(40_000, 'W')]),
-    );
+    const stdin = linkFrame(messageTypes.Input.code, 1, 1, Buffer.concat([evil, Buffer.alloc(40_000, 'W')]));
     for (const cut of [1, 3, 4, 7, 8, 16, 17, 18, 17 + evil.length, stdin.length - 5, stdin.length - 1]) {
       await using guest = await GuestDriver.start();
       guest.sendBytes(stdin.subarray(0, cut));

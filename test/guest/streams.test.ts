@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { outputFrameBytesMax } from '../../protocol/message-types.ts';
+import { outputFrameBytesMax } from '../../protocol/limits.ts';
 import { eventually, GuestDriver, isAlive } from './guest-driver.ts';
 
 describe('streams and credit', () => {

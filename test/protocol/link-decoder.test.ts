@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { encodeFrame, type Frame, parseFrame, viewOf } from '../../protocol/frame.ts';
+import { payloadBytesMax } from '../../protocol/limits.ts';
 import { LinkDecoder } from '../../protocol/link-decoder.ts';
 import { linkOverheadBytes, writeLinkFrame } from '../../protocol/link-framing.ts';
-import { payloadBytesMax } from '../../protocol/message-types.ts';
 
 describe('the frame header', () => {
   it('is the whole message where the transport keeps borders', () => {

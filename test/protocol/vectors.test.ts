@@ -1,29 +1,23 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { decodeControlMap } from '../../protocol/control-map.ts';
+import { encodeCredit, encodeError, parseCredit, parseError } from '../../protocol/control-messages.ts';
+import {
+  encodeExecExit,
+  encodeExecSignal,
+  encodeExecStart,
+  encodeExecStarted,
+  parseExecExit,
+  parseExecSignal,
+  parseExecStart,
+  parseExecStarted,
+} from '../../protocol/exec-messages.ts';
 import { type Frame, viewOf } from '../../protocol/frame.ts';
 import { LinkDecoder } from '../../protocol/link-decoder.ts';
 import { linkHeaderBytes, linkHeaderOffset, writeLinkFrame } from '../../protocol/link-framing.ts';
 import { messageTypes } from '../../protocol/message-types.ts';
-import {
-  encodeAck,
-  encodeCredit,
-  encodeError,
-  encodeExecExit,
-  encodeExecSignal,
-  encodeExecStart,
-  encodeHello,
-  encodeWelcome,
-  parseAck,
-  parseCredit,
-  parseError,
-  parseExecExit,
-  parseExecSignal,
-  parseExecStart,
-  parseHello,
-  parseWelcome,
-} from '../../protocol/messages.ts';
 import type { ParseResult } from '../../protocol/parse-result.ts';
+import { encodeHello, encodeWelcome, parseHello, parseWelcome } from '../../protocol/session-messages.ts';
 import { WelcomeSearch } from '../../protocol/welcome-search.ts';
 import { bytesOf, meaningOf, readVectors } from './vectors.ts';
 
@@ -149,7 +143,7 @@ function reencoded(type: number, payload: Uint8Array): Uint8Array {
     case messageTypes.Error.code:
       return encodeError(must(parseError(payload)));
     case messageTypes.Ack.code:
-      return encodeAck(must(parseAck(payload)));
+      return encodeExecStarted(must(parseExecStarted(payload)));
     case messageTypes.ExecStart.code:
       return must(encodeExecStart(must(parseExecStart(payload))));
     case messageTypes.ExecExit.code:

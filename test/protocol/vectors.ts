@@ -1,18 +1,16 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Frame } from '../../protocol/frame.ts';
-import { brokenRule, messageTypes } from '../../protocol/message-types.ts';
+import { parseCredit, parseError } from '../../protocol/control-messages.ts';
 import {
-  parseAck,
-  parseCredit,
-  parseError,
   parseExecExit,
   parseExecSignal,
   parseExecStart,
-  parseHello,
-  parseWelcome,
-} from '../../protocol/messages.ts';
+  parseExecStarted,
+} from '../../protocol/exec-messages.ts';
+import type { Frame } from '../../protocol/frame.ts';
+import { brokenRule, messageTypes } from '../../protocol/message-types.ts';
 import type { ParseResult } from '../../protocol/parse-result.ts';
+import { parseHello, parseWelcome } from '../../protocol/session-messages.ts';
 import { packageRoot } from '../../src/package-root.ts';
 
 type Sender = 'node' | 'guest';
@@ -65,7 +63,7 @@ export function parseMessage(frame: Frame): ParseResult<unknown> {
 
 /** What a receiver makes of a frame: the broken rule, the wrong payload, or all there is to know about it. */
 export function meaningOf(frame: Frame, sender: Sender): ParseResult<unknown> {
-  const broken = brokenRule(frame, sender);
+  const broken = brokenRule(frame, sender === 'node' ? 'requester' : 'responder', 'link');
   if (broken !== undefined) return { error: broken };
   const message = parseMessage(frame);
   if ('error' in message) return message;
@@ -76,13 +74,13 @@ export function meaningOf(frame: Frame, sender: Sender): ParseResult<unknown> {
 
 const parsers: ReadonlyMap<number, (payload: Uint8Array) => ParseResult<unknown>> = new Map([
   [messageTypes.Error.code, (payload) => parseError(payload)],
-  [messageTypes.Ack.code, (payload) => as(parseAck(payload), (pid) => ({ pid }))],
+  [messageTypes.Ack.code, (payload) => parseExecStarted(payload)],
   [
     messageTypes.ExecStart.code,
     (payload) =>
       as(parseExecStart(payload), ({ timeoutMs, ...rest }) => ({
         ...rest,
-        ...(timeoutMs > 0 ? { timeout_ms: timeoutMs } : {}),
+        ...(timeoutMs === undefined ? {} : { timeout_ms: timeoutMs }),
       })),
   ],
   [
