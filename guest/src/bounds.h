@@ -10,11 +10,14 @@
 /* Fixed by protocol/README.md, section 4: small enough that one busy process cannot hold up the others for long. */
 #define OUTPUT_FRAME_BYTES_MAX 16384u
 
-/* Processes with a link. Three descriptors each, so this also bounds the guest's descriptor table. */
-#define CHANNELS_MAX 256u
+/* Fixed by protocol/README.md, section 9. Untouched state costs no memory. */
+#define CHANNELS_MAX 1024u
+
+/* Those with a channel, and those without: abandoned ones that are still given time to end, detached ones, kept records. */
+#define TASKS_MAX 1536u
 
 /* Stdin one process may be sent ahead of its reading. The kernel's pipe holds the first 64 KiB; a buffer of this size is
- * mapped only for a process that lets that fill up, so the worst case is 256 of them and the usual case none. */
+ * mapped only for a process that lets that fill up, so the worst case is one for each of them and the usual case none. */
 #define STDIN_WINDOW_BYTES 65536u
 
 /* Stdin credit is given back in steps of this size: fewer frames, and never so late that the sender starves. */
@@ -59,7 +62,10 @@
 #define REAPED_PER_TURN_MAX 256u
 #define LINK_READS_PER_TURN_MAX 4u
 
-/* Every channel's three descriptors, the two ends of a starting one, sinks, and the guest's own. */
-#define DESCRIPTORS_MAX (CHANNELS_MAX * 3u + SINKS_MAX + 32u)
+/* From the signal that tells an abandoned process to end, to its SIGKILL (protocol/README.md, section 4.1). */
+#define ABANDONED_KILL_MS 5000u
+
+/* Every task's three descriptors, the ends of a starting one, sinks, and the guest's own. */
+#define DESCRIPTORS_MAX (TASKS_MAX * 3u + SINKS_MAX + 32u)
 
 #endif

@@ -14,6 +14,7 @@ enum event_source {
   EVENT_STDIN,
   EVENT_STDOUT,
   EVENT_STDERR,
+  EVENT_RESULT,
   EVENT_SINK,
 };
 

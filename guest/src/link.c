@@ -55,8 +55,7 @@ bool link_has_room(struct link *link, size_t payload_bytes) {
   return frame_writer_room(&link->writer) >= payload_bytes + FRAME_OVERHEAD_BYTES;
 }
 
-void answer_error_about(struct link *link, uint32_t channel, uint32_t id, const char *code, const char *what,
-                        const char *detail) {
+size_t write_error(uint8_t *map, size_t bytes, const char *code, const char *what, const char *detail) {
   char message[160];
   size_t length = strlen(what);
   if (length > sizeof message - 3) length = sizeof message - 3;
@@ -70,13 +69,19 @@ void answer_error_about(struct link *link, uint32_t channel, uint32_t id, const 
   memcpy(message + length, detail, detail_bytes);
   message[length + detail_bytes] = '\0';
 
-  struct msgpack_writer payload = msgpack_writer(frame_writer_begin(&link->writer), CONTROL_FRAME_BYTES_MAX);
+  struct msgpack_writer payload = msgpack_writer(map, bytes);
   msgpack_write_map(&payload, 2);
   msgpack_write_str(&payload, "code");
   msgpack_write_str(&payload, code);
   msgpack_write_str(&payload, "message");
   msgpack_write_str(&payload, message);
-  frame_writer_end(&link->writer, FRAME_ERROR, channel, id, msgpack_written(&payload));
+  return msgpack_written(&payload);
+}
+
+void answer_error_about(struct link *link, uint32_t channel, uint32_t id, const char *code, const char *what,
+                        const char *detail) {
+  size_t bytes = write_error(frame_writer_begin(&link->writer), CONTROL_FRAME_BYTES_MAX, code, what, detail);
+  frame_writer_end(&link->writer, FRAME_ERROR, channel, id, bytes);
 }
 
 void answer_error(struct link *link, uint32_t channel, uint32_t id, const char *code, const char *message) {

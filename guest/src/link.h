@@ -38,6 +38,8 @@ bool link_flush(struct link *link);
 
 bool link_has_room(struct link *link, size_t payload_bytes);
 
+/* The map of an Error, with "what: detail" as its message; returns its length. */
+size_t write_error(uint8_t *map, size_t bytes, const char *code, const char *what, const char *detail);
 void answer_error(struct link *link, uint32_t channel, uint32_t id, const char *code, const char *message);
 /* "what: detail" as the message. */
 void answer_error_about(struct link *link, uint32_t channel, uint32_t id, const char *code, const char *what,

@@ -50,6 +50,8 @@ static bool buffer(struct stdin_pipe *pipe, const uint8_t *bytes, size_t length)
   if (pipe->buffer == NULL) {
     void *mapped = mmap(NULL, STDIN_WINDOW_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (mapped == MAP_FAILED) return false;
+    /* What one user is sent is no business of a worker that runs as another. */
+    madvise(mapped, STDIN_WINDOW_BYTES, MADV_DONTFORK);
     pipe->buffer = mapped;
   }
   uint32_t end = (pipe->head + pipe->length) % STDIN_WINDOW_BYTES;

@@ -1,17 +1,24 @@
 /*
- * The processes that have a link: one channel each, with its pipes, its credit in both directions, its timeout and its
- * way to the end.
+ * What the guest does for its requesters, one task each: a process, a worker, … with its descriptors, its credit in both
+ * directions, its deadline and its way to the end.
  *
- * States of a channel: running (the process lives) -> exited (it was reaped; its pipes may still hold output or be held
- * open by a background child) -> finished (ExecExit was written; the slot is free). Invariants: the guest reads a pipe
- * only with output credit; a descriptor of -1 is closed; the first `active_count` entries of `order` are the slots in use.
+ * A task usually has a channel, and its number. It has none (`channel` is 0) once it was abandoned: a process that was not
+ * started with `detach` then has ABANDONED_KILL_MS to end, and the number is free at once.
  *
- * The process is reaped as soon as it exits, because a zombie kept on purpose would stand before every orphan that PID 1
+ * States of a process: running -> exited (it was reaped; its pipes may still hold output or be held open by a background
+ * child) -> finished (ExecExit was written; the slot is free). Of a worker: opening -> acknowledged -> finished (End or
+ * Error was written), and without a channel until it was reaped.
+ *
+ * Invariants: the guest reads a pipe only with output credit; a descriptor of -1 is closed; the first `active_count` entries
+ * of `order` are the slots in use, and `channels` has their channel numbers in the same places, so that looking one up
+ * touches one small array only.
+ *
+ * A process is reaped as soon as it exits, because a zombie kept on purpose would stand before every orphan that PID 1
  * has to reap too. Its number still names its group: the kernel does not hand it out while a member lives, and the guest,
  * which adopts and reaps the last of them, asks after each round whether anybody is left (`group_gone`).
  */
-#ifndef WARMPOOL_CHANNEL_H
-#define WARMPOOL_CHANNEL_H
+#ifndef WARMPOOL_TASK_H
+#define WARMPOOL_TASK_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -24,18 +31,33 @@
 #include "sinks.h"
 #include "stdin_pipe.h"
 
+enum task_kind { TASK_PROCESS, TASK_WORKER };
+
 enum stream { STREAM_STDOUT = 0, STREAM_STDERR = 1 };
 
-enum timeout_stage { TIMEOUT_NONE, TIMEOUT_ARMED, TIMEOUT_TERMINATED, TIMEOUT_KILLED };
+/* From a first, polite signal to the last one. */
+enum deadline_stage { DEADLINE_NONE, DEADLINE_ARMED, DEADLINE_TERMINATED, DEADLINE_KILLED };
 
 struct output_pipe {
   int fd;
   bool readable;
 };
 
+/* The guest's ends; -1 for those a task does not have. */
+struct task_descriptors {
+  int input;
+  int outputs[2];
+  int result;
+};
+
 struct task {
-  uint32_t number; /* 0: the slot is free. */
-  pid_t pid;       /* Also the number of the process group and of the session. */
+  enum task_kind kind;
+  uint32_t channel;    /* 0: nobody is on the other side. */
+  uint32_t request_id; /* Of the request that waits for its answer; 0 afterwards. */
+  bool acknowledged;
+  bool finished; /* Of a worker: its terminal frame was written. */
+
+  pid_t pid; /* Also the number of the process group and of the session. */
   bool exited;
   bool group_gone;
   int wait_status;
@@ -44,11 +66,13 @@ struct task {
 
   struct output_pipe outputs[2];
   uint32_t output_credit;
+  uint32_t output_window; /* Credit beyond this is void. */
   uint64_t quiet_since_ms;
 
   struct stdin_pipe input;
+  struct output_pipe result; /* Of a worker: its answers. */
 
-  enum timeout_stage timeout_stage;
+  enum deadline_stage deadline_stage;
   bool timed_out;
   uint64_t deadline_ms; /* Of the present stage. */
   uint32_t after_kill_bytes;
@@ -57,20 +81,32 @@ struct task {
 struct task_table {
   int epoll_fd;
   size_t active_count;
-  uint16_t order[CHANNELS_MAX];
-  struct task slots[CHANNELS_MAX];
+  size_t channel_count;
+  uint16_t order[TASKS_MAX];
+  uint32_t channels[TASKS_MAX];
+  struct task slots[TASKS_MAX];
   struct sink_table sinks;
 };
 
 void tasks_init(struct task_table *table, int epoll_fd);
-struct task *task_of_channel(struct task_table *table, uint32_t number);
-/* NULL when all slots are in use. The descriptors are the guest's ends; stdin may be -1. On success they belong to the
- * channel; on failure (errno) they are the caller's. */
-struct task *task_open(struct task_table *table, uint32_t number, const int fds[3]);
-/* Gives the slot back without a word to the node: for a new epoch. */
+/* The n-th of those in use. */
+struct task *active_task(struct task_table *table, size_t position);
+/* NULL for none, and for channel 0. */
+struct task *task_of_channel(struct task_table *table, uint32_t channel);
+/* NULL when all slots are in use, or with errno. On success the descriptors belong to the task, on failure they are the
+ * caller's. */
+struct task *task_open(struct task_table *table, enum task_kind kind, uint32_t channel,
+                       const struct task_descriptors *descriptors);
+/* Gives the slot back without a word to the requester. */
 void task_discard(struct task_table *table, struct task *task);
+/* The number of the channel is free from here on. */
+void task_leave_channel(struct task_table *table, struct task *task);
+/* The requester has gone: the task is told to end by its kind, and made to later. */
+void task_abandon(struct task_table *table, struct task *task, uint64_t now_ms);
+/* As a new epoch does it: at once. */
+void task_end_at_once(struct task_table *table, struct task *task, uint64_t now_ms);
 
-/* Of all channels and sinks; -1 for none. */
+/* Of all tasks and sinks; -1 for none. */
 int tasks_highest_descriptor(const struct task_table *table);
 
 void task_signal_group(struct task *task, int signal_number);
@@ -80,14 +116,14 @@ void tasks_note_empty_groups(struct task_table *table);
 
 void task_add_output_credit(struct task *task, uint32_t bytes);
 
-/* Timeouts that are due. */
+/* Deadlines that are due. */
 void tasks_expire(struct task_table *table, uint64_t now_ms);
 /* Moves bytes both ways and finishes what is over, as far as credit and the room of the link allow. */
 void tasks_pump(struct task_table *table, struct link *link, uint64_t now_ms);
 /* True when tasks_pump could do something right now. */
 bool tasks_runnable(struct task_table *table, struct link *link, uint64_t now_ms);
 /* The next instant at which time alone changes something; UINT64_MAX for none. */
-uint64_t tasks_next_deadline_ms(const struct task_table *table, uint64_t now_ms);
+uint64_t tasks_next_deadline_ms(struct task_table *table, uint64_t now_ms);
 
 void tasks_event(struct task_table *table, enum event_source source, uint32_t index);
 

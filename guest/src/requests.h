@@ -1,0 +1,28 @@
+/*
+ * What the handlers of requests have in common. Each answers with at most one frame, for which the link has room.
+ */
+#ifndef WARMPOOL_REQUESTS_H
+#define WARMPOOL_REQUESTS_H
+
+#include "agent.h"
+#include "child.h"
+#include "users.h"
+
+#define WINDOW_EXPECTED "window: 1 to the window of Hello is expected"
+
+void refuse(struct agent *agent, const struct frame *frame, const char *code, const char *message);
+/* By errno: a limit, or `spawn_failed`. */
+void refuse_for_errno(struct agent *agent, const struct frame *frame, const char *step);
+void refuse_start(struct agent *agent, const struct frame *frame, const struct spawn_result *result);
+/* False when the frame's channel cannot be opened, and that has been answered. */
+bool channel_may_open(struct agent *agent, const struct frame *frame);
+bool resolve_sandbox_user(const struct agent *agent, const char *user, size_t length, struct identity *identity);
+
+/* Of all the guest has open. */
+int highest_descriptor(struct agent *agent);
+int highest_of(int highest, const int *fds, size_t count);
+
+/* exec_start.c */
+void handle_exec_start(struct agent *agent, const struct frame *frame);
+
+#endif

@@ -1,0 +1,19 @@
+/*
+ * When a task is over, and the last frame of its channel.
+ */
+#ifndef WARMPOOL_TASK_END_H
+#define WARMPOOL_TASK_END_H
+
+#include "task.h"
+
+bool task_is_over(const struct task *task, uint64_t now_ms);
+bool has_room_to_finish(const struct task *task, struct link *link);
+/* Writes the terminal frame, where there is room and somebody to read it, and gives back what the task had. */
+void finish_task(struct task_table *table, struct task *task, struct link *link, uint64_t now_ms);
+/* When silence alone will end the task; UINT64_MAX for never. */
+uint64_t task_quiet_deadline_ms(const struct task *task, uint64_t now_ms);
+
+/* The first answer of a worker, if it is there. */
+void take_worker_ack(struct task *task, struct link *link);
+
+#endif
