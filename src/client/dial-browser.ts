@@ -29,12 +29,19 @@ export const dialBrowser: Dial = (target, events, signal) =>
       });
     };
     socket.onmessage = ({ data }) => {
-      if (!signal.aborted || isOpen) events.onMessage(data instanceof ArrayBuffer ? new Uint8Array(data) : String(data));
+      if (!signal.aborted || isOpen)
+        events.onMessage(data instanceof ArrayBuffer ? new Uint8Array(data) : String(data));
     };
     socket.onclose = ({ code, reason }) => {
       signal.removeEventListener('abort', abort);
       if (isOpen) events.onClose(code, reason);
-      else reject(new WarmpoolClientError('unreachable', `no connection to ${target.url}: refused, or nobody answers`));
+      else
+        reject(
+          new WarmpoolClientError(
+            'unreachable',
+            `no connection to ${target.url}: refused, or nobody answers`,
+          ),
+        );
     };
   });
 
@@ -51,5 +58,8 @@ interface PlatformWebSocket {
 function platformWebSocket(): new (url: string, protocols: readonly string[]) => PlatformWebSocket {
   const { WebSocket } = globalThis as { WebSocket?: new (...given: never[]) => unknown };
   if (WebSocket === undefined) throw new Error('this platform has no WebSocket');
-  return WebSocket as unknown as new (url: string, protocols: readonly string[]) => PlatformWebSocket;
+  return WebSocket as unknown as new (
+    url: string,
+    protocols: readonly string[],
+  ) => PlatformWebSocket;
 }

@@ -17,7 +17,11 @@ export const dialNode: Dial = (target, events, signal) =>
     // An error is always followed by `close`; before the opening its reason is what the caller wants to know.
     socket.on('error', (cause) => {
       const failure = 'code' in cause ? ` (${String(cause.code)})` : `: ${cause.message}`;
-      reject(new WarmpoolClientError('unreachable', `no node answers at ${place(target.url)}${failure}`, { cause }));
+      reject(
+        new WarmpoolClientError('unreachable', `no node answers at ${place(target.url)}${failure}`, {
+          cause,
+        }),
+      );
     });
     socket.on('unexpected-response', (_request, response) => {
       void readRefusal(response, target.url).then(reject);
