@@ -75,6 +75,8 @@ export interface ExecAttach {
 export interface ExecAttached extends ExecStarted {
   /** Number of the first byte that follows. */
   readonly offset: number;
+  /** Bytes of Input that were taken over all channels: whoever sent more may send it again. Absent: not counted. */
+  readonly input?: number;
   readonly tty: boolean;
 }
 
@@ -191,14 +193,15 @@ export function parseExecAttach(payload: Uint8Array): ParseResult<ExecAttach> {
 }
 
 export function encodeExecAttached(attached: ExecAttached): Uint8Array {
-  const { offset, tty } = attached;
-  return encodeFixedMap({ ...startedFields(attached), offset, tty });
+  const { offset, input, tty } = attached;
+  return encodeFixedMap({ ...startedFields(attached), offset, input, tty });
 }
 
 export function parseExecAttached(payload: Uint8Array): ParseResult<ExecAttached> {
   return parseMap(payload, (fields) => ({
     ...readStarted(fields),
     offset: fields.u64('offset'),
+    ...present({ input: fields.optional('input', fields.u64) }),
     tty: fields.boolean('tty'),
   }));
 }
