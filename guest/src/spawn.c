@@ -12,6 +12,12 @@
 
 #include "kernel_abi.h"
 
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_UNPOISON_MEMORY_REGION(address, size) ((void)(address), (void)(size))
+#endif
+
 /* Two path buffers and libc's frames; only the touched part costs memory. */
 #define CHILD_STACK_BYTES 32768u
 
@@ -98,6 +104,8 @@ struct spawn_result spawn_process(const struct exec_request *request, const stru
                                      .descriptor_count = 3,
                                      .result = &result},
                            .request = request};
+  /* exec does not return, so what a sanitizer marked on the last child's stack is still marked. */
+  ASAN_UNPOISON_MEMORY_REGION(stack, sizeof stack);
   pid_t pid = clone(run_child, stack + sizeof stack, CLONE_VM | CLONE_VFORK | SIGCHLD, &plan);
   if (pid < 0) {
     result.failure = spawn_classify(errno, SPAWN_SYSTEM_ERROR);

@@ -240,7 +240,8 @@ export class Execution {
   outputBytes = 0;
   frameBytesMax = 0;
   readonly #driver: GuestDriver;
-  readonly #givesCredit: boolean;
+  readonly #window: number;
+  #givesCredit: boolean;
   readonly #stdout: Uint8Array[] = [];
   readonly #stderr: Uint8Array[] = [];
   #creditLeft: number;
@@ -248,6 +249,7 @@ export class Execution {
   constructor(driver: GuestDriver, channel: number, window: number, givesCredit: boolean) {
     this.#driver = driver;
     this.channel = channel;
+    this.#window = window;
     this.#creditLeft = window;
     this.#givesCredit = givesCredit;
   }
@@ -299,6 +301,12 @@ export class Execution {
 
   signal(number: number): void {
     this.#driver.send('ExecSignal', this.channel, encodeExecSignal(number));
+  }
+
+  /** From now on every byte is granted again, and a first window at once. */
+  takeAll(): void {
+    this.#givesCredit = true;
+    this.grant(this.#window);
   }
 
   grant(bytes: number): void {

@@ -112,7 +112,7 @@ describe('the life of a process', () => {
     assert.equal(again.stdout.toString(), 'again\n');
   });
 
-  test('G6 runs 256 processes at once, refuses one more, and has room again when one ends', async () => {
+  test('G6 runs 1,024 processes at once, refuses one more, and has room again when one ends', async () => {
     const readers = Array.from({ length: channelsMax }, () => guest.begin(['cat'], { stdin: true }));
     for (const reader of readers) await reader.started();
     assert.equal(await guest.refusal(['true']), 'limit_exceeded');

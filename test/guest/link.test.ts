@@ -32,7 +32,7 @@ describe('the link', () => {
     const welcome = await guest.hello();
     assert.equal(welcome.pid, guest.pid);
     assert.equal(welcome.uid, process.getuid?.());
-    assert.equal(welcome.channelsMax, 256);
+    assert.equal(welcome.channelsMax, 1024);
     assert.ok(welcome.window >= 1 && welcome.window <= 1_048_576);
   });
 
