@@ -1,6 +1,24 @@
 import type { ChannelOpener } from '../../protocol/channel-opener.ts';
-import type { FileEntry } from './file-entry.ts';
+import {
+  type FileEntry,
+  parseFileEntry,
+  parseMkdirEnd,
+  parseRemoveEnd,
+} from '../../protocol/file-answers.ts';
+import {
+  encodeFileChange,
+  encodeFileMkdir,
+  encodeFileRemove,
+  encodeFileRename,
+  encodeFileStat,
+} from '../../protocol/file-requests.ts';
+import { parseEmptyMap } from '../../protocol/map-message.ts';
+import { messageTypes } from '../../protocol/message-types.ts';
+import { askOnChannel } from './ask.ts';
+import { encoded, onWire } from './encoded-request.ts';
 import type { FilePath, FileScope, OperationOptions } from './operation-options.ts';
+
+/** The requests about files that have nothing to stream. Each rejects with a ResponderError when it is refused. */
 
 export interface StatFile extends FileScope {
   readonly path: FilePath;
@@ -10,6 +28,7 @@ export interface StatFile extends FileScope {
 
 export interface MakeDirectory extends FileScope {
   readonly path: FilePath;
+  /** Absent: 0755. */
   readonly mode?: number | undefined;
   readonly parents?: boolean | undefined;
 }
@@ -34,44 +53,50 @@ export interface ChangeFile extends FileScope {
   readonly follow?: boolean | undefined;
 }
 
-export function statFile(
+export async function statFile(
   opener: ChannelOpener,
   request: StatFile,
-  options?: OperationOptions,
+  { signal }: OperationOptions = {},
 ): Promise<FileEntry> {
-  throw new Error(`not implemented: ${opener} ${request} ${options}`);
+  const payload = encoded(encodeFileStat(onWire(request)));
+  return askOnChannel(opener, { type: messageTypes.FileStat.code, payload, signal }, parseFileEntry);
 }
 
-/** False when it was there already (with `parents`). */
-export function makeDirectory(
+/** False when it was there already, which only `parents` allows. */
+export async function makeDirectory(
   opener: ChannelOpener,
   request: MakeDirectory,
-  options?: OperationOptions,
+  { signal }: OperationOptions = {},
 ): Promise<boolean> {
-  throw new Error(`not implemented: ${opener} ${request} ${options}`);
+  const payload = encoded(encodeFileMkdir(onWire(request)));
+  return askOnChannel(opener, { type: messageTypes.FileMkdir.code, payload, signal }, parseMkdirEnd);
 }
 
-export function renameFile(
+export async function renameFile(
   opener: ChannelOpener,
   request: RenameFile,
-  options?: OperationOptions,
+  { signal }: OperationOptions = {},
 ): Promise<void> {
-  throw new Error(`not implemented: ${opener} ${request} ${options}`);
+  const payload = encoded(encodeFileRename(onWire(request)));
+  await askOnChannel(opener, { type: messageTypes.FileRename.code, payload, signal }, parseEmptyMap);
 }
 
 /** How many files and directories went. */
-export function removeFile(
+export async function removeFile(
   opener: ChannelOpener,
   request: RemoveFile,
-  options?: OperationOptions,
+  { signal }: OperationOptions = {},
 ): Promise<number> {
-  throw new Error(`not implemented: ${opener} ${request} ${options}`);
+  const payload = encoded(encodeFileRemove(onWire(request)));
+  return askOnChannel(opener, { type: messageTypes.FileRemove.code, payload, signal }, parseRemoveEnd);
 }
 
-export function changeFile(
+/** As it is afterwards. */
+export async function changeFile(
   opener: ChannelOpener,
   request: ChangeFile,
-  options?: OperationOptions,
+  { signal }: OperationOptions = {},
 ): Promise<FileEntry> {
-  throw new Error(`not implemented: ${opener} ${request} ${options}`);
+  const payload = encoded(encodeFileChange(onWire(request)));
+  return askOnChannel(opener, { type: messageTypes.FileChange.code, payload, signal }, parseFileEntry);
 }

@@ -1,25 +1,16 @@
 import type { ChannelOpener } from '../../protocol/channel-opener.ts';
+import { type ListedProcess, parseProcessList } from '../../protocol/exec-messages.ts';
+import { emptyMap } from '../../protocol/map-message.ts';
+import { messageTypes } from '../../protocol/message-types.ts';
+import { ask } from './ask.ts';
 import type { OperationOptions } from './operation-options.ts';
 
-export interface ProcessInfo {
-  readonly process: number;
-  readonly pid: number;
-  readonly argv0: string;
-  readonly tty: boolean;
-  readonly detach: boolean;
-  readonly attached: boolean;
-  readonly running: boolean;
-  /** The output that can be replayed: from `start` up to `end`. */
-  readonly start: number;
-  readonly end: number;
-  /** Both null while it runs. */
-  readonly exitCode: number | null;
-  readonly signal: number | null;
-}
+export type { ListedProcess } from '../../protocol/exec-messages.ts';
 
+/** Those that run with a channel or detached, and the records of ended ones that are still kept; by number. */
 export function listProcesses(
   opener: ChannelOpener,
   options?: OperationOptions,
-): Promise<readonly ProcessInfo[]> {
-  throw new Error(`not implemented: ${opener} ${options}`);
+): Promise<readonly ListedProcess[]> {
+  return ask(opener, messageTypes.ExecList.code, emptyMap, parseProcessList, options);
 }

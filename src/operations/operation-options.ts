@@ -1,3 +1,5 @@
+import type { WirePath } from '../../protocol/wire-path.ts';
+
 /** What every operation takes beside its request. */
 export interface OperationOptions {
   /** On abort the channel is closed, what it carried ends (protocol/README.md 4.1), and what waits rejects with the reason. */
@@ -17,4 +19,4 @@ export interface FileScope {
 }
 
 /** Bytes where a name is not valid UTF-8. */
-export type FilePath = string | Uint8Array;
+export type FilePath = WirePath;

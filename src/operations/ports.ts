@@ -1,10 +1,21 @@
 import type { ChannelOpener } from '../../protocol/channel-opener.ts';
+import { emptyMap, parseEmptyMap } from '../../protocol/map-message.ts';
+import { messageTypes } from '../../protocol/message-types.ts';
+import {
+  encodePortConnect,
+  encodePortWatch,
+  type PortRecord,
+  parsePortList,
+  parsePortRecord,
+} from '../../protocol/port-messages.ts';
+import { ask } from './ask.ts';
+import { onWire } from './encoded-request.ts';
 import type { OperationOptions } from './operation-options.ts';
+import { Reading } from './reading.ts';
+import { recordsOf } from './record-reading.ts';
+import { Tunnel } from './tunnel.ts';
 
-export interface PortChange {
-  readonly port: number;
-  readonly open: boolean;
-}
+export type PortChange = PortRecord;
 
 export interface PortWatch {
   /** First the ones open now, then each change. Read it once. Ends after `close`; leaving the loop closes. */
@@ -26,25 +37,32 @@ export interface PortConnection {
   close(): void;
 }
 
-/** Ascending. */
-export function listPorts(opener: ChannelOpener, options?: OperationOptions): Promise<readonly number[]> {
-  throw new Error(`not implemented: ${opener} ${options}`);
-}
-
-export function watchPorts(opener: ChannelOpener, options?: OperationOptions): Promise<PortWatch> {
-  throw new Error(`not implemented: ${opener} ${options}`);
-}
-
 export interface ConnectPort {
   readonly port: number;
   readonly windowBytes?: number | undefined;
 }
 
+/** Ascending. */
+export function listPorts(opener: ChannelOpener, options?: OperationOptions): Promise<readonly number[]> {
+  return ask(opener, messageTypes.PortList.code, emptyMap, parsePortList, options);
+}
+
+export async function watchPorts(opener: ChannelOpener, options: OperationOptions = {}): Promise<PortWatch> {
+  const reading = new Reading(parseEmptyMap);
+  const type = messageTypes.PortWatch.code;
+  const { signal } = options;
+  await reading.open(opener, { type, payload: encodePortWatch({}), signal }, parseEmptyMap);
+  return { changes: recordsOf(reading, parsePortRecord), close: () => reading.close() };
+}
+
 /** Rejects with a ResponderError `connection_refused` when nobody listens. */
-export function connectPort(
+export async function connectPort(
   opener: ChannelOpener,
   request: ConnectPort,
-  options?: OperationOptions,
+  options: OperationOptions = {},
 ): Promise<PortConnection> {
-  throw new Error(`not implemented: ${opener} ${request} ${options}`);
+  const { windowBytes } = request;
+  const payload = encodePortConnect(onWire(request));
+  const type = messageTypes.PortConnect.code;
+  return new Tunnel().open(opener, { type, payload, windowBytes, signal: options.signal });
 }

@@ -1,10 +1,11 @@
 import type { ChannelOpener } from '../../protocol/channel-opener.ts';
+import { encodeExecAttach, encodeExecStart, type TerminalSize } from '../../protocol/exec-messages.ts';
+import { messageTypes } from '../../protocol/message-types.ts';
+import { encoded, onWire } from './encoded-request.ts';
 import type { OperationOptions } from './operation-options.ts';
+import { RunningProcess } from './running-process.ts';
 
-export interface TerminalSize {
-  readonly cols: number;
-  readonly rows: number;
-}
+export type { TerminalSize } from '../../protocol/exec-messages.ts';
 
 /** Absent keys are left to the responder, which takes the claim's and the template's (socket) or its own (link). */
 export interface StartProcess {
@@ -58,20 +59,28 @@ export interface ProcessOptions extends OperationOptions {
 }
 
 /** Rejects with a ResponderError (`command_not_found`, …), the signal's reason, or the error of the lost wire. */
-export function startProcess(
+export async function startProcess(
   opener: ChannelOpener,
   request: StartProcess,
-  options?: ProcessOptions,
+  options: ProcessOptions = {},
 ): Promise<Process> {
-  return notYet(opener, request, options);
+  const { replayBytes, ...rest } = request;
+  const payload = encoded(encodeExecStart(onWire({ ...rest, replay: replayBytes })));
+  const { windowBytes } = request;
+  const channel = { type: messageTypes.ExecStart.code, payload, windowBytes, signal: options.signal };
+  return new RunningProcess(options.sink).open(opener, channel, request.tty !== undefined);
 }
 
-export function attachProcess(
+/** Rejects with a ResponderError `process_unknown` when there is none of that number any more. */
+export async function attachProcess(
   opener: ChannelOpener,
   request: AttachProcess,
-  options?: ProcessOptions,
+  options: ProcessOptions = {},
 ): Promise<Process> {
-  return notYet(opener, request, options);
+  const payload = encodeExecAttach(onWire(request));
+  const { windowBytes } = request;
+  const channel = { type: messageTypes.ExecAttach.code, payload, windowBytes, signal: options.signal };
+  return new RunningProcess(options.sink).open(opener, channel);
 }
 
 /** One process over one channel. */
@@ -79,6 +88,7 @@ export interface Process {
   readonly pid: number;
   /** Of this sandbox, for `attachProcess`. */
   readonly number: number;
+  readonly tty: boolean;
   /** Number of the next byte of output that the consumer has not been handed: what to attach with after a loss. */
   readonly offset: number;
   /**
@@ -105,8 +115,4 @@ export interface Process {
    * ChannelClosedError. Settles when the number is free again.
    */
   close(): Promise<void>;
-}
-
-function notYet(...request: readonly unknown[]): never {
-  throw new Error(`not implemented: ${request.length}`);
 }

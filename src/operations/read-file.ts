@@ -1,6 +1,15 @@
 import type { ChannelOpener } from '../../protocol/channel-opener.ts';
-import type { FileEntry } from './file-entry.ts';
+import {
+  type FileEntry,
+  parseFileEntry,
+  parseTransferEnd,
+  type TransferEnd,
+} from '../../protocol/file-answers.ts';
+import { encodeFileRead } from '../../protocol/file-requests.ts';
+import { messageTypes } from '../../protocol/message-types.ts';
+import { encoded, onWire } from './encoded-request.ts';
 import type { FilePath, FileScope, OperationOptions } from './operation-options.ts';
+import { Reading } from './reading.ts';
 
 export interface ReadFile extends FileScope {
   readonly path: FilePath;
@@ -20,17 +29,20 @@ export interface FileReading {
   close(): void;
 }
 
-export interface ReadEnd {
-  readonly bytes: number;
-  /** Present when asked for. */
-  readonly sha256?: Uint8Array;
-}
+/** The checksum is there when it was asked for. */
+export type ReadEnd = TransferEnd;
 
 /** Rejects with a ResponderError (`not_found`, …) when it cannot be opened. */
-export function readFile(
+export async function readFile(
   opener: ChannelOpener,
   request: ReadFile,
-  options?: OperationOptions,
+  options: OperationOptions = {},
 ): Promise<FileReading> {
-  throw new Error(`not implemented: ${opener} ${request} ${options}`);
+  const payload = encoded(encodeFileRead(onWire(request)));
+  const { windowBytes } = request;
+  const { signal } = options;
+  const reading = new Reading(parseTransferEnd);
+  const type = messageTypes.FileRead.code;
+  const entry = await reading.open(opener, { type, payload, windowBytes, signal }, parseFileEntry);
+  return { entry, bytes: reading.bytes, end: reading.end, close: () => reading.close() };
 }

@@ -1,17 +1,12 @@
 import type { ChannelOpener } from '../../protocol/channel-opener.ts';
+import { emptyMap } from '../../protocol/map-message.ts';
+import { messageTypes } from '../../protocol/message-types.ts';
+import { parseStats, type SandboxStats } from '../../protocol/stats-message.ts';
+import { ask } from './ask.ts';
 import type { OperationOptions } from './operation-options.ts';
 
-export interface SandboxStats {
-  readonly cpuUs: number;
-  readonly memoryBytes: number;
-  readonly memoryLimitBytes?: number;
-  readonly diskUsedBytes: number;
-  readonly diskLimitBytes?: number;
-  readonly pids: number;
-  readonly pidsLimit?: number;
-  readonly uptimeMs: number;
-}
+export type { SandboxStats } from '../../protocol/stats-message.ts';
 
 export function readStats(opener: ChannelOpener, options?: OperationOptions): Promise<SandboxStats> {
-  throw new Error(`not implemented: ${opener} ${options}`);
+  return ask(opener, messageTypes.Stats.code, emptyMap, parseStats, options);
 }

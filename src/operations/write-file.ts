@@ -1,5 +1,13 @@
 import type { ChannelOpener } from '../../protocol/channel-opener.ts';
+import { parseTransferEnd } from '../../protocol/file-answers.ts';
+import { encodeFileWrite } from '../../protocol/file-requests.ts';
+import { messageTypes } from '../../protocol/message-types.ts';
+import type { ParseResult } from '../../protocol/parse-result.ts';
+import { encoded, onWire } from './encoded-request.ts';
 import type { FilePath, FileScope, OperationOptions } from './operation-options.ts';
+import { type ByteSource, writeAll } from './writing.ts';
+
+export type { ByteSource } from './writing.ts';
 
 export interface WriteFile extends FileScope {
   readonly path: FilePath;
@@ -13,19 +21,26 @@ export interface WriteFile extends FileScope {
   readonly sha256?: Uint8Array | undefined;
 }
 
-/** What is to be written. An iterable is asked for more as credit comes; when it fails or the signal aborts, the old file stays. */
-export type ByteSource = Uint8Array | AsyncIterable<Uint8Array>;
-
 export interface WriteEnd {
   readonly bytes: number;
   readonly sha256: Uint8Array;
 }
 
-export function writeFile(
+/** When the source fails or the signal aborts, a file that is replaced stays as it was. */
+export async function writeFile(
   opener: ChannelOpener,
   request: WriteFile,
   source: ByteSource,
-  options?: OperationOptions,
+  options: OperationOptions = {},
 ): Promise<WriteEnd> {
-  throw new Error(`not implemented: ${opener} ${request} ${source} ${options}`);
+  const payload = encoded(encodeFileWrite(onWire(request)));
+  const channel = { type: messageTypes.FileWrite.code, payload, signal: options.signal };
+  return writeAll(opener, channel, source, parseWriteEnd);
+}
+
+function parseWriteEnd(payload: Uint8Array): ParseResult<WriteEnd> {
+  const end = parseTransferEnd(payload);
+  if ('error' in end) return end;
+  const { bytes, sha256 } = end.value;
+  return sha256 ? { value: { bytes, sha256 } } : { error: 'sha256: missing' };
 }
