@@ -5,17 +5,23 @@ import { describeMachine, machineSentence } from './report/machine.ts';
 import { type Result, storeResult, writeReadmeTable } from './report/results.ts';
 import { renderOutcomes } from './report/table.ts';
 import { type Bench, PartMissing, type Subject, skipped } from './subject.ts';
+import { bulk } from './subjects/bulk.ts';
 import { claimAtScale } from './subjects/claim-at-scale.ts';
 import { createOnHit } from './subjects/create-on-hit.ts';
 import { execTrue } from './subjects/exec-true.ts';
 import { idleCost } from './subjects/idle-cost.ts';
+import { interactive } from './subjects/interactive.ts';
+import { keystroke } from './subjects/keystroke.ts';
 import { missWhileRefilling } from './subjects/miss-while-refilling.ts';
 
 /** In the order of GATES.md. */
 const subjects: readonly Subject[] = [
   createOnHit,
   execTrue,
+  interactive,
   missWhileRefilling,
+  keystroke,
+  bulk,
   claimAtScale,
   idleCost,
   micro,

@@ -1,0 +1,251 @@
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { ClosingStack } from '../../src/closing-stack.ts';
+import { startProcess } from '../../src/operations/process.ts';
+import { readFile } from '../../src/operations/read-file.ts';
+import { writeFile } from '../../src/operations/write-file.ts';
+import { EngineCopy } from '../floors/engine-copy.ts';
+import { rawPipeBytesPerSecond } from '../floors/raw-pipe.ts';
+import { medianOf } from '../measure/samples.ts';
+import { atLeast, atMost, type Gate, type Outcome, single } from '../outcome.ts';
+import { type Bench, PartMissing, type Subject, skipped } from '../subject.ts';
+import { DataBench } from './data-session.ts';
+import type { DataSession } from './open-data-session.ts';
+
+/**
+ * S8 and S9: 256 MB of a command's output, and a file of 1 GB up and down with its checksum, each beside the bare pipe of
+ * the same runtime, round by round; the service's memory is watched meanwhile.
+ */
+export const bulk: Subject = { id: 'S8', with: ['S9'], run };
+
+const MiB = 1_048_576;
+const outputBytes = 256 * MiB;
+const fileBytes = 1_024 * MiB;
+const rounds = 5;
+const fileRounds = 3;
+const watchMs = 20;
+const growthMbMax = 16;
+
+async function run(bench: Bench): Promise<readonly Outcome[]> {
+  const outcomes: Outcome[] = [];
+  for (const name of bench.options.runtimes) {
+    try {
+      outcomes.push(...(await measure(bench, name)));
+    } catch (error) {
+      if (!(error instanceof PartMissing)) throw error;
+      outcomes.push(skipped('S8', name, error.message));
+    }
+  }
+  return outcomes;
+}
+
+async function measure(bench: Bench, name: 'bubblewrap' | 'docker'): Promise<readonly Outcome[]> {
+  const started = new ClosingStack();
+  try {
+    const data = started.use(
+      await DataBench.start(name, {
+        size: { minReady: 1, maxReady: 1, maxTotal: 2 },
+        resources: { memoryMb: 4_096, diskMb: 3_072 },
+      }),
+    );
+    const { dockerHost } = data.runtime;
+    const session = started.use(await data.session());
+    const memory = new MemoryWatch(data.service.process.pid ?? 0);
+    started.use(memory);
+
+    const pipe: number[] = [];
+    const output: number[] = [];
+    const terminal: number[] = [];
+    await outputRate(session, outputBytes, undefined);
+    memory.begin();
+    for (let round = 0; round < rounds; round += 1) {
+      bench.signal.throwIfAborted();
+      pipe.push(await rawPipeBytesPerSecond(outputBytes, dockerHost));
+      output.push(await outputRate(session, outputBytes, undefined));
+      terminal.push(await outputRate(session, outputBytes / 8, { cols: 80, rows: 24 }));
+      bench.progress(`S8 on ${name}: round ${round + 1} of ${rounds}`);
+    }
+    const outputGrowthMb = memory.growthMb();
+
+    const filePipe: number[] = [];
+    const up: number[] = [];
+    const down: number[] = [];
+    const copyUp: number[] = [];
+    const copyDown: number[] = [];
+    const copy = dockerHost === null ? null : started.use(await EngineCopy.start(dockerHost));
+    memory.begin();
+    for (let round = 0; round < fileRounds; round += 1) {
+      bench.signal.throwIfAborted();
+      filePipe.push(await rawPipeBytesPerSecond(fileBytes, dockerHost));
+      const sent = await upload(session);
+      const got = await download(session);
+      if (sent.sha256 !== got.sha256) throw new Error('the file came back changed');
+      up.push(sent.rate);
+      down.push(got.rate);
+      if (copy) {
+        copyUp.push(await copy.up(fileBytes));
+        copyDown.push(await copy.down());
+      }
+      bench.progress(`S9 on ${name}: round ${round + 1} of ${fileRounds}`);
+    }
+    const fileGrowthMb = memory.growthMb();
+
+    const mb = (rate: number) => rate / 1e6;
+    const half = (what: string, rates: readonly number[], floor: readonly number[]): Gate =>
+      atLeast(
+        `${what} ≥ 50 % of F5`,
+        medianOf(rates) / medianOf(floor),
+        0.5,
+        `${mb(medianOf(rates)).toFixed(0)} / ${mb(medianOf(floor)).toFixed(0)} MB/s`,
+      );
+    const flat = (grownMb: number): Gate =>
+      atMost(
+        `memory of the service grows by ≤ ${growthMbMax} MB`,
+        grownMb,
+        growthMbMax,
+        `${grownMb.toFixed(1)} MB`,
+      );
+    return [
+      {
+        kind: 'measured',
+        subject: 'S8',
+        on: name,
+        figures: [
+          single(`F5 the bare pipe, ${name}`, mb(medianOf(pipe)), 'MB/s'),
+          single(`S8 256 MiB of output over the socket, ${name}`, mb(medianOf(output)), 'MB/s'),
+          single(`32 MiB of output of a terminal, ${name}`, mb(medianOf(terminal)), 'MB/s'),
+        ],
+        gates: [half('bytes/s', output, pipe), flat(outputGrowthMb)],
+        notes: [`Medians of ${rounds} rounds.`],
+      },
+      {
+        kind: 'measured',
+        subject: 'S9',
+        on: name,
+        figures: [
+          single(`F5 the bare pipe, ${name}`, mb(medianOf(filePipe)), 'MB/s'),
+          single(`S9 1 GiB up, ${name}`, mb(medianOf(up)), 'MB/s'),
+          single(`S9 1 GiB down, ${name}`, mb(medianOf(down)), 'MB/s'),
+          ...(copy
+            ? [
+                single('docker cp, 1 GiB up', mb(medianOf(copyUp)), 'MB/s'),
+                single('docker cp, 1 GiB down', mb(medianOf(copyDown)), 'MB/s'),
+              ]
+            : []),
+        ],
+        gates: [
+          half('up', up, filePipe),
+          half('down', down, filePipe),
+          ...(copy ? [faster('up', up, copyUp), faster('down', down, copyDown)] : []),
+          flat(fileGrowthMb),
+        ],
+        notes: [`Medians of ${fileRounds} rounds; the SHA-256 of what came back was that of what was sent.`],
+      },
+    ];
+  } finally {
+    await started[Symbol.asyncDispose]();
+  }
+}
+
+function faster(way: string, rates: readonly number[], others: readonly number[]): Gate {
+  const [ours, theirs] = [medianOf(rates) / 1e6, medianOf(others) / 1e6];
+  return atLeast(
+    `${way}: faster than docker cp`,
+    ours / theirs,
+    1,
+    `${ours.toFixed(0)} / ${theirs.toFixed(0)} MB/s`,
+  );
+}
+
+/** Bytes per second from the first to the last of the output. */
+async function outputRate(
+  session: DataSession,
+  bytes: number,
+  tty: { readonly cols: number; readonly rows: number } | undefined,
+): Promise<number> {
+  let received = 0;
+  let firstMs = 0;
+  const argv = ['head', '-c', String(bytes), '/dev/zero'];
+  const process = await startProcess(session, { argv, ...(tty ? { tty } : { stdin: false }) });
+  for await (const { bytes: piece } of process.output) {
+    if (received === 0) firstMs = performance.now();
+    received += piece.length;
+  }
+  const seconds = (performance.now() - firstMs) / 1_000;
+  if (received !== bytes) throw new Error(`${received} of ${bytes} bytes of output came`);
+  return bytes / seconds;
+}
+
+const path = '/tmp/bench-file';
+
+async function upload(session: DataSession): Promise<{ readonly rate: number; readonly sha256: string }> {
+  const piece = Buffer.alloc(65_536);
+  for (let index = 0; index < piece.length; index += 4)
+    piece.writeUInt32LE((index * 2_654_435_761) >>> 0, index);
+  const hash = createHash('sha256');
+  for (let sent = 0; sent < fileBytes; sent += piece.length) hash.update(piece);
+  const startedMs = performance.now();
+  await writeFile(
+    session,
+    { path },
+    (async function* pieces() {
+      for (let sent = 0; sent < fileBytes; sent += piece.length) yield piece;
+    })(),
+  );
+  const seconds = (performance.now() - startedMs) / 1_000;
+  return { rate: fileBytes / seconds, sha256: hash.digest('hex') };
+}
+
+/** The bytes are kept until the clock has stopped, then hashed: what is measured is the way, not the hash of this process. */
+async function download(session: DataSession): Promise<{ readonly rate: number; readonly sha256: string }> {
+  const startedMs = performance.now();
+  const reading = await readFile(session, { path });
+  const kept: Uint8Array[] = [];
+  let received = 0;
+  for await (const piece of reading.bytes) {
+    kept.push(piece);
+    received += piece.length;
+  }
+  await reading.end;
+  const seconds = (performance.now() - startedMs) / 1_000;
+  if (received !== fileBytes) throw new Error(`${received} of ${fileBytes} bytes of the file came`);
+  const hash = createHash('sha256');
+  for (const piece of kept) hash.update(piece);
+  return { rate: fileBytes / seconds, sha256: hash.digest('hex') };
+}
+
+/** The resident memory of the service, looked at all the time, against what it was at `begin`. */
+class MemoryWatch implements AsyncDisposable {
+  readonly #pid: number;
+  readonly #timer: NodeJS.Timeout;
+  #beginMb = 0;
+  #mostMb = 0;
+
+  constructor(pid: number) {
+    this.#pid = pid;
+    this.#timer = setInterval(() => this.#look(), watchMs);
+  }
+
+  begin(): void {
+    this.#beginMb = this.#residentMb();
+    this.#mostMb = this.#beginMb;
+  }
+
+  growthMb(): number {
+    this.#look();
+    return this.#mostMb - this.#beginMb;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    clearInterval(this.#timer);
+  }
+
+  #look(): void {
+    this.#mostMb = Math.max(this.#mostMb, this.#residentMb());
+  }
+
+  #residentMb(): number {
+    const status = readFileSync(`/proc/${this.#pid}/status`, 'utf8');
+    return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) / 1_024;
+  }
+}
