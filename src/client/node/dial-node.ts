@@ -23,9 +23,11 @@ export const dialNode: Dial = (target, events, signal) =>
         }),
       );
     });
-    socket.on('unexpected-response', (_request, response) => {
-      void readRefusal(response, target.url).then(reject);
-      socket.terminate();
+    socket.on('unexpected-response', (request, response) => {
+      void readRefusal(response, target.url).then((refusal) => {
+        reject(refusal);
+        request.destroy();
+      });
     });
     const abort = () => {
       reject(signal.reason);
