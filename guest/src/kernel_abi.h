@@ -21,6 +21,12 @@
 #ifndef __NR_open_tree_attr
 #define __NR_open_tree_attr 467
 #endif
+#ifndef __NR_fchmodat2
+#define __NR_fchmodat2 452
+#endif
+#ifndef RENAME_NOREPLACE
+#define RENAME_NOREPLACE 1
+#endif
 /* file_setattr: the newest call reviewed for the filter (Linux 6.18). */
 #define SYSCALL_REVIEWED_MAX 469
 

@@ -202,3 +202,21 @@ bool resolve_user(const struct account_files *files, const char *user, size_t le
   }
   return true;
 }
+
+bool find_name_of_id(const char *path, uint32_t id, char *name, size_t name_room) {
+  struct line_reader reader;
+  if (!lines_open(&reader, path)) return false;
+  bool found = false;
+  struct text line;
+  while (!found && lines_next(&reader, &line)) {
+    struct text fields[4]; /* name, password, id, the rest */
+    uint32_t line_id;
+    found = split_fields(line, fields, 4) && parse_id(fields[2], &line_id) && line_id == id && fields[0].length > 0 &&
+            fields[0].length < name_room;
+    if (!found) continue;
+    memcpy(name, fields[0].at, fields[0].length);
+    name[fields[0].length] = '\0';
+  }
+  close(reader.fd);
+  return found;
+}

@@ -34,4 +34,8 @@ struct account_files {
 bool resolve_user(const struct account_files *files, const char *user, size_t length, uint32_t own_uid, uint32_t own_gid,
                   struct identity *identity);
 
+/* The first name in a file of the form of /etc/passwd or /etc/group that has this id. False when there is none, or none that
+ * fits. */
+bool find_name_of_id(const char *path, uint32_t id, char *name, size_t name_room);
+
 #endif
