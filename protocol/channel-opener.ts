@@ -36,7 +36,10 @@ export interface RequesterChannel {
   readonly number: number;
   /** Bytes of Input that may be sent now: the initial window once the Ack came, plus grants, minus what was sent. */
   readonly inputCredit: number;
-  /** Input (within `inputCredit`), InputEof, ExecSignal, ExecResize, Credit. After the terminal frame: does nothing. */
+  /**
+   * Input (within `inputCredit`), InputEof, ExecSignal, ExecResize, Credit. The payload is given away: it may leave later
+   * and is not copied before. After `close` and the terminal frame: does nothing.
+   */
   send(type: number, payload: Uint8Array): void;
   /** ChannelClose, once. The receiver still gets the terminal frame. */
   close(): void;

@@ -1,65 +1,61 @@
-import { encodeCredit, parseCredit, parseError } from '../../protocol/control-messages.ts';
-import { encodeExecSignal, parseExecExit, parseExecStarted } from '../../protocol/exec-messages.ts';
+import type { ChannelReceiver, RequesterChannel } from '../../protocol/channel-opener.ts';
+import { encodeCredit, parseError } from '../../protocol/control-messages.ts';
+import {
+  encodeExecResize,
+  encodeExecSignal,
+  parseExecExit,
+  parseExecStarted,
+  type TerminalSize,
+} from '../../protocol/exec-messages.ts';
 import type { Frame } from '../../protocol/frame.ts';
+import { signalMax, terminalSideMax } from '../../protocol/limits.ts';
 import { messageName, messageTypes } from '../../protocol/message-types.ts';
-import { assertThat, invalidRequest } from '../domain/errors.ts';
+import { assertThat, invalidRequest, WarmpoolError } from '../domain/errors.ts';
 import { deferred } from './deferred.ts';
-import { execError } from './exec-error.ts';
+import { execError, printable } from './exec-error.ts';
 import type { GuestCommand, GuestProcess, OutputSink, ProcessExit } from './guest.ts';
-import { LinkViolation, parsed } from './link-violation.ts';
-import type { Outbox } from './outbox.ts';
+import { parsed } from './link-violation.ts';
 import { StdinQueue } from './stdin-queue.ts';
 
 /**
- * One process in the sandbox, as the node sees it. It owns the channel's state and both credit accounts.
+ * One process in the sandbox, as the node's own calls see it: a receiver of its channel's frames, which the channel has
+ * checked. It owns the promises and the two queues of bytes: stdin on its way, and output that its reader still holds.
  *
  *   starting ──Ack──▶ running ──ExecExit──▶ ended
- *       └──Error──▶ ended            any but ended ──link lost──▶ ended
+ *       └──Error──▶ ended        running ──Error, ChannelClose, link lost──▶ ended
  *
- * Invariants: exactly one answer to the start; output and stdin credit only while running; the guest never has more
- * output on the way than the window (`#outputCredit` ≥ 0, `#ungranted` + `#held` + `#outputCredit` = window); when
- * ended, every promise has settled and the link has forgotten the channel, so that a further frame is a violation.
+ * Invariants: `#held` + `#released` is what was delivered and not granted back, never more than the window; when ended,
+ * every promise has settled.
  *
  * Turned down: a stream object per output. A sink with credits is one call per frame, and the receiver decides whether
  * bytes become a gRPC message, a ring buffer or nothing.
  */
-export class ExecChannel implements GuestProcess {
-  readonly #id: number;
-  readonly #requestId: number;
+export class ExecChannel implements GuestProcess, ChannelReceiver {
   readonly #command: GuestCommand;
   readonly #output: OutputSink;
-  readonly #outbox: Outbox;
-  readonly #stdin: StdinQueue;
   readonly #windowBytes: number;
+  readonly #channel: RequesterChannel;
+  readonly #stdin: StdinQueue;
   #state: 'starting' | 'running' | 'ended' = 'starting';
   #pid = 0;
-  /** What the guest may still send. */
-  #outputCredit: number;
-  /** Delivered and not released by the receiver. */
+  #process = 0;
+  /** Delivered and not released by the reader. */
   #held = 0;
   /** Released, and not yet given back to the guest: small releases travel together. */
-  #ungranted = 0;
+  #released = 0;
   readonly #started = deferred<GuestProcess>();
   readonly #exited = deferred<ProcessExit>();
 
   constructor(
-    deps: { outbox: Outbox; output: OutputSink },
-    options: {
-      channel: number;
-      requestId: number;
-      command: GuestCommand;
-      outputWindow: number;
-      stdinWindow: number;
-    },
+    command: GuestCommand,
+    deps: { output: OutputSink; open: (receiver: ChannelReceiver) => RequesterChannel },
+    options: { windowBytes: number },
   ) {
-    this.#outbox = deps.outbox;
+    this.#command = command;
     this.#output = deps.output;
-    this.#id = options.channel;
-    this.#requestId = options.requestId;
-    this.#command = options.command;
-    this.#windowBytes = options.outputWindow;
-    this.#outputCredit = options.outputWindow;
-    this.#stdin = new StdinQueue(options.channel, options.stdinWindow);
+    this.#windowBytes = options.windowBytes;
+    this.#channel = deps.open(this);
+    this.#stdin = new StdinQueue(this.#channel);
   }
 
   /** Settles with the Ack or the Error of the start. */
@@ -67,13 +63,12 @@ export class ExecChannel implements GuestProcess {
     return this.#started.promise;
   }
 
-  /** Nothing more may come on this channel, and the link forgets it. */
-  get ended(): boolean {
-    return this.#state === 'ended';
-  }
-
   get pid(): number {
     return this.#pid;
+  }
+
+  get process(): number {
+    return this.#process;
   }
 
   get exited(): Promise<ProcessExit> {
@@ -84,122 +79,101 @@ export class ExecChannel implements GuestProcess {
     if (this.#state === 'ended') return;
     assertThat(byteCount >= 0 && byteCount <= this.#held, 'only delivered bytes are released, and only once');
     this.#held -= byteCount;
-    this.#ungranted += byteCount;
-    if (this.#ungranted === 0 || this.#ungranted < this.#windowBytes / grantFraction) return;
-    this.#send(messageTypes.Credit.code, encodeCredit(this.#ungranted));
-    this.#outputCredit += this.#ungranted;
-    this.#ungranted = 0;
+    this.#released += byteCount;
+    if (this.#released === 0 || this.#released < this.#windowBytes / grantFraction) return;
+    this.#channel.send(messageTypes.Credit.code, encodeCredit(this.#released));
+    this.#released = 0;
   }
 
   async writeStdin(bytes: Uint8Array): Promise<void> {
     if (!this.#command.stdin || !this.#stdin.acceptsWrites) {
       throw invalidRequest([{ field: 'stdin', description: 'stdin of this command is not open' }]);
     }
-    const written = this.#stdin.write(bytes);
-    this.#outbox.offer(this.#stdin);
-    return written;
+    return this.#stdin.write(bytes);
   }
 
   endStdin(): void {
-    if (!this.#command.stdin) return;
-    this.#stdin.end();
-    this.#outbox.offer(this.#stdin);
+    if (this.#command.stdin) this.#stdin.end();
   }
 
   signal(signalNumber: number): void {
     if (this.#state === 'ended') return;
-    assertThat(
-      Number.isInteger(signalNumber) && signalNumber >= 1 && signalNumber <= 64,
-      'a signal is a number from 1 to 64',
-    );
-    this.#send(messageTypes.ExecSignal.code, encodeExecSignal(signalNumber));
+    assertThat(isWithin(signalNumber, signalMax), `a signal is a number from 1 to ${signalMax}`);
+    this.#channel.send(messageTypes.ExecSignal.code, encodeExecSignal(signalNumber));
   }
 
-  /** A frame from the guest on this channel, correct by the table of types. */
-  receive(frame: Frame): void {
-    const { Ack, Error: Refusal, Output, ErrorOutput, Credit, ExecExit } = messageTypes;
-    if (this.#state === 'starting') {
-      if (frame.type === Ack.code) this.#onAck(frame);
-      else if (frame.type === Refusal.code) this.#onRefusal(frame);
-      else throw new LinkViolation(`${messageName(frame.type)} before the start was answered`);
-    } else {
-      if (frame.type === Output.code) this.#onOutput('stdout', frame);
-      else if (frame.type === ErrorOutput.code) this.#onOutput('stderr', frame);
-      else if (frame.type === Credit.code) this.#onCredit(frame);
-      else if (frame.type === ExecExit.code) this.#onExit(frame);
-      else throw new LinkViolation(`${describeUnexpected(frame)} for a running process`);
-    }
+  resize(size: TerminalSize): void {
+    if (this.#state === 'ended' || this.#command.tty === undefined) return;
+    assertThat(
+      isWithin(size.cols, terminalSideMax) && isWithin(size.rows, terminalSideMax),
+      `a terminal has 1 to ${terminalSideMax} columns and rows`,
+    );
+    this.#channel.send(messageTypes.ExecResize.code, encodeExecResize(size));
+  }
+
+  onFrame(frame: Frame): void {
+    const { Ack, Error: Refusal, ChannelClose, Output, ErrorOutput, Credit, ExecExit } = messageTypes;
+    if (frame.type === Output.code) this.#onOutput('stdout', frame);
+    else if (frame.type === ErrorOutput.code) this.#onOutput('stderr', frame);
+    else if (frame.type === Credit.code) this.#stdin.pump();
+    else if (frame.type === Ack.code) this.#onAck(frame);
+    else if (frame.type === ExecExit.code) this.#onExit(frame);
+    else if (frame.type === Refusal.code) this.#onRefusal(frame);
+    else if (frame.type === ChannelClose.code) this.#fail(ended('the sandbox let go of it'));
+    else throw new Error(`assertion failed: ${messageName(frame.type)} passed the channel's checks`);
   }
 
   /** The link is gone: whatever is pending fails with `error`. */
-  lose(error: Error): void {
-    if (this.ended) return;
-    this.#end(error);
-    this.#started.reject(error);
-    this.#exited.reject(error);
+  onLost(error: Error): void {
+    this.#fail(error);
   }
 
   #onAck(frame: Frame): void {
-    this.#checkAnswer(frame);
-    this.#pid = parsed(frame, parseExecStarted(frame.payload)).pid;
+    const { pid, process } = parsed(frame, parseExecStarted(frame.payload));
+    this.#pid = pid;
+    this.#process = process;
     this.#state = 'running';
     this.#started.resolve(this);
+    this.#stdin.pump();
   }
 
   #onRefusal(frame: Frame): void {
-    this.#checkAnswer(frame);
-    const error = execError(parsed(frame, parseError(frame.payload)), this.#command);
-    this.#end(error);
-    this.#started.reject(error);
-    this.#exited.reject(error);
-  }
-
-  #checkAnswer(frame: Frame): void {
-    if (frame.id === this.#requestId) return;
-    throw new LinkViolation(`${messageName(frame.type)} answers request ${frame.id} of another channel`);
+    const refusal = parsed(frame, parseError(frame.payload));
+    const { code, message } = refusal;
+    if (this.#state === 'starting') this.#fail(execError(refusal, this.#command));
+    else if (code === 'taken_over') this.#fail(ended('another connection has taken it over'));
+    else this.#fail(ended(`${code}: ${printable(message)}`));
   }
 
   #onOutput(stream: 'stdout' | 'stderr', frame: Frame): void {
-    const { length } = frame.payload;
-    if (length > this.#outputCredit) {
-      throw new LinkViolation(`${length} bytes of output with a credit of ${this.#outputCredit}`);
-    }
-    if (length === 0) return;
-    this.#outputCredit -= length;
-    this.#held += length;
+    this.#held += frame.payload.length;
     this.#output.onOutput(stream, toKeep(frame.payload));
-  }
-
-  #onCredit(frame: Frame): void {
-    const bytes = parsed(frame, parseCredit(frame.payload));
-    if (!this.#stdin.grant(bytes)) throw new LinkViolation(`${bytes} bytes of credit for stdin never sent`);
-    this.#outbox.offer(this.#stdin);
   }
 
   #onExit(frame: Frame): void {
     const exit = parsed(frame, parseExecExit(frame.payload));
-    this.#end();
+    this.#state = 'ended';
+    this.#stdin.drop();
     this.#exited.resolve(exit);
   }
 
-  #end(error?: Error): void {
+  #fail(error: Error): void {
     this.#state = 'ended';
     this.#stdin.drop(error);
-    this.#outbox.withdraw(this.#stdin);
-  }
-
-  #send(type: number, payload: Uint8Array): void {
-    this.#outbox.send({ type, channel: this.#id, id: 0, payload });
+    this.#started.reject(error);
+    this.#exited.reject(error);
   }
 }
 
 /** Credit goes back in quarters of the window: few frames, and the guest never runs dry before one is on its way. */
 const grantFraction = 4;
 
-function describeUnexpected(frame: Frame): string {
-  if (frame.type !== messageTypes.Error.code) return messageName(frame.type);
-  const error = parseError(frame.payload);
-  return 'value' in error ? `Error ${error.value.code}` : 'an unreadable Error';
+function ended(why: string): WarmpoolError {
+  return new WarmpoolError('INTERNAL', `the command is followed no longer: ${why}`);
+}
+
+function isWithin(value: number, max: number): boolean {
+  return Number.isInteger(value) && value >= 1 && value <= max;
 }
 
 /**

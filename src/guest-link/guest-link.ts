@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import type { Duplex } from 'node:stream';
-import { parseError } from '../../protocol/control-messages.ts';
+import { channelKind } from '../../protocol/channel-kinds.ts';
+import type { ChannelReceiver, OpenOptions, RequesterChannel } from '../../protocol/channel-opener.ts';
 import { encodeExecStart } from '../../protocol/exec-messages.ts';
 import type { Frame } from '../../protocol/frame.ts';
 import { nonceBytes, windowBytesDefault } from '../../protocol/limits.ts';
@@ -11,15 +12,17 @@ import { brokenRule, messageName, messageTypes } from '../../protocol/message-ty
 import { encodeHello, parseWelcome, type Welcome } from '../../protocol/session-messages.ts';
 import { sameBytes, WelcomeSearch } from '../../protocol/welcome-search.ts';
 import type { Clock } from '../domain/clock.ts';
-import { invalidRequest, WarmpoolError } from '../domain/errors.ts';
+import { assertThat, invalidRequest, WarmpoolError } from '../domain/errors.ts';
 import type { Log } from '../observability/log.ts';
 import { deferred } from './deferred.ts';
 import { ExecChannel } from './exec-channel.ts';
 import { printable } from './exec-error.ts';
 import type { Guest, GuestCommand, GuestProcess, OutputSink } from './guest.ts';
+import { LinkChannel } from './link-channel.ts';
 import { LinkViolation, parsed } from './link-violation.ts';
 import { Outbox } from './outbox.ts';
 import { Pings } from './pings.ts';
+import { Requests } from './requests.ts';
 
 export interface GuestLinkOptions {
   readonly clock: Clock;
@@ -28,9 +31,9 @@ export interface GuestLinkOptions {
   readonly resync: boolean;
   /** From the call until the Welcome. */
   readonly openTimeoutMs: number;
-  /** Output bytes that each process may have on the way, and so the most that one slow receiver holds. */
+  /** Output bytes that each channel may have on the way, and so the most that one slow receiver holds. */
   readonly window?: number;
-  /** How long the guest may take to answer a start before the link counts as dead. */
+  /** How long the guest may take to answer a start before the link counts as dead, and a request on channel 0. */
   readonly answerTimeoutMs?: number;
 }
 
@@ -58,12 +61,13 @@ export class GuestLink implements Guest, AsyncDisposable {
   readonly #nonce: Uint8Array = randomBytes(nonceBytes);
   readonly #outbox: Outbox;
   readonly #pings: Pings;
+  readonly #requests: Requests;
   readonly #decoder = new LinkDecoder();
   /** Set while bytes of another epoch may still come. */
   #search: WelcomeSearch | undefined;
   #welcome: Welcome | undefined;
   #closeReason: string | undefined;
-  readonly #channels = new Map<number, ExecChannel>();
+  readonly #channels = new Map<number, LinkChannel>();
   #lastChannel = 0;
   readonly #opened = deferred<void>();
   readonly #closed = deferred<string>();
@@ -91,6 +95,10 @@ export class GuestLink implements Guest, AsyncDisposable {
     this.#answerTimeoutMs = options.answerTimeoutMs ?? answerTimeoutMsDefault;
     this.#outbox = new Outbox(transport, () => this.#close('the guest does not read its input'));
     this.#pings = new Pings({ outbox: this.#outbox, clock: options.clock });
+    this.#requests = new Requests(
+      { outbox: this.#outbox, clock: options.clock },
+      { timeoutMs: this.#answerTimeoutMs },
+    );
     this.#search = options.resync ? new WelcomeSearch(this.#nonce) : undefined;
     transport.on('error', (error) => this.#close(`the transport failed: ${printable(error.message)}`));
     transport.on('end', () => this.#close('the guest closed its end'));
@@ -110,32 +118,52 @@ export class GuestLink implements Guest, AsyncDisposable {
   }
 
   async spawn(command: GuestCommand, output: OutputSink): Promise<GuestProcess> {
-    const welcome = this.#welcome;
-    if (this.#closeReason !== undefined || welcome === undefined) throw this.#unreachable();
-    if (this.#channels.size >= welcome.channelsMax) {
-      throw new WarmpoolError('LIMIT_EXCEEDED', `the sandbox runs ${welcome.channelsMax} commands already`);
-    }
+    if (this.#closeReason !== undefined) throw this.#unreachable();
     const payload = encodeExecStart(command);
     if ('error' in payload) {
       throw invalidRequest([{ field: 'argv', description: `the command cannot be sent: ${payload.error}` }]);
     }
-    const id = this.#nextChannel();
-    const channel = new ExecChannel(
-      { outbox: this.#outbox, output },
-      {
-        channel: id,
-        requestId: id,
-        command,
-        outputWindow: this.#windowBytes,
-        stdinWindow: welcome.window,
-      },
-    );
-    this.#channels.set(id, channel);
-    this.#outbox.send({ type: messageTypes.ExecStart.code, channel: id, id, payload: payload.value });
+    const open = (receiver: ChannelReceiver) =>
+      this.open(messageTypes.ExecStart.code, payload.value, receiver);
+    const channel = new ExecChannel(command, { output, open }, { windowBytes: this.#windowBytes });
     const cancel = this.#clock.after(this.#answerTimeoutMs, () =>
       this.#close(`the guest did not answer a start within ${this.#answerTimeoutMs} ms`),
     );
     return channel.started.finally(cancel);
+  }
+
+  open(
+    type: number,
+    payload: Uint8Array,
+    receiver: ChannelReceiver,
+    options: OpenOptions = {},
+  ): RequesterChannel {
+    const welcome = this.#welcome;
+    if (this.#closeReason !== undefined || welcome === undefined) throw this.#unreachable();
+    const { channelsMax } = welcome;
+    if (this.#channels.size >= channelsMax) {
+      throw new WarmpoolError('LIMIT_EXCEEDED', `the sandbox has ${channelsMax} channels open already`);
+    }
+    const kind = channelKind(type);
+    assertThat(kind !== undefined, `${messageName(type)} opens no channel`);
+    const outputWindow = options.windowBytes ?? this.#windowBytes;
+    assertThat(
+      outputWindow >= 1 && outputWindow <= this.#windowBytes,
+      'a channel asks for no more than the window of its link',
+    );
+    const number = this.#nextChannel();
+    const channel = new LinkChannel(
+      { outbox: this.#outbox, receiver, onEnd: () => this.#channels.delete(number) },
+      { number, request: type, requestId: number, kind, outputWindow, inputWindow: welcome.window },
+    );
+    this.#channels.set(number, channel);
+    this.#outbox.send({ type, channel: number, id: number, payload });
+    return channel;
+  }
+
+  async request(type: number, payload: Uint8Array): Promise<Uint8Array> {
+    if (this.#closeReason !== undefined || this.#welcome === undefined) throw this.#unreachable();
+    return this.#requests.ask(type, payload);
   }
 
   async ping(timeoutMs: number): Promise<void> {
@@ -179,16 +207,15 @@ export class GuestLink implements Guest, AsyncDisposable {
     if (broken !== undefined) throw new LinkViolation(broken);
     if (this.#welcome === undefined) this.#onFirstFrame(frame);
     else if (frame.channel === 0) this.#onControl(frame);
-    else this.#onExec(frame);
+    else this.#onChannel(frame);
   }
 
-  #onExec(frame: Frame): void {
+  #onChannel(frame: Frame): void {
     const channel = this.#channels.get(frame.channel);
     if (channel === undefined) {
-      throw new LinkViolation(`${messageName(frame.type)} on a channel without a process`);
+      throw new LinkViolation(`${messageName(frame.type)} on a channel that is not open`);
     }
     channel.receive(frame);
-    if (channel.ended) this.#channels.delete(frame.channel);
   }
 
   #onFirstFrame(frame: Frame): void {
@@ -201,14 +228,14 @@ export class GuestLink implements Guest, AsyncDisposable {
   }
 
   #onControl(frame: Frame): void {
-    const { Ping, Pong, Error: Refusal } = messageTypes;
+    const { Ack, Ping, Pong, Error: Refusal } = messageTypes;
     if (frame.type === Pong.code) {
       this.#pings.onPong(frame);
     } else if (frame.type === Ping.code) {
       // A guest that asks without reading the answers gets none, rather than a queue of them.
       if (!this.#outbox.full) this.#outbox.send({ ...frame, type: Pong.code });
-    } else if (frame.type === Refusal.code) {
-      throw new LinkViolation(`Error ${parsed(frame, parseError(frame.payload)).code} for the link`);
+    } else if (frame.type === Ack.code || frame.type === Refusal.code) {
+      this.#requests.onAnswer(frame);
     } else {
       throw new LinkViolation(`${messageName(frame.type)} on an open link`);
     }
@@ -239,12 +266,23 @@ export class GuestLink implements Guest, AsyncDisposable {
     this.#outbox.close();
     const error = this.#unreachable();
     this.#pings.lose(error);
-    for (const channel of this.#channels.values()) channel.lose(error);
+    this.#requests.lose(error);
+    const channels = [...this.#channels.values()];
     this.#channels.clear();
+    for (const channel of channels) this.#loseChannel(channel, error);
     this.#opened.reject(error);
     this.#closed.resolve(reason);
     this.#transport.destroy();
     this.#logger?.debug({ reason }, 'guest link closed');
+  }
+
+  /** Every channel hears of the loss, whatever another's receiver makes of it. */
+  #loseChannel(channel: LinkChannel, error: Error): void {
+    try {
+      channel.lose(error);
+    } catch (failure) {
+      this.#logger?.error({ err: failure }, 'a receiver threw when it was told that its guest link is lost');
+    }
   }
 
   #unreachable(): WarmpoolError {

@@ -1,4 +1,5 @@
 import type { ChannelOpener } from '../../protocol/channel-opener.ts';
+import type { TerminalSize } from '../../protocol/exec-messages.ts';
 
 /**
  * What the node and the allocator can ask of the agent inside a sandbox. GuestLink implements it over the framed
@@ -22,6 +23,12 @@ export interface GuestCommand {
   readonly stdin: boolean;
   /** 0: none. Enforced by the guest. */
   readonly timeoutMs: number;
+  /** A terminal of its own, of this size; then `stdin` is true and all output is stdout. */
+  readonly tty?: TerminalSize;
+  /** It outlives the link, and can be attached to again. */
+  readonly detach?: boolean;
+  /** With `detach`: bytes of output that are kept for that. */
+  readonly replay?: number;
 }
 
 /**
@@ -34,15 +41,22 @@ export interface OutputSink {
 
 export interface GuestProcess {
   readonly pid: number;
+  /** Numbers the processes of one sandbox from 1; what an attach names. */
+  readonly process: number;
   /** Rejects with GUEST_UNREACHABLE when the link is lost first. All output has been delivered before it settles. */
   readonly exited: Promise<ProcessExit>;
   /** Gives back credit for `byteCount` delivered bytes. */
   release(byteCount: number): void;
-  /** Settles when the bytes are on their way (within the stdin window). Rejects GUEST_UNREACHABLE; fine after exit. */
+  /**
+   * Settles when the bytes are on their way (within the stdin window). They are given away: do not change them later.
+   * Rejects GUEST_UNREACHABLE; fine after exit.
+   */
   writeStdin(bytes: Uint8Array): Promise<void>;
   endStdin(): void;
   /** Linux signal number, to the process group. Fine after exit. */
   signal(signalNumber: number): void;
+  /** Of the terminal; nothing without one. Fine after exit. */
+  resize(size: TerminalSize): void;
 }
 
 export interface ProcessExit {

@@ -2,23 +2,22 @@ import type { Duplex } from 'node:stream';
 import { type Frame, viewOf } from '../../protocol/frame.ts';
 import { linkOverheadBytes, writeLinkFrame } from '../../protocol/link-framing.ts';
 
-/** Something with bulk data for the guest: asked for one frame at a time, in turn with the others. */
+/** Something with frames for the guest that can wait: asked for one at a time, in turn with the others. */
 export interface BulkSource {
-  /** Takes the next frame of at most `bytesMax` payload bytes, or null when it has nothing to send now. */
-  take(bytesMax: number): Frame | null;
-  /** The bytes of all frames taken so far are with the transport. */
-  taken(): void;
+  /** Takes the next frame, or null when it has nothing to send now. */
+  take(): Frame | null;
 }
 
 /**
  * What leaves for the guest. It owns the order of frames, the batching and the transport's backpressure.
  *
- * Control frames (starts, credits, signals, pings) go at the end of the tick they were sent in, also when the transport
- * is full: they are what gets a stuck sandbox moving again. Bulk frames (stdin) wait until the transport is writable and
- * are taken from their sources in turn, one frame each, so that one fat stdin does not starve the others. All frames of
- * a tick travel in one write, bounded by `batchBytesMax` for bulk.
+ * Control frames (requests, pings) go at the end of the tick they were sent in, also when the transport is full. What an
+ * open channel sends waits until the transport is writable and is taken from the channels in turn, one frame each, so
+ * that one fat input does not starve the others. All frames of a tick travel in one write, bounded by `batchBytesMax`
+ * for what can wait.
  *
- * A guest that does not read makes control frames pile up. They are bounded: past `backlogBytesMax` the link is given up.
+ * A guest that does not read makes frames pile up. They are bounded: what a channel holds by its credit, and control
+ * frames by `backlogBytesMax`, past which the link is given up.
  *
  * Turned down: cork and writev, which depends on what kind of stream the runtime made; a copy into one buffer is
  * cheaper than one system call more.
@@ -83,30 +82,26 @@ export class Outbox {
     while (!this.#closed) {
       const frames = this.#control;
       this.#control = [];
-      const served = this.#transportFull ? [] : this.#takeBulk(frames);
+      if (!this.#transportFull) this.#takeBulk(frames);
       if (frames.length === 0) return;
       this.#transportFull = !this.#transport.write(encoded(frames));
-      for (const source of served) source.taken();
       if (this.#transport.writableLength > backlogBytesMax) this.#onOverflow();
     }
   }
 
   /** Appends up to a batch of bulk frames to `frames`, one of each source per round. */
-  #takeBulk(frames: Frame[]): Set<BulkSource> {
-    const served = new Set<BulkSource>();
+  #takeBulk(frames: Frame[]): void {
     let bytes = 0;
     while (bytes < batchBytesMax) {
       const source = first(this.#sources);
-      if (source === undefined) break;
+      if (source === undefined) return;
       this.#sources.delete(source);
-      const frame = source.take(batchBytesMax);
+      const frame = source.take();
       if (frame === null) continue;
       frames.push(frame);
-      served.add(source);
       bytes += frame.payload.length + linkOverheadBytes;
       this.#sources.add(source);
     }
-    return served;
   }
 }
 
@@ -127,5 +122,5 @@ function encoded(frames: readonly Frame[]): Buffer {
 
 /** Bulk bytes per write: a few pipes full, so that a write is worth its call and a control frame waits little. */
 const batchBytesMax = 262_144;
-/** Above the largest honest backlog, 256 starts of 64 KiB each; past it the guest is not reading. */
+/** Above the largest honest backlog, some hundred starts of 64 KiB each; past it the guest is not reading. */
 const backlogBytesMax = 33_554_432;

@@ -1,7 +1,6 @@
-import { type Frame, noPayload } from '../../protocol/frame.ts';
-import { payloadBytesMax } from '../../protocol/limits.ts';
+import type { RequesterChannel } from '../../protocol/channel-opener.ts';
+import { noPayload } from '../../protocol/frame.ts';
 import { messageTypes } from '../../protocol/message-types.ts';
-import type { BulkSource } from './outbox.ts';
 
 interface PendingWrite {
   readonly bytes: Uint8Array;
@@ -9,28 +8,23 @@ interface PendingWrite {
 }
 
 /**
- * The stdin of one process on its way to the guest: writes in order, cut into frames, within the credit the guest has
- * granted. It holds no copies: a write's bytes stay the caller's until its promise settles, which is the backpressure.
+ * The stdin of one process on its way to its channel: writes in order, within the credit the guest has granted. It holds
+ * no copies: a write's bytes are the queue's from then on, and its promise settles when the last of them is within the
+ * credit, which is the backpressure.
  *
- * States: open → ending (`end` was called, writes still wait) → ended (the EOF frame was taken); `dropped` from any,
- * when the process has exited (writes settle as done: nobody reads them any more) or the link is lost (they reject).
+ * States: open → ending (`end` was called, writes still wait) → ended (the EOF was sent); `dropped` from any, when the
+ * process has exited (writes settle as done: nobody reads them any more) or the link is lost (they reject).
  */
-export class StdinQueue implements BulkSource {
-  readonly #channel: number;
-  readonly #windowBytes: number;
-  #credit: number;
+export class StdinQueue {
+  readonly #channel: RequesterChannel;
   #writes: PendingWrite[] = [];
-  /** Of the first write, how much was taken already. */
-  #firstTakenBytes = 0;
-  /** Writes wholly taken into a batch that is not with the transport yet. */
-  #inBatch: PendingWrite[] = [];
+  /** Of the first write, how much was sent already. */
+  #firstSentBytes = 0;
   #state: 'open' | 'ending' | 'ended' | 'dropped' = 'open';
   #dropError: Error | undefined;
 
-  constructor(channel: number, windowBytes: number) {
+  constructor(channel: RequesterChannel) {
     this.#channel = channel;
-    this.#windowBytes = windowBytes;
-    this.#credit = windowBytes;
   }
 
   /** Whether more may be written; false after `end`. A dropped queue still takes writes, and settles them at once. */
@@ -43,46 +37,35 @@ export class StdinQueue implements BulkSource {
       return this.#dropError === undefined ? Promise.resolve() : Promise.reject(this.#dropError);
     }
     if (bytes.length === 0) return Promise.resolve();
-    return new Promise((resolve, reject) => {
+    const written = new Promise<void>((resolve, reject) => {
       this.#writes.push({ bytes, settle: (error) => (error === undefined ? resolve() : reject(error)) });
     });
+    this.pump();
+    return written;
   }
 
   end(): void {
-    if (this.#state === 'open') this.#state = 'ending';
+    if (this.#state !== 'open') return;
+    this.#state = 'ending';
+    this.pump();
   }
 
-  /** False when the guest grants more than it can have been sent, which no honest guest does. */
-  grant(bytes: number): boolean {
-    if (this.#credit + bytes > this.#windowBytes) return false;
-    this.#credit += bytes;
-    return true;
-  }
-
-  take(bytesMax: number): Frame | null {
-    const write = this.#writes[0];
-    if (write === undefined) return this.#takeEnd();
-    const length = Math.min(
-      bytesMax,
-      payloadBytesMax,
-      this.#credit,
-      write.bytes.length - this.#firstTakenBytes,
-    );
-    if (length === 0) return null;
-    const payload = write.bytes.subarray(this.#firstTakenBytes, this.#firstTakenBytes + length);
-    this.#credit -= length;
-    this.#firstTakenBytes += length;
-    if (this.#firstTakenBytes === write.bytes.length) {
+  /** Sends what the credit allows now. */
+  pump(): void {
+    for (let [write] = this.#writes; write !== undefined; [write] = this.#writes) {
+      const { inputCredit } = this.#channel;
+      if (inputCredit === 0) return;
+      const end = Math.min(write.bytes.length, this.#firstSentBytes + inputCredit);
+      this.#channel.send(messageTypes.Input.code, write.bytes.subarray(this.#firstSentBytes, end));
+      this.#firstSentBytes = end;
+      if (end < write.bytes.length) return;
       this.#writes.shift();
-      this.#firstTakenBytes = 0;
-      this.#inBatch.push(write);
+      this.#firstSentBytes = 0;
+      write.settle();
     }
-    return { type: messageTypes.Input.code, channel: this.#channel, id: 0, payload };
-  }
-
-  taken(): void {
-    for (const write of this.#inBatch) write.settle();
-    this.#inBatch = [];
+    if (this.#state !== 'ending') return;
+    this.#state = 'ended';
+    this.#channel.send(messageTypes.InputEof.code, noPayload);
   }
 
   /** The process has exited (no error) or the link is lost. */
@@ -90,15 +73,8 @@ export class StdinQueue implements BulkSource {
     if (this.#state === 'dropped') return;
     this.#state = 'dropped';
     this.#dropError = error;
-    const waiting = [...this.#inBatch, ...this.#writes];
-    this.#inBatch = [];
+    const waiting = this.#writes;
     this.#writes = [];
     for (const write of waiting) write.settle(error);
-  }
-
-  #takeEnd(): Frame | null {
-    if (this.#state !== 'ending') return null;
-    this.#state = 'ended';
-    return { type: messageTypes.InputEof.code, channel: this.#channel, id: 0, payload: noPayload };
   }
 }

@@ -127,10 +127,12 @@ test('D20 a call given up ends, though its process never does', { timeout: 5_000
       resolve();
       return {
         pid: 42,
+        process: 1,
         exited: new Promise(() => {}),
         release: () => {},
         writeStdin: async () => {},
         endStdin: () => {},
+        resize: () => {},
         signal: (signalNumber) => signals.push(signalNumber),
       };
     };

@@ -11,6 +11,7 @@ export const windowBytes = 262_144;
  */
 export class FakeProcess implements GuestProcess {
   readonly pid = 42;
+  readonly process = 1;
   readonly exited: Promise<ProcessExit>;
   readonly signals: number[] = [];
   readonly stdinBytes: number[] = [];
@@ -69,6 +70,8 @@ export class FakeProcess implements GuestProcess {
     this.stdinEnded = true;
     if (this.#command === 'cat') this.#end({ exitCode: 0 });
   }
+
+  resize(): void {}
 
   signal(signalNumber: number): void {
     this.signals.push(signalNumber);

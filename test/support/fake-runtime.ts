@@ -1,4 +1,5 @@
 import { Duplex } from 'node:stream';
+import type { RequesterChannel } from '../../protocol/channel-opener.ts';
 import { WarmpoolError } from '../../src/domain/errors.ts';
 import type { TemplateSpec } from '../../src/domain/pool-spec.ts';
 import type { GuestCommand, GuestProcess, OutputSink, ProcessExit } from '../../src/guest-link/guest.ts';
@@ -125,6 +126,14 @@ export class FakeGuest implements LinkedGuest {
 
   async ping(): Promise<void> {}
 
+  open(): RequesterChannel {
+    throw new WarmpoolError('GUEST_UNREACHABLE', 'this guest has processes only');
+  }
+
+  async request(): Promise<Uint8Array> {
+    throw new WarmpoolError('GUEST_UNREACHABLE', 'this guest has processes only');
+  }
+
   async spawn(command: GuestCommand, output: OutputSink): Promise<GuestProcess> {
     this.commands.push(command);
     const [name] = command.argv;
@@ -139,6 +148,7 @@ export class FakeGuest implements LinkedGuest {
 
 class FakeProcess implements GuestProcess {
   readonly pid = 42;
+  readonly process = 1;
   readonly exited: Promise<ProcessExit>;
   readonly #output: OutputSink;
   readonly #isCat: boolean;
@@ -170,6 +180,8 @@ class FakeProcess implements GuestProcess {
   endStdin(): void {
     if (this.#isCat) this.#exit(0, null);
   }
+
+  resize(): void {}
 
   signal(signalNumber: number): void {
     this.#exit(null, signalNumber);
