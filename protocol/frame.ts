@@ -13,7 +13,7 @@ export interface Frame {
   readonly id: number;
   readonly payload: Uint8Array;
   /**
-   * Header and payload in one piece, where the decoder has them so: a node rewrites channel and id in it and forwards it
+   * Header and payload in one piece, as a decoder gives them: a node rewrites channel and id in it and forwards it
    * without copying. The bytes belong to the receiver.
    */
   readonly message?: Uint8Array;
@@ -28,22 +28,23 @@ export function writeHeader(view: DataView, offset: number, frame: Omit<Frame, '
   view.setUint32(offset + 5, frame.id);
 }
 
-/** The caller has made sure of nine bytes at `offset`. The payload is kept as given, not copied. */
-export function readFrame(view: DataView, offset: number, payload: Uint8Array): Frame {
+/** The frame whose header is at `offset` of `view`, and whose header and payload are `message`: a view, not a copy. */
+export function readFrame(view: DataView, offset: number, message: Uint8Array): Frame {
   return {
     type: view.getUint8(offset),
     channel: view.getUint32(offset + 1),
     id: view.getUint32(offset + 5),
-    payload,
+    payload: message.subarray(headerBytes),
+    message,
   };
 }
 
-/** One message of a transport with borders. The payload is a view on it: copy what outlives it. */
+/** One message of a transport with borders. The frame is a view on it: copy what outlives it. */
 export function parseFrame(message: Uint8Array): ParseResult<Frame> {
   if (message.length < headerBytes) {
     return { error: `a frame of ${message.length} bytes is shorter than its header` };
   }
-  return { value: readFrame(viewOf(message), 0, message.subarray(headerBytes)) };
+  return { value: readFrame(viewOf(message), 0, message) };
 }
 
 export function encodeFrame(frame: Frame): Uint8Array {

@@ -1,4 +1,4 @@
-import { type Frame, readFrame, viewOf } from './frame.ts';
+import { type Frame, headerBytes, readFrame, viewOf } from './frame.ts';
 import {
   linkHeaderBytes,
   linkHeaderOffset,
@@ -13,8 +13,9 @@ import {
  *
  * It owns at most one unfinished frame. A frame that lies whole in a chunk is handed out as a view on that chunk, so
  * nothing is copied; one that spans chunks is gathered in an allocation of its own size, which a header may claim but
- * only up to 65,557 bytes. Turned down: concatenating chunks, which is quadratic for a slow sender, and one reused
- * buffer, which would make every payload a view that the next frame overwrites.
+ * only up to 65,549 bytes. Either way header and payload come in one piece, `Frame.message`: on both wires a frame is
+ * the same bytes, so that a node forwards them as they are. Turned down: concatenating chunks, which is quadratic for a
+ * slow sender, and one reused buffer, which would make every payload a view that the next frame overwrites.
  *
  * States: reading a header (`#rest` null) → reading the rest (`#rest` set) → …; `broken` or `stopped` from any, for good.
  */
@@ -22,7 +23,7 @@ export class LinkDecoder {
   readonly #header = new Uint8Array(linkHeaderBytes);
   readonly #headerView = viewOf(this.#header);
   #headerFilled = 0;
-  /** Payload and trailer of the frame whose header is complete. */
+  /** The frame whose length is known: its own header, payload and trailer. */
   #rest: Uint8Array | null = null;
   #restFilled = 0;
   #end: string | null = null;
@@ -58,7 +59,9 @@ export class LinkDecoder {
     const trailerOffset = payloadOffset + length;
     if (trailerOffset + linkTrailerBytes > chunk.length) return this.#gather(chunk, offset, onFrame);
     if (view.getUint32(trailerOffset) !== linkTrailer) return this.#break(wrongTrailer, chunk);
-    onFrame(readFrame(view, offset + linkHeaderOffset, chunk.subarray(payloadOffset, trailerOffset)));
+    onFrame(
+      readFrame(view, offset + linkHeaderOffset, chunk.subarray(offset + linkHeaderOffset, trailerOffset)),
+    );
     return trailerOffset + linkTrailerBytes;
   }
 
@@ -71,8 +74,9 @@ export class LinkDecoder {
       if (this.#headerFilled < linkHeaderBytes) return end;
       const length = readLinkHeader(this.#headerView, 0);
       if (typeof length === 'string') return this.#break(length, chunk);
-      this.#rest = new Uint8Array(length + linkTrailerBytes);
-      this.#restFilled = 0;
+      this.#rest = new Uint8Array(headerBytes + length + linkTrailerBytes);
+      this.#rest.set(this.#header.subarray(linkHeaderOffset));
+      this.#restFilled = headerBytes;
       return end;
     }
     const rest = this.#rest;
@@ -82,9 +86,10 @@ export class LinkDecoder {
     if (this.#restFilled < rest.length) return end;
     this.#rest = null;
     this.#headerFilled = 0;
-    const payloadLength = rest.length - linkTrailerBytes;
-    if (viewOf(rest).getUint32(payloadLength) !== linkTrailer) return this.#break(wrongTrailer, chunk);
-    onFrame(readFrame(this.#headerView, linkHeaderOffset, rest.subarray(0, payloadLength)));
+    const trailerOffset = rest.length - linkTrailerBytes;
+    const view = viewOf(rest);
+    if (view.getUint32(trailerOffset) !== linkTrailer) return this.#break(wrongTrailer, chunk);
+    onFrame(readFrame(view, 0, rest.subarray(0, trailerOffset)));
     return end;
   }
 

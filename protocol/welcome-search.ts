@@ -62,8 +62,8 @@ function frameAt(bytes: Uint8Array, view: DataView, offset: number): Frame | 'no
   if (available < linkOverheadBytes + length) return 'unfinished';
   const payloadOffset = offset + linkHeaderBytes;
   if (view.getUint32(payloadOffset + length) !== linkTrailer) return 'none';
-  const payload = bytes.subarray(payloadOffset, payloadOffset + length);
-  const frame = readFrame(view, offset + linkHeaderOffset, payload);
+  const message = bytes.subarray(offset + linkHeaderOffset, payloadOffset + length);
+  const frame = readFrame(view, offset + linkHeaderOffset, message);
   return brokenRule(frame, 'responder', 'link') === undefined ? frame : 'none';
 }
 

@@ -48,6 +48,7 @@ describe('the link', () => {
     const { process } = await running(guest, link);
     guest.stall();
     await process.writeStdin(Buffer.alloc(200_000));
+    await nextTurn();
     const queuedBytes = guest.transport.writableLength;
     const pings = Array.from({ length: 1_000 }, (_, id) => ({
       type: Ping.code,
@@ -63,15 +64,17 @@ describe('the link', () => {
   });
 
   it('I14 is given up when the guest lets control frames pile up', async () => {
-    const { guest, link } = await openScripted();
+    const { guest, link } = await openScripted({}, { channelsMax: 1_024 });
     const { process } = await running(guest, link);
     guest.stall();
+    await process.writeStdin(Buffer.alloc(200_000));
     let closed = false;
     void link.closed.then(() => {
       closed = true;
     });
+    const fat = command({ env: { FAT: 'x'.repeat(60_000) } });
     for (let round = 0; !closed && round < 100; round += 1) {
-      for (let index = 0; index < 20_000; index += 1) process.signal(15);
+      for (let index = 0; !closed && index < 20; index += 1) link.spawn(fat, discard).catch(() => {});
       await nextTurn();
     }
     assert.equal(await link.closed, 'the guest does not read its input');

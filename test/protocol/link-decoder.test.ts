@@ -10,7 +10,9 @@ describe('the frame header', () => {
     const frame = { type: 0x22, channel: 0xfffffffe, id: 0x01020304, payload: Buffer.from('hi') };
     const message = encodeFrame(frame);
     assert.equal(Buffer.from(message).toString('hex'), '22fffffffe010203046869');
-    assert.deepEqual(parseFrame(message), { value: { ...frame, payload: new Uint8Array([0x68, 0x69]) } });
+    assert.deepEqual(parseFrame(message), {
+      value: { ...frame, payload: new Uint8Array([0x68, 0x69]), message },
+    });
   });
 
   it('reads from the middle of a larger buffer', () => {
@@ -57,6 +59,24 @@ describe('the link decoder', () => {
     const stream = streamOf([aFrame('payload')]);
     const [frame] = decodeInChunks(stream, () => stream.length);
     assert.equal(frame?.payload.buffer, stream.buffer);
+  });
+
+  it('gives header and payload in one piece that may be written to, whole in a chunk or gathered', () => {
+    const frames = [aFrame('first'), aFrame(''), aFrame('third')];
+    for (const size of [1, 7, 30, 1_000]) {
+      const seen = decodeInChunks(streamOf(frames), () => size);
+      for (const [index, frame] of frames.entries()) {
+        const message = seen[index]?.message ?? assert.fail('no message');
+        assert.deepEqual(new Uint8Array(message), encodeFrame(frame));
+        viewOf(message).setUint32(1, 77);
+        assert.equal(
+          Buffer.from(seen[index]?.payload ?? []).toString(),
+          Buffer.from(frame.payload).toString(),
+        );
+      }
+      const channels = seen.map(({ message }) => viewOf(message ?? assert.fail()).getUint32(1));
+      assert.deepEqual(channels, [77, 77, 77]);
+    }
   });
 
   it('acts on no frame before its trailer', () => {
