@@ -2,8 +2,8 @@ import type { AllocatorApi, Principal } from '../allocator/api.ts';
 import { WarmpoolError } from '../domain/errors.ts';
 import type { Scope } from '../domain/scopes.ts';
 
-/** What can be asked of the service, whatever the edge: its use cases. */
-export type Operation = keyof AllocatorApi;
+/** What can be asked of the service, whatever the edge: its use cases, and what a session's channels carry. */
+export type Operation = Exclude<keyof AllocatorApi, 'openSession'> | 'useProcesses' | 'useFiles' | 'usePorts';
 
 /** The scope that each operation needs. Total: a new use case does not compile until it is decided here who may use it. */
 export const scopeOf: Readonly<Record<Operation, Scope>> = {
@@ -16,6 +16,9 @@ export const scopeOf: Readonly<Record<Operation, Scope>> = {
   watchSandboxes: 'claim',
   spawn: 'exec',
   exec: 'exec',
+  useProcesses: 'exec',
+  useFiles: 'files',
+  usePorts: 'ports',
   listPools: 'claim',
   getPool: 'claim',
   scalePool: 'admin',

@@ -1,8 +1,12 @@
+import { listProcesses } from '../operations/list-processes.ts';
 import type { Edge } from './edge.ts';
 import { execStream } from './exec-stream.ts';
 import { formatExecResult } from './format-exec.ts';
+import { formatProcess } from './format-process.ts';
 import type { ExecServiceHandlers } from './gen/warmpool/v1/ExecService.ts';
 import { parseExecRequest } from './parse-requests.ts';
+import { RequestFields } from './request-fields.ts';
+import { withSession } from './session-use.ts';
 import { unary } from './unary-call.ts';
 
 export function execService(edge: Edge): ExecServiceHandlers {
@@ -11,5 +15,14 @@ export function execService(edge: Edge): ExecServiceHandlers {
       return formatExecResult(await edge.allocator.exec(principal, parseExecRequest(wire), call.signal));
     }),
     ExecStream: execStream(edge),
+    ListProcesses: unary(edge, 'useProcesses', (principal, wire, call) => {
+      const fields = new RequestFields();
+      const sandboxId = fields.required('sandbox_id', wire.sandboxId);
+      fields.done();
+      return withSession(edge, principal, sandboxId, async (session) => {
+        const processes = await listProcesses(session.guest, call);
+        return { processes: processes.map(formatProcess) };
+      });
+    }),
   };
 }

@@ -8,6 +8,7 @@ import { ActiveCalls } from './active-calls.ts';
 import { defaultDeadline } from './default-deadline.ts';
 import type { Edge } from './edge.ts';
 import { execService } from './exec-service.ts';
+import { fileService } from './file-service.ts';
 import { Listener } from './listener.ts';
 import { poolService } from './pool-service.ts';
 import { reflectionService } from './reflection.ts';
@@ -58,6 +59,7 @@ export async function startGrpcServer(deps: GrpcServerDeps, options: GrpcServerO
   const server = new Server({ ...serverOptions(options), interceptors });
   server.addService(contract.SandboxService.service, sandboxService(edge));
   server.addService(contract.ExecService.service, execService(edge));
+  server.addService(contract.FileService.service, fileService(edge));
   server.addService(contract.PoolService.service, poolService(edge));
   const health = new HealthImplementation();
   health.addToServer(server);
@@ -134,7 +136,10 @@ interface GrpcServerParts {
 
 const lastBytesMs = 250;
 
-const healthNames = ['', 'warmpool.v1.SandboxService', 'warmpool.v1.ExecService', 'warmpool.v1.PoolService'];
+const healthNames = [
+  '',
+  ...['SandboxService', 'ExecService', 'FileService', 'PoolService'].map((name) => `warmpool.v1.${name}`),
+];
 
 function serverOptions(options: GrpcServerOptions): ServerOptions {
   return {

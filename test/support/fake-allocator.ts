@@ -1,3 +1,4 @@
+import type { ChannelOpener } from '../../protocol/channel-opener.ts';
 import type {
   AllocatorApi,
   Created,
@@ -7,6 +8,8 @@ import type {
   ListRequest,
   PoolView,
   Principal,
+  SandboxSession,
+  SessionGrant,
   SpawnRequest,
 } from '../../src/allocator/api.ts';
 import { invalidRequest, WarmpoolError } from '../../src/domain/errors.ts';
@@ -15,6 +18,7 @@ import type { SandboxRecord, SandboxState } from '../../src/domain/sandbox.ts';
 import type { GuestProcess, OutputSink } from '../../src/guest-link/guest.ts';
 import type { ListPage, SizeChange, StoreEvent } from '../../src/store/pool-store.ts';
 import { FakeProcess } from './fake-process.ts';
+import { FakeSession } from './fake-session.ts';
 
 /**
  * The use cases over a few maps, for tests of the edges: pools `base` (always a ready one), `empty` (NO_CAPACITY) and
@@ -26,6 +30,9 @@ export class FakeAllocator implements AllocatorApi {
   readonly spawns: SpawnRequest[] = [];
   readonly processes: FakeProcess[] = [];
   readonly aborted: unknown[] = [];
+  readonly sessions: FakeSession[] = [];
+  /** What the sessions of all sandboxes reach. */
+  guest: ChannelOpener | null = null;
   fail: Error | null = null;
   renewals = 0;
   readonly #records = new Map<string, SandboxRecord>();
@@ -175,6 +182,14 @@ export class FakeAllocator implements AllocatorApi {
       stdoutTruncated: stdout.length > limit,
       stderrTruncated: stderr.length > limit,
     };
+  }
+
+  async openSession(grant: SessionGrant, sandboxId: string): Promise<SandboxSession> {
+    const record = await this.getSandbox(grant, sandboxId);
+    if (!this.guest) throw new WarmpoolError('NODE_UNREACHABLE', 'this fake has no guest');
+    const session = new FakeSession(record, this.guest);
+    this.sessions.push(session);
+    return session;
   }
 
   async listPools(_principal: Principal): Promise<readonly PoolView[]> {

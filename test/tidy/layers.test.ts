@@ -49,7 +49,7 @@ const publicFiles: Readonly<Record<string, RegExp>> = {
   'store port': /^src\/store\/[a-z-]+\.ts$/,
   'runtime port': /^src\/runtime\/sandbox-runtime\.ts$/,
   'guest-link port': /^src\/guest-link\/guest\.ts$/,
-  'allocator/api': /^src\/allocator\/api\.ts$/,
+  'allocator/api': /^src\/allocator\/(api|responder-failure)\.ts$/,
   'package-root': /^src\/package-root\.ts$/,
   /** The contract as both ends write it; the server is beside it, not in it. */
   'grpc/wire': /^src\/grpc\/(wire|gen)\//,

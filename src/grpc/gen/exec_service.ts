@@ -2,6 +2,7 @@ import type * as grpc from '@grpc/grpc-js';
 import type { MessageTypeDefinition } from '@grpc/proto-loader';
 
 import type { Duration as _google_protobuf_Duration, Duration__Output as _google_protobuf_Duration__Output } from './google/protobuf/Duration.ts';
+import type { ExecAttach as _warmpool_v1_ExecAttach, ExecAttach__Output as _warmpool_v1_ExecAttach__Output } from './warmpool/v1/ExecAttach.ts';
 import type { ExecEof as _warmpool_v1_ExecEof, ExecEof__Output as _warmpool_v1_ExecEof__Output } from './warmpool/v1/ExecEof.ts';
 import type { ExecExit as _warmpool_v1_ExecExit, ExecExit__Output as _warmpool_v1_ExecExit__Output } from './warmpool/v1/ExecExit.ts';
 import type { ExecRequest as _warmpool_v1_ExecRequest, ExecRequest__Output as _warmpool_v1_ExecRequest__Output } from './warmpool/v1/ExecRequest.ts';
@@ -11,6 +12,10 @@ import type { ExecStart as _warmpool_v1_ExecStart, ExecStart__Output as _warmpoo
 import type { ExecStarted as _warmpool_v1_ExecStarted, ExecStarted__Output as _warmpool_v1_ExecStarted__Output } from './warmpool/v1/ExecStarted.ts';
 import type { ExecStreamRequest as _warmpool_v1_ExecStreamRequest, ExecStreamRequest__Output as _warmpool_v1_ExecStreamRequest__Output } from './warmpool/v1/ExecStreamRequest.ts';
 import type { ExecStreamResponse as _warmpool_v1_ExecStreamResponse, ExecStreamResponse__Output as _warmpool_v1_ExecStreamResponse__Output } from './warmpool/v1/ExecStreamResponse.ts';
+import type { ListProcessesRequest as _warmpool_v1_ListProcessesRequest, ListProcessesRequest__Output as _warmpool_v1_ListProcessesRequest__Output } from './warmpool/v1/ListProcessesRequest.ts';
+import type { ListProcessesResponse as _warmpool_v1_ListProcessesResponse, ListProcessesResponse__Output as _warmpool_v1_ListProcessesResponse__Output } from './warmpool/v1/ListProcessesResponse.ts';
+import type { ProcessInfo as _warmpool_v1_ProcessInfo, ProcessInfo__Output as _warmpool_v1_ProcessInfo__Output } from './warmpool/v1/ProcessInfo.ts';
+import type { TerminalSize as _warmpool_v1_TerminalSize, TerminalSize__Output as _warmpool_v1_TerminalSize__Output } from './warmpool/v1/TerminalSize.ts';
 
 type SubtypeConstructor<Constructor extends new (...args: any) => any, Subtype> = {
   new(...args: ConstructorParameters<Constructor>): Subtype;
@@ -24,6 +29,7 @@ export interface ProtoGrpcType {
   }
   warmpool: {
     v1: {
+      ExecAttach: MessageTypeDefinition<_warmpool_v1_ExecAttach, _warmpool_v1_ExecAttach__Output>
       ExecEof: MessageTypeDefinition<_warmpool_v1_ExecEof, _warmpool_v1_ExecEof__Output>
       ExecExit: MessageTypeDefinition<_warmpool_v1_ExecExit, _warmpool_v1_ExecExit__Output>
       ExecRequest: MessageTypeDefinition<_warmpool_v1_ExecRequest, _warmpool_v1_ExecRequest__Output>
@@ -33,6 +39,10 @@ export interface ProtoGrpcType {
       ExecStarted: MessageTypeDefinition<_warmpool_v1_ExecStarted, _warmpool_v1_ExecStarted__Output>
       ExecStreamRequest: MessageTypeDefinition<_warmpool_v1_ExecStreamRequest, _warmpool_v1_ExecStreamRequest__Output>
       ExecStreamResponse: MessageTypeDefinition<_warmpool_v1_ExecStreamResponse, _warmpool_v1_ExecStreamResponse__Output>
+      ListProcessesRequest: MessageTypeDefinition<_warmpool_v1_ListProcessesRequest, _warmpool_v1_ListProcessesRequest__Output>
+      ListProcessesResponse: MessageTypeDefinition<_warmpool_v1_ListProcessesResponse, _warmpool_v1_ListProcessesResponse__Output>
+      ProcessInfo: MessageTypeDefinition<_warmpool_v1_ProcessInfo, _warmpool_v1_ProcessInfo__Output>
+      TerminalSize: MessageTypeDefinition<_warmpool_v1_TerminalSize, _warmpool_v1_TerminalSize__Output>
     }
   }
 }

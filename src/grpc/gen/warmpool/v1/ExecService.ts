@@ -6,6 +6,8 @@ import type { ExecRequest as _warmpool_v1_ExecRequest, ExecRequest__Output as _w
 import type { ExecResponse as _warmpool_v1_ExecResponse, ExecResponse__Output as _warmpool_v1_ExecResponse__Output } from '../../warmpool/v1/ExecResponse.ts';
 import type { ExecStreamRequest as _warmpool_v1_ExecStreamRequest, ExecStreamRequest__Output as _warmpool_v1_ExecStreamRequest__Output } from '../../warmpool/v1/ExecStreamRequest.ts';
 import type { ExecStreamResponse as _warmpool_v1_ExecStreamResponse, ExecStreamResponse__Output as _warmpool_v1_ExecStreamResponse__Output } from '../../warmpool/v1/ExecStreamResponse.ts';
+import type { ListProcessesRequest as _warmpool_v1_ListProcessesRequest, ListProcessesRequest__Output as _warmpool_v1_ListProcessesRequest__Output } from '../../warmpool/v1/ListProcessesRequest.ts';
+import type { ListProcessesResponse as _warmpool_v1_ListProcessesResponse, ListProcessesResponse__Output as _warmpool_v1_ListProcessesResponse__Output } from '../../warmpool/v1/ListProcessesResponse.ts';
 
 export interface ExecServiceClient extends grpc.Client {
   Exec(argument: _warmpool_v1_ExecRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_warmpool_v1_ExecResponse__Output>): grpc.ClientUnaryCall;
@@ -22,6 +24,15 @@ export interface ExecServiceClient extends grpc.Client {
   execStream(metadata: grpc.Metadata, options?: grpc.CallOptions): grpc.ClientDuplexStream<_warmpool_v1_ExecStreamRequest, _warmpool_v1_ExecStreamResponse__Output>;
   execStream(options?: grpc.CallOptions): grpc.ClientDuplexStream<_warmpool_v1_ExecStreamRequest, _warmpool_v1_ExecStreamResponse__Output>;
   
+  ListProcesses(argument: _warmpool_v1_ListProcessesRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_warmpool_v1_ListProcessesResponse__Output>): grpc.ClientUnaryCall;
+  ListProcesses(argument: _warmpool_v1_ListProcessesRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_warmpool_v1_ListProcessesResponse__Output>): grpc.ClientUnaryCall;
+  ListProcesses(argument: _warmpool_v1_ListProcessesRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_warmpool_v1_ListProcessesResponse__Output>): grpc.ClientUnaryCall;
+  ListProcesses(argument: _warmpool_v1_ListProcessesRequest, callback: grpc.requestCallback<_warmpool_v1_ListProcessesResponse__Output>): grpc.ClientUnaryCall;
+  listProcesses(argument: _warmpool_v1_ListProcessesRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_warmpool_v1_ListProcessesResponse__Output>): grpc.ClientUnaryCall;
+  listProcesses(argument: _warmpool_v1_ListProcessesRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_warmpool_v1_ListProcessesResponse__Output>): grpc.ClientUnaryCall;
+  listProcesses(argument: _warmpool_v1_ListProcessesRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_warmpool_v1_ListProcessesResponse__Output>): grpc.ClientUnaryCall;
+  listProcesses(argument: _warmpool_v1_ListProcessesRequest, callback: grpc.requestCallback<_warmpool_v1_ListProcessesResponse__Output>): grpc.ClientUnaryCall;
+  
 }
 
 export interface ExecServiceHandlers extends grpc.UntypedServiceImplementation {
@@ -29,9 +40,12 @@ export interface ExecServiceHandlers extends grpc.UntypedServiceImplementation {
   
   ExecStream: grpc.handleBidiStreamingCall<_warmpool_v1_ExecStreamRequest__Output, _warmpool_v1_ExecStreamResponse>;
   
+  ListProcesses: grpc.handleUnaryCall<_warmpool_v1_ListProcessesRequest__Output, _warmpool_v1_ListProcessesResponse>;
+  
 }
 
 export interface ExecServiceDefinition extends grpc.ServiceDefinition {
   Exec: MethodDefinition<_warmpool_v1_ExecRequest, _warmpool_v1_ExecResponse, _warmpool_v1_ExecRequest__Output, _warmpool_v1_ExecResponse__Output>
   ExecStream: MethodDefinition<_warmpool_v1_ExecStreamRequest, _warmpool_v1_ExecStreamResponse, _warmpool_v1_ExecStreamRequest__Output, _warmpool_v1_ExecStreamResponse__Output>
+  ListProcesses: MethodDefinition<_warmpool_v1_ListProcessesRequest, _warmpool_v1_ListProcessesResponse, _warmpool_v1_ListProcessesRequest__Output, _warmpool_v1_ListProcessesResponse__Output>
 }

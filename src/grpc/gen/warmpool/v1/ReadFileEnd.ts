@@ -1,0 +1,13 @@
+// Original file: proto/warmpool/v1/file_service.proto
+
+import type { Long } from '@grpc/proto-loader';
+
+export interface ReadFileEnd {
+  'bytes'?: (number | string | Long);
+  'sha256'?: (Buffer | Uint8Array | string);
+}
+
+export interface ReadFileEnd__Output {
+  'bytes': (number);
+  'sha256': (Buffer);
+}
