@@ -7,6 +7,7 @@ import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
 import { packageRoot } from '../src/package-root.ts';
 import { chooseEngine, type TestEngineChoice } from './runner/choose-engine.ts';
+import { HangWatch } from './runner/hang-watch.ts';
 import { Leftovers, makeRunFolder } from './runner/leftovers.ts';
 import { missingRequirements, requirementsOf, skipsAgainst } from './runner/required.ts';
 import { needsEngine, selectTests } from './runner/select-tests.ts';
@@ -23,8 +24,10 @@ import { Summary } from './runner/summary.ts';
 
 /** Two cores are the smallest machine we promise to be tested on; more at once only makes timings worse. */
 const filesAtOnce = 2;
-/** A file that takes longer hangs. */
-const fileTimeoutMs = 600_000;
+/** What takes longer hangs. The slowest tests take a quarter of it, and the slowest files half, on two busy cores. */
+const hangLimits = { quietMs: 120_000, fileMs: 600_000 };
+/** What is loaded into the process of each test file before it. */
+const preload = join(packageRoot(), 'test/runner/in-each-file.ts');
 
 async function main(): Promise<number> {
   const selection = selectTests(packageRoot(), process.argv.slice(2));
@@ -54,12 +57,15 @@ async function main(): Promise<number> {
   const runFolder = makeRunFolder(tmpdir());
   process.env.TMPDIR = runFolder;
   await using leftovers = await Leftovers.watch(runFolder, engine?.dockerHost ?? null);
+  using hangs = new HangWatch(runFolder, hangLimits, (finding) => console.error(`HUNG: ${finding}`));
+  if (!selection.soak) hangs.start();
+  // Node starts the files' processes with the options of this one.
+  process.execArgv.push('--import', preload);
   const summary = new Summary();
   const events = run({
     files: [...selection.files],
     concurrency: filesAtOnce,
     signal: interrupt.signal,
-    ...(selection.soak ? {} : { timeout: fileTimeoutMs }),
     ...(selection.name === null ? {} : { testNamePatterns: selection.name }),
   });
   summary.listen(events);
@@ -67,12 +73,15 @@ async function main(): Promise<number> {
   output.pipe(process.stdout, { end: false });
   await finished(output);
 
+  hangs.look();
   const left = await leftovers.find();
   const refusedSkips = skipsAgainst(required.names, summary.skips);
   const interrupted = interrupt.signal.aborted;
-  process.stdout.write(summary.describe({ left, refusedSkips, interrupted }));
+  process.stdout.write(
+    summary.describe({ left, refusedSkips, hung: interrupted ? [] : hangs.findings, interrupted }),
+  );
   if (interrupted) return 130;
-  return summary.failed || left.length > 0 || refusedSkips.length > 0 ? 1 : 0;
+  return summary.failed || hangs.findings.length > 0 || left.length > 0 || refusedSkips.length > 0 ? 1 : 0;
 }
 
 /** In a process of its own: it is a plain script, because npm runs it before anything is compiled. */

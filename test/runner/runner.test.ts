@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { packageRoot } from '../../src/package-root.ts';
+import { HangWatch, noteName } from './hang-watch.ts';
 import { Leftovers } from './leftovers.ts';
 import { missingRequirements, requirementsOf, skipsAgainst } from './required.ts';
 import { needsEngine, selectTests } from './select-tests.ts';
@@ -127,4 +128,92 @@ test('a mount that was left is found, and nothing is deleted through it', {
   await leftovers[Symbol.asyncDispose]();
   assert.ok(existsSync(join(precious, 'file')));
   assert.equal(existsSync(folder), false);
+});
+
+test('a test that hangs is called by its name, and ended with what it started', async () => {
+  const { folder } = await watch();
+  const hanging = spawn('sh', ['-c', 'sleep 1000 & echo $!; wait'], { stdio: ['ignore', 'pipe', 'ignore'] });
+  const fine = await sleeper({ PATH: process.env.PATH ?? '' });
+  const [started] = await once(hanging.stdout, 'data');
+  const closed = once(hanging, 'close');
+  const note = join(folder, noteName(hanging.pid ?? 0));
+  writeFileSync(note, 'test/a.test.ts: waits for ever');
+  const longAgo = new Date(Date.now() - 60_000);
+  utimesSync(note, longAgo, longAgo);
+  writeFileSync(join(folder, noteName(fine.pid ?? 0)), 'test/b.test.ts: has just begun');
+  const hangs = new HangWatch(folder, { quietMs: 30_000, fileMs: 30_000 }, () => {});
+  hangs.look();
+  // Not only its own end: that nothing holds its output open.
+  await closed;
+  assert.equal(existsSync(`/proc/${String(started).trim()}/exe`), false);
+  assert.deepEqual(hangs.findings, ['test/a.test.ts: waits for ever (no test began or ended for 30 s)']);
+  assert.equal(existsSync(note), false);
+  assert.equal(fine.exitCode ?? fine.signalCode, null);
+});
+
+test('a file that takes too long is ended, and one whose process died is told of', async () => {
+  const { folder } = await watch();
+  const slow = await sleeper({ PATH: process.env.PATH ?? '' });
+  const dead = await sleeper({ PATH: process.env.PATH ?? '' });
+  writeFileSync(join(folder, noteName(slow.pid ?? 0)), 'test/a.test.ts: one of many');
+  writeFileSync(join(folder, noteName(dead.pid ?? 0)), 'test/b.test.ts: crashes');
+  const exits = [once(slow, 'exit'), once(dead, 'exit')];
+  dead.kill('SIGKILL');
+  await exits[1];
+  const hangs = new HangWatch(folder, { quietMs: 30_000, fileMs: 0 }, () => {});
+  hangs.look();
+  await exits[0];
+  assert.deepEqual([...hangs.findings].sort(), [
+    'test/a.test.ts: one of many (the file took more than 0 s)',
+    'test/b.test.ts: crashes (its process died)',
+  ]);
+});
+
+test('a file notes the tests in progress, and a failed assertion without a message is only a failure', async () => {
+  const { folder } = await watch();
+  const file = join(folder, 'fixture.ts');
+  // Some thirty statements before the failing one, which tsx puts on one line: there Node would parse for ever.
+  writeFileSync(
+    file,
+    [
+      "import assert from 'node:assert/strict';",
+      "import { readFileSync, readdirSync } from 'node:fs';",
+      "import { describe, test } from 'node:test';",
+      'const note = () => {',
+      "  const folder = process.env.TMPDIR + '/';",
+      "  const name = readdirSync(folder).find((each) => each.startsWith('in-progress-'));",
+      "  return readFileSync(folder + name, 'utf8').split(': ').at(-1);",
+      '};',
+      "console.error('note', note());",
+      "describe('a suite', () => {",
+      "  test('outer', async (t) => {",
+      "    await t.test('inner', () => console.error('note', note()));",
+      "    console.error('note', note());",
+      '  });',
+      '});',
+      "test('fails', () => {",
+      "  console.error('note', note());",
+      '  const cuts: number = 0;',
+      '  assert.ok(cuts > 0);',
+      '});',
+    ].join('\n'),
+  );
+  const { NODE_TEST_CONTEXT: _ofThisFile, ...env } = process.env;
+  const preload = join(root, 'test/runner/in-each-file.ts');
+  const child = spawnSync(process.execPath, ['--import', 'tsx', '--import', preload, file], {
+    cwd: root,
+    env: { ...env, TMPDIR: folder },
+    encoding: 'utf8',
+    timeout: 60_000,
+  });
+  assert.deepEqual(
+    child.stderr.split('\n').filter((line) => line.startsWith('note')),
+    ['note outside its tests', 'note outer > inner', 'note outer', 'note fails'],
+  );
+  assert.match(child.stdout, /not ok 2 - fails.*the value is falsy: false/s);
+  assert.equal(child.status, 1);
+  assert.deepEqual(
+    readdirSync(folder).filter((name) => name.startsWith('in-progress-')),
+    [],
+  );
 });

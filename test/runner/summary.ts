@@ -10,6 +10,8 @@ export interface SkippedTest {
 interface Verdict {
   readonly left: readonly string[];
   readonly refusedSkips: readonly SkippedTest[];
+  /** What was ended because it hung, by its file and test. */
+  readonly hung: readonly string[];
   readonly interrupted: boolean;
 }
 
@@ -48,6 +50,7 @@ export class Summary {
     };
     section(`Skipped (${this.skips.length}):`, this.skips.map(describeSkip));
     section('Slowest files:', this.#slowest());
+    section('HUNG, and was ended with what it had started:', verdict.hung);
     section('LEFT BEHIND by the tests:', verdict.left);
     section('SKIPPED, though WARMPOOL_REQUIRE lists it:', verdict.refusedSkips.map(describeSkip));
     if (verdict.interrupted) lines.push('Interrupted.', '');
