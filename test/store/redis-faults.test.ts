@@ -97,7 +97,8 @@ test('redis: T2 with replies cut off, exactly as many are popped as are answered
   await using store = await openStore(`unix://${proxy.socketPath}`);
   const scenario = new StoreScenario(direct);
   await makeReady(scenario, 400);
-  proxy.cutWhen(() => random() < 0.05);
+  // The first one is always cut: under load answers come in a few large pieces, and chance alone might spare them all.
+  proxy.cutWhen(() => proxy.cuts === 0 || random() < 0.05);
   const winners = await claimMany(store, scenario, 300, 4);
   proxy.cutWhen(() => false);
   t.diagnostic(`${proxy.cuts} replies cut`);
