@@ -1,5 +1,6 @@
-import { createServer, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { getRequestListener } from '@hono/node-server';
 import { Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
@@ -12,6 +13,8 @@ export type Readiness =
 export interface HttpServerDeps {
   readonly metrics: { readonly contentType: string; expose(): Promise<string> };
   readonly readiness: () => Promise<Readiness>;
+  /** WebSockets at this port, and whatever else wants to upgrade: answers or ends the connection. Absent: there are none. */
+  readonly onUpgrade?: (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
 }
 
 export interface HttpServer extends AsyncDisposable {
@@ -28,8 +31,8 @@ const headerBytesMax = 16_384;
 const headersMax = 100;
 /** Nothing here takes a body; what comes is read and dropped up to this. */
 const bodyBytesMax = 65_536;
-/** Scrapers and probes are a handful; the rest of the process needs its descriptors. */
-const connectionsMax = 256;
+/** Scrapers and probes are a handful, sockets of dialects many more; the rest of the process needs its descriptors. */
+const connectionsMax = 4_096;
 /** A probe that gets no answer in its own timeout counts as dead; a late readiness is a "not ready" said in time. */
 const readinessTimeoutMs = 2_000;
 /** How long closing waits for answers in progress. */
@@ -53,6 +56,7 @@ export async function startHttpServer(
   );
   server.maxConnections = connectionsMax;
   server.maxHeadersCount = headersMax;
+  if (deps.onUpgrade) server.on('upgrade', deps.onUpgrade);
   await listen(server, host, port);
   const bound = server.address() as AddressInfo;
   return {
