@@ -61,26 +61,38 @@ static void reap(struct agent *agent) {
   tasks_note_empty_groups(&agent->tasks);
 }
 
-/* Handles frames while their answers have room; false when the link is over. */
+/* The next frame, when there is one and room for its answer. */
+static bool next_frame(struct agent *agent) {
+  struct link *link = &agent->link;
+  if (!agent->frame_waits) agent->frame_waits = frame_reader_next(&link->reader, &agent->frame);
+  link->frames_pending = agent->frame_waits;
+  return agent->frame_waits && link_has_room(link, answer_room(agent->frame.type));
+}
+
+/* False when the link is over. */
 static bool take_frames(struct agent *agent) {
   struct link *link = &agent->link;
   for (size_t reads = 0; reads < LINK_READS_PER_TURN_MAX; reads += 1) {
     while (link->frames_pending) {
-      if (!link_has_room(link, CONTROL_FRAME_BYTES_MAX)) return true;
-      struct frame frame;
-      link->frames_pending = frame_reader_next(&link->reader, &frame);
-      if (link->frames_pending) handle_frame(agent, &frame);
+      if (!next_frame(agent)) break;
+      agent->frame_waits = false;
+      handle_frame(agent, &agent->frame);
     }
-    if (!link->readable) return true;
+    if (link->frames_pending || !link->readable) return true;
     if (!link_read(link)) return false;
   }
   return true;
 }
 
+static bool link_is_runnable(struct agent *agent) {
+  struct link *link = &agent->link;
+  if (!link->frames_pending) return link->readable;
+  return link_has_room(link, agent->frame_waits ? answer_room(agent->frame.type) : CONTROL_FRAME_BYTES_MAX);
+}
+
 static int milliseconds_to_wait(struct agent *agent, uint64_t now_ms) {
   struct link *link = &agent->link;
-  bool link_runnable = (link->frames_pending || link->readable) && link_has_room(link, CONTROL_FRAME_BYTES_MAX);
-  if (link_runnable || agent->reap_pending || tasks_runnable(&agent->tasks, link, now_ms)) return 0;
+  if (link_is_runnable(agent) || agent->reap_pending || tasks_runnable(&agent->tasks, link, now_ms)) return 0;
   uint64_t deadline_ms = tasks_next_deadline_ms(&agent->tasks, now_ms);
   if (deadline_ms == UINT64_MAX) return -1;
   if (deadline_ms <= now_ms) return 0;

@@ -24,6 +24,9 @@ struct agent {
   bool reap_pending;
   bool stopping;
 
+  struct frame frame;     /* The next one to handle, when `frame_waits` for room for its answer. */
+  bool frame_waits;
+
   struct link link;
   struct task_table tasks;
 };
@@ -33,7 +36,9 @@ uint64_t now_us(void);
 /* Serves until the link ends for good or SIGTERM comes; kills what runs and returns the exit code. */
 int agent_run(struct agent *agent);
 
-/* Answers one frame of the node (requests.c). The link has room for one answer. */
+/* Answers one frame of the node (requests.c). The link has room for its answer. */
 void handle_frame(struct agent *agent, const struct frame *frame);
+/* The room that the answer to a frame of this type needs. */
+size_t answer_room(uint8_t type);
 
 #endif

@@ -20,6 +20,12 @@
  * mapped only for a process that lets that fill up, so the worst case is one for each of them and the usual case none. */
 #define STDIN_WINDOW_BYTES 65536u
 
+/* With room for what a former channel of the process left unread. */
+#define STDIN_BUFFER_BYTES (2u * STDIN_WINDOW_BYTES)
+
+/* A terminal that took no more is tried again after this time: not every kernel says when it would. */
+#define TERMINAL_RETRY_MS 50u
+
 /* Stdin credit is given back in steps of this size: fewer frames, and never so late that the sender starves. */
 #define STDIN_GRANT_STEP_BYTES (STDIN_WINDOW_BYTES / 4u)
 
@@ -44,6 +50,25 @@
 #define MSGPACK_DEPTH_MAX 4u
 
 #define PING_BYTES_MAX 64u
+
+#define TERMINAL_SIDE_MAX 10000u
+
+/* Output kept for whoever attaches to a detached process: of one, and of all together (protocol/README.md, 5.1). */
+#define REPLAY_BYTES_DEFAULT 65536u
+#define REPLAY_BYTES_MAX 1048576u
+#define REPLAY_ALL_BYTES_MAX (8u * 1048576u)
+
+/* ExecList: all that can be attached to always fit, and with those started plainly there are 256 at most. */
+#define PROCESSES_LISTED_MAX 256u
+#define DETACHED_RUNNING_MAX 192u
+#define RECORDS_MAX 64u
+/* The answer of ExecList: an entry is at most 176 bytes. */
+#define LIST_BYTES_MAX 49152u
+/* Of argv[0], cut between characters. */
+#define LISTED_NAME_BYTES_MAX 64u
+
+/* Output of detached processes that nobody attached to, read per turn of the loop and process. */
+#define UNATTENDED_READS_PER_TURN_MAX 4u
 
 /* A process that has exited while another keeps its pipe open is reported after this much silence. */
 #define EXIT_QUIET_MS 100u

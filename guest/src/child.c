@@ -9,6 +9,7 @@
 
 #include "bounds.h"
 #include "kernel_abi.h"
+#include "pty.h"
 
 struct spawn_result spawn_refusal(enum spawn_failure failure, const char *step, int error_number) {
   return (struct spawn_result){.failure = failure, .error_number = error_number, .step = step};
@@ -34,6 +35,8 @@ static bool take_descriptors(const struct child_plan *plan) {
   for (int fd = 0; fd < plan->descriptor_count; fd += 1)
     if (dup2(plan->descriptors[fd], fd) < 0) return child_step_failed(plan, SPAWN_SYSTEM_ERROR, "dup2", errno);
   close_from(plan->descriptor_count, plan->limits->highest_descriptor);
+  if (plan->terminal && !pty_become_controlling())
+    return child_step_failed(plan, SPAWN_SYSTEM_ERROR, "controlling terminal", errno);
   return true;
 }
 

@@ -44,6 +44,7 @@ struct child_plan {
   /* They become 0, 1, 2, …; their own numbers are all at least `descriptor_count`. */
   const int *descriptors;
   int descriptor_count;
+  bool terminal; /* Descriptor 0 is a terminal, to become the controlling one. */
   struct spawn_result *result; /* Written when a step fails. */
 };
 

@@ -50,6 +50,9 @@ struct bpf_program {
 #define BPF_JUMP_ANY_BIT 0x45     /* BPF_JMP | BPF_JSET | BPF_K */
 #define BPF_RETURN 0x06           /* BPF_RET | BPF_K */
 
+/* asm-generic/ioctls.h: the other end of a terminal, without its name. */
+#define IOCTL_TIOCGPTPEER 0x5441
+
 /* linux/seccomp.h: struct seccomp_data is {int nr; u32 arch; u64 instruction_pointer; u64 args[6]}. */
 #define SECCOMP_DATA_NUMBER 0
 #define SECCOMP_DATA_ARCHITECTURE 4

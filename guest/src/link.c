@@ -88,14 +88,6 @@ void answer_error(struct link *link, uint32_t channel, uint32_t id, const char *
   answer_error_about(link, channel, id, code, message, "");
 }
 
-void answer_ack(struct link *link, uint32_t channel, uint32_t id, uint32_t pid) {
-  struct msgpack_writer payload = msgpack_writer(frame_writer_begin(&link->writer), CONTROL_FRAME_BYTES_MAX);
-  msgpack_write_map(&payload, 1);
-  msgpack_write_str(&payload, "pid");
-  msgpack_write_uint(&payload, pid);
-  frame_writer_end(&link->writer, FRAME_ACK, channel, id, msgpack_written(&payload));
-}
-
 void send_credit(struct link *link, uint32_t channel, uint32_t bytes) {
   write_u32(frame_writer_begin(&link->writer), bytes);
   frame_writer_end(&link->writer, FRAME_CREDIT, channel, 0, 4);

@@ -44,7 +44,6 @@ void answer_error(struct link *link, uint32_t channel, uint32_t id, const char *
 /* "what: detail" as the message. */
 void answer_error_about(struct link *link, uint32_t channel, uint32_t id, const char *code, const char *what,
                         const char *detail);
-void answer_ack(struct link *link, uint32_t channel, uint32_t id, uint32_t pid);
 void send_credit(struct link *link, uint32_t channel, uint32_t bytes);
 
 #endif

@@ -167,6 +167,16 @@ static void put_byte(struct msgpack_writer *writer, uint8_t byte) { put(writer, 
 
 void msgpack_write_map(struct msgpack_writer *writer, unsigned entries) { put_byte(writer, (uint8_t)(0x80 | entries)); }
 
+void msgpack_write_array(struct msgpack_writer *writer, unsigned entries) {
+  if (entries <= 15) {
+    put_byte(writer, (uint8_t)(0x90 | entries));
+    return;
+  }
+  put_byte(writer, 0xdc);
+  put_byte(writer, (uint8_t)(entries >> 8));
+  put_byte(writer, (uint8_t)entries);
+}
+
 void msgpack_write_str(struct msgpack_writer *writer, const char *text) {
   size_t length = strlen(text);
   if (length <= 31) {

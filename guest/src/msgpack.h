@@ -49,6 +49,7 @@ struct msgpack_writer {
 
 struct msgpack_writer msgpack_writer(uint8_t *bytes, size_t length);
 void msgpack_write_map(struct msgpack_writer *writer, unsigned entries_at_most_15);
+void msgpack_write_array(struct msgpack_writer *writer, unsigned entries_at_most_65535);
 void msgpack_write_str(struct msgpack_writer *writer, const char *text);
 void msgpack_write_bin(struct msgpack_writer *writer, const uint8_t *bytes, size_t bytes_at_most_255);
 void msgpack_write_uint(struct msgpack_writer *writer, uint64_t value);

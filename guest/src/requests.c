@@ -8,7 +8,9 @@
 #include <unistd.h>
 
 #include "agent.h"
+#include "exec_request.h"
 #include "msgpack.h"
+#include "pty.h"
 #include "requests.h"
 #include "worker.h"
 
@@ -41,6 +43,19 @@ bool channel_may_open(struct agent *agent, const struct frame *frame) {
     refuse(agent, frame, "limit_exceeded", "all channels of the guest are in use");
   else return true;
   return false;
+}
+
+static bool is_map(uint8_t lead) { return (lead & 0xf0) == 0x80 || lead == 0xde || lead == 0xdf; }
+
+bool question_is_valid(struct agent *agent, const struct frame *frame) {
+  struct msgpack_reader reader = msgpack_reader(frame->payload, frame->payload_bytes);
+  const char *problem = NULL;
+  if (frame->channel != 0) problem = "channel: 0 is expected";
+  else if (frame->id == 0) problem = "id: a request on channel 0 has one";
+  else if (frame->payload_bytes == 0 || !is_map(*reader.at) || !msgpack_skip(&reader, 1) || !msgpack_finished(&reader))
+    problem = "payload: a map is expected";
+  if (problem != NULL) refuse(agent, frame, "invalid_payload", problem);
+  return problem == NULL;
 }
 
 bool resolve_sandbox_user(const struct agent *agent, const char *user, size_t length, struct identity *identity) {
@@ -148,6 +163,15 @@ static void handle_close(struct agent *agent, const struct frame *frame, struct 
   frame_writer_end(&agent->link.writer, FRAME_CHANNEL_CLOSE, frame->channel, frame->id, 0);
 }
 
+/* What ^C, ^\ and ^Z would send goes where they would send it. */
+static void signal_process(struct task *task, int signal_number) {
+  bool is_key = signal_number == SIGINT || signal_number == SIGQUIT || signal_number == SIGTSTP;
+  bool has_terminal = task->terminal && task->outputs[STREAM_STDOUT].fd >= 0;
+  bool foreground_is_other = has_terminal && pty_foreground_group(task->outputs[STREAM_STDOUT].fd) != task->pid;
+  if (foreground_is_other) task_signal_foreground(task, signal_number);
+  if (!is_key || !foreground_is_other) task_signal_group(task, signal_number);
+}
+
 static void handle_signal(struct agent *agent, const struct frame *frame, struct task *task) {
   struct msgpack_reader reader = msgpack_reader(frame->payload, frame->payload_bytes);
   size_t entries = 0;
@@ -163,7 +187,24 @@ static void handle_signal(struct agent *agent, const struct frame *frame, struct
     refuse(agent, frame, "invalid_payload", "signal: 1 to 64 is expected");
     return;
   }
-  if (task != NULL && task->kind == TASK_PROCESS) task_signal_group(task, (int)signal_number);
+  if (task != NULL && task->kind == TASK_PROCESS) signal_process(task, (int)signal_number);
+}
+
+static void handle_resize(struct agent *agent, const struct frame *frame, struct task *task) {
+  uint16_t columns, rows;
+  const char *problem = decode_terminal_size(frame->payload, frame->payload_bytes, &columns, &rows);
+  if (problem != NULL) refuse(agent, frame, "invalid_payload", problem);
+  else if (task != NULL && task->terminal && task->outputs[STREAM_STDOUT].fd >= 0)
+    pty_resize(task->outputs[STREAM_STDOUT].fd, columns, rows);
+}
+
+size_t answer_room(uint8_t type) {
+  switch (type) {
+    case FRAME_EXEC_LIST: return LIST_BYTES_MAX;
+    /* Also the Error of the channel it takes over. */
+    case FRAME_EXEC_ATTACH: return 2 * CONTROL_FRAME_BYTES_MAX + FRAME_OVERHEAD_BYTES;
+    default: return CONTROL_FRAME_BYTES_MAX;
+  }
 }
 
 void handle_frame(struct agent *agent, const struct frame *frame) {
@@ -184,6 +225,9 @@ void handle_frame(struct agent *agent, const struct frame *frame) {
     case FRAME_INPUT_EOF:
       if (task != NULL) stdin_end(&task->input);
       break;
+    case FRAME_EXEC_ATTACH: handle_exec_attach(agent, frame); break;
+    case FRAME_EXEC_LIST: handle_exec_list(agent, frame); break;
+    case FRAME_EXEC_RESIZE: handle_resize(agent, frame, task); break;
     case FRAME_EXEC_SIGNAL: handle_signal(agent, frame, task); break;
     case FRAME_CREDIT:
       if (frame->payload_bytes != 4) refuse(agent, frame, "invalid_payload", "payload: 4 bytes are expected");

@@ -16,6 +16,8 @@ void refuse_for_errno(struct agent *agent, const struct frame *frame, const char
 void refuse_start(struct agent *agent, const struct frame *frame, const struct spawn_result *result);
 /* False when the frame's channel cannot be opened, and that has been answered. */
 bool channel_may_open(struct agent *agent, const struct frame *frame);
+/* False when a request on channel 0 without keys is not one, and that has been answered. */
+bool question_is_valid(struct agent *agent, const struct frame *frame);
 bool resolve_sandbox_user(const struct agent *agent, const char *user, size_t length, struct identity *identity);
 
 /* Of all the guest has open. */
@@ -24,5 +26,9 @@ int highest_of(int highest, const int *fds, size_t count);
 
 /* exec_start.c */
 void handle_exec_start(struct agent *agent, const struct frame *frame);
+
+/* attach.c */
+void handle_exec_attach(struct agent *agent, const struct frame *frame);
+void handle_exec_list(struct agent *agent, const struct frame *frame);
 
 #endif

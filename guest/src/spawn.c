@@ -102,6 +102,7 @@ struct spawn_result spawn_process(const struct exec_request *request, const stru
                                      .cwd = request->cwd,
                                      .descriptors = descriptors,
                                      .descriptor_count = 3,
+                                     .terminal = request->tty,
                                      .result = &result},
                            .request = request};
   /* exec does not return, so what a sanitizer marked on the last child's stack is still marked. */

@@ -4,29 +4,42 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
-struct stdin_pipe stdin_pipe(int fd) {
-  return (struct stdin_pipe){.fd = fd, .writable = true, .credit = STDIN_WINDOW_BYTES};
+#define END_OF_FILE_CHARACTER 0x04
+
+struct stdin_pipe stdin_pipe(int fd, enum stdin_kind kind) {
+  return (struct stdin_pipe){.fd = fd, .writable = true, .kind = kind, .credit = STDIN_WINDOW_BYTES};
+}
+
+bool stdin_new_window(struct stdin_pipe *pipe) {
+  if (pipe->length > STDIN_WINDOW_BYTES) return false;
+  pipe->surplus = pipe->length;
+  pipe->credit = STDIN_WINDOW_BYTES;
+  pipe->ungranted = 0;
+  return true;
 }
 
 static void release_buffer(struct stdin_pipe *pipe) {
-  if (pipe->buffer != NULL) munmap(pipe->buffer, STDIN_WINDOW_BYTES);
+  if (pipe->buffer != NULL) munmap(pipe->buffer, STDIN_BUFFER_BYTES);
   pipe->buffer = NULL;
   pipe->head = 0;
   pipe->length = 0;
 }
 
+/* What a former channel left was buffered first, so it leaves first. */
+static void count_taken(struct stdin_pipe *pipe, uint32_t bytes) {
+  uint32_t surplus = bytes < pipe->surplus ? bytes : pipe->surplus;
+  pipe->surplus -= surplus;
+  pipe->ungranted += bytes - surplus;
+}
+
 void stdin_close(struct stdin_pipe *pipe) {
   if (pipe->fd >= 0) close(pipe->fd);
   pipe->fd = -1;
-  pipe->ungranted += pipe->length;
+  count_taken(pipe, pipe->length);
   release_buffer(pipe);
-}
-
-void stdin_end(struct stdin_pipe *pipe) {
-  pipe->ending = true;
-  if (pipe->length == 0) stdin_close(pipe);
 }
 
 /* The number of bytes taken; everything when nobody reads any more. */
@@ -48,14 +61,14 @@ static size_t write_some(struct stdin_pipe *pipe, const uint8_t *bytes, size_t l
 
 static bool buffer(struct stdin_pipe *pipe, const uint8_t *bytes, size_t length) {
   if (pipe->buffer == NULL) {
-    void *mapped = mmap(NULL, STDIN_WINDOW_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *mapped = mmap(NULL, STDIN_BUFFER_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (mapped == MAP_FAILED) return false;
     /* What one user is sent is no business of a worker that runs as another. */
-    madvise(mapped, STDIN_WINDOW_BYTES, MADV_DONTFORK);
+    madvise(mapped, STDIN_BUFFER_BYTES, MADV_DONTFORK);
     pipe->buffer = mapped;
   }
-  uint32_t end = (pipe->head + pipe->length) % STDIN_WINDOW_BYTES;
-  size_t first = STDIN_WINDOW_BYTES - end;
+  uint32_t end = (pipe->head + pipe->length) % STDIN_BUFFER_BYTES;
+  size_t first = STDIN_BUFFER_BYTES - end;
   if (first > length) first = length;
   memcpy(pipe->buffer + end, bytes, first);
   memcpy(pipe->buffer, bytes + first, length - first);
@@ -66,6 +79,7 @@ static bool buffer(struct stdin_pipe *pipe, const uint8_t *bytes, size_t length)
 enum stdin_result stdin_take(struct stdin_pipe *pipe, const uint8_t *bytes, size_t length) {
   if (length > pipe->credit) return STDIN_NO_CREDIT;
   pipe->credit -= (uint32_t)length;
+  pipe->taken_total += length;
   size_t taken = 0;
   if (pipe->fd < 0 || pipe->ending) taken = length;
   else if (pipe->length == 0) taken = write_some(pipe, bytes, length);
@@ -76,18 +90,37 @@ enum stdin_result stdin_take(struct stdin_pipe *pipe, const uint8_t *bytes, size
   return STDIN_NO_MEMORY;
 }
 
+/* Everything before the end has gone in. */
+static void end_now(struct stdin_pipe *pipe) {
+  if (pipe->kind == STDIN_SOCKET && pipe->fd >= 0) shutdown(pipe->fd, SHUT_WR);
+  stdin_close(pipe);
+}
+
+void stdin_end(struct stdin_pipe *pipe) {
+  if (pipe->kind != STDIN_TERMINAL) {
+    pipe->ending = true;
+    if (pipe->length == 0) end_now(pipe);
+    return;
+  }
+  /* A terminal stays open behind its end-of-file characters, which wait in line like all input. */
+  static const uint8_t CHARACTER = END_OF_FILE_CHARACTER;
+  if (pipe->fd < 0 || pipe->surplus == STDIN_WINDOW_BYTES) return;
+  if (pipe->length == 0 && write_some(pipe, &CHARACTER, 1) == 1) return;
+  if (buffer(pipe, &CHARACTER, 1)) pipe->surplus += 1;
+}
+
 void stdin_pump(struct stdin_pipe *pipe) {
   while (stdin_can_pump(pipe)) {
-    uint32_t piece = STDIN_WINDOW_BYTES - pipe->head;
+    uint32_t piece = STDIN_BUFFER_BYTES - pipe->head;
     if (piece > pipe->length) piece = pipe->length;
     size_t taken = write_some(pipe, pipe->buffer + pipe->head, piece);
     if (pipe->fd < 0) return;
-    pipe->head = (pipe->head + (uint32_t)taken) % STDIN_WINDOW_BYTES;
+    pipe->head = (pipe->head + (uint32_t)taken) % STDIN_BUFFER_BYTES;
     pipe->length -= (uint32_t)taken;
-    pipe->ungranted += (uint32_t)taken;
+    count_taken(pipe, (uint32_t)taken);
     if (pipe->length > 0) continue;
     release_buffer(pipe);
-    if (pipe->ending) stdin_close(pipe);
+    if (pipe->ending) end_now(pipe);
   }
 }
 

@@ -1,9 +1,11 @@
 /*
- * The stdin of one process: a pipe, and behind it a buffer for what the node may send before the process takes it.
+ * The input of one task: a pipe, a terminal or a socket, and behind it a buffer for what the requester may send before the
+ * task takes it.
  *
- * States: open (fd >= 0) -> ending (the node said EOF; what is buffered still goes in) -> closed. Invariant: `credit`,
- * `length` and `ungranted` add up to the window, so a node that stays within its credit always finds room. After the end
- * (of the process's interest or by EOF) bytes count as taken at once: they are thrown away and their credit comes back.
+ * States: open (fd >= 0) -> ending (InputEof came; what is buffered still goes in) -> closed. Invariant: `credit`,
+ * `ungranted` and those buffered bytes that are not `surplus` add up to the window, so a requester that stays within its
+ * credit always finds room. Surplus is what a former channel of a process left unread, and end-of-file characters. After the
+ * end (of the task's interest or by InputEof) bytes count as taken at once: they are thrown away and their credit comes back.
  *
  * The kernel's pipe is the first buffer and usually the only one. Memory of our own is mapped only while a process lets
  * that fill up: room for every window of every channel would be 16 MB that nearly no sandbox ever uses.
@@ -17,21 +19,29 @@
 
 #include "bounds.h"
 
+/* What InputEof does: closes a pipe, writes ^D to a terminal, ends one direction of a connection. */
+enum stdin_kind { STDIN_PIPE, STDIN_TERMINAL, STDIN_SOCKET };
+
 struct stdin_pipe {
   int fd;
   bool writable;
   bool ending;
+  enum stdin_kind kind;
   uint32_t credit;    /* What the node may still send. */
   uint32_t ungranted; /* Taken and not yet granted again. */
-  uint8_t *buffer;    /* A ring of STDIN_WINDOW_BYTES, or NULL while it holds nothing. */
+  uint32_t surplus;   /* Buffered bytes that are no part of the window; at most another window. */
+  uint64_t taken_total;
+  uint8_t *buffer;    /* A ring of STDIN_BUFFER_BYTES, or NULL while it holds nothing. */
   uint32_t head;
   uint32_t length;
 };
 
 enum stdin_result { STDIN_TAKEN, STDIN_NO_CREDIT, STDIN_NO_MEMORY };
 
-/* `fd` is -1 for a process without stdin. */
-struct stdin_pipe stdin_pipe(int fd);
+/* `fd` is -1 for a task without input. */
+struct stdin_pipe stdin_pipe(int fd, enum stdin_kind kind);
+/* Begins the window of another channel. False when too much of the former ones is still unread. */
+bool stdin_new_window(struct stdin_pipe *pipe);
 enum stdin_result stdin_take(struct stdin_pipe *pipe, const uint8_t *bytes, size_t length);
 void stdin_end(struct stdin_pipe *pipe);
 void stdin_close(struct stdin_pipe *pipe);

@@ -6,6 +6,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "pty.h"
 #include "task_end.h"
 #include "task_output.h"
 
@@ -46,7 +47,7 @@ struct task *task_open(struct task_table *table, enum task_kind kind, uint32_t c
       .kind = kind,
       .channel = channel,
       .outputs = {{.fd = descriptors->outputs[STREAM_STDOUT]}, {.fd = descriptors->outputs[STREAM_STDERR]}},
-      .input = stdin_pipe(descriptors->input),
+      .input = stdin_pipe(descriptors->input, descriptors->input_kind),
       .result = {.fd = descriptors->result},
   };
   return task;
@@ -66,6 +67,12 @@ void task_leave_channel(struct task_table *table, struct task *task) {
   table->channels[position_of(table, task)] = 0;
 }
 
+void task_move_to_channel(struct task_table *table, struct task *task, uint32_t channel) {
+  if (task->channel == 0) table->channel_count += 1;
+  task->channel = channel;
+  table->channels[position_of(table, task)] = channel;
+}
+
 static void free_slot(struct task_table *table, struct task *task) {
   task_leave_channel(table, task);
   size_t position = position_of(table, task);
@@ -81,29 +88,34 @@ void task_discard(struct task_table *table, struct task *task) {
   output_close(&task->outputs[STREAM_STDOUT]);
   output_close(&task->outputs[STREAM_STDERR]);
   output_close(&task->result);
+  replay_close(&task->replay);
   free_slot(table, task);
 }
 
 void task_abandon(struct task_table *table, struct task *task, uint64_t now_ms) {
   task_leave_channel(table, task);
+  if (task->detached) return;
   /* The signal comes before its input ends, so that a worker cannot take that for InputEof. */
-  if (task->kind == TASK_WORKER) task_signal_group(task, SIGTERM);
-  else task_signal_group(task, SIGHUP);
+  task_signal_group(task, task->kind == TASK_WORKER ? SIGTERM : SIGHUP);
+  task_signal_foreground(task, SIGHUP);
   task_signal_group(task, SIGCONT);
+  task_signal_foreground(task, SIGCONT);
   stdin_close(&task->input);
-  outputs_leave_to_sinks(table, task);
+  /* A terminal is kept until its process has gone, to reach its foreground group at the deadline. */
+  if (!task->terminal) outputs_leave_to_sinks(table, task);
   output_close(&task->result);
   task->deadline_stage = DEADLINE_TERMINATED;
   task->deadline_ms = now_ms + ABANDONED_KILL_MS;
 }
 
 void task_end_at_once(struct task_table *table, struct task *task, uint64_t now_ms) {
-  if (task->kind == TASK_WORKER) {
-    /* It may have something to undo. */
+  if (task->kind == TASK_WORKER || task->detached) {
+    /* A worker may have something to undo. */
     task_abandon(table, task, now_ms);
     return;
   }
   task_signal_group(task, SIGKILL);
+  task_signal_foreground(task, SIGKILL);
   task_discard(table, task);
 }
 
@@ -123,6 +135,12 @@ void task_signal_group(struct task *task, int signal_number) {
   if (!task->group_gone) kill(-task->pid, signal_number);
 }
 
+void task_signal_foreground(struct task *task, int signal_number) {
+  if (!task->terminal || task->outputs[STREAM_STDOUT].fd < 0) return;
+  int group = pty_foreground_group(task->outputs[STREAM_STDOUT].fd);
+  if (group > 1 && group != task->pid) kill(-group, signal_number);
+}
+
 void task_exited(struct task_table *table, pid_t pid, int wait_status, uint64_t now_us) {
   for (size_t i = 0; i < table->active_count; i += 1) {
     struct task *task = active_task(table, i);
@@ -131,6 +149,8 @@ void task_exited(struct task_table *table, pid_t pid, int wait_status, uint64_t 
     task->wait_status = wait_status;
     task->ended_us = now_us;
     task->quiet_since_ms = now_us / 1000;
+    /* Only now does its end of file count. */
+    if (task->terminal) task->outputs[STREAM_STDOUT].readable = task->outputs[STREAM_STDOUT].fd >= 0;
     return;
   }
 }
@@ -147,9 +167,17 @@ void task_add_output_credit(struct task *task, uint32_t bytes) {
   task->output_credit += bytes < left ? bytes : left;
 }
 
-static void pump_input(struct task *task, struct link *link) {
+/* Blocked with something to write: UINT64_MAX unless trying again without being told may help. */
+static uint64_t input_retry_at_ms(const struct task *task) {
+  bool blocked = task->terminal && task->input.length > 0 && !task->input.writable;
+  return blocked ? task->input_retry_ms : UINT64_MAX;
+}
+
+static void pump_input(struct task *task, struct link *link, uint64_t now_ms) {
+  if (now_ms >= input_retry_at_ms(task)) task->input.writable = true;
+  if (stdin_can_pump(&task->input)) task->input_retry_ms = now_ms + TERMINAL_RETRY_MS;
   stdin_pump(&task->input);
-  if (stdin_owes_credit(&task->input) && link_has_room(link, CONTROL_FRAME_BYTES_MAX))
+  if (task->channel != 0 && stdin_owes_credit(&task->input) && link_has_room(link, CONTROL_FRAME_BYTES_MAX))
     send_credit(link, task->channel, stdin_grant(&task->input));
 }
 
@@ -163,10 +191,13 @@ void tasks_expire(struct task_table *table, uint64_t now_ms) {
       task->deadline_stage = DEADLINE_TERMINATED;
       task->deadline_ms = now_ms + TIMEOUT_KILL_MS;
       task_signal_group(task, SIGTERM);
+      task_signal_foreground(task, SIGTERM);
       task_signal_group(task, SIGCONT);
+      task_signal_foreground(task, SIGCONT);
     } else {
       task->deadline_stage = DEADLINE_KILLED;
       task_signal_group(task, SIGKILL);
+      task_signal_foreground(task, SIGKILL);
     }
   }
 }
@@ -176,17 +207,17 @@ void tasks_pump(struct task_table *table, struct link *link, uint64_t now_ms) {
   for (bool more = true; more;) {
     more = false;
     for (size_t i = 0; i < table->active_count; i += 1) {
+      if (table->channels[i] == 0) continue;
       struct task *task = active_task(table, i);
-      if (task->channel == 0) continue;
-      if (task->kind == TASK_WORKER && !task->acknowledged) take_worker_ack(task, link);
-      more |= pump_output(task, STREAM_STDOUT, link, now_ms);
-      more |= pump_output(task, STREAM_STDERR, link, now_ms);
+      take_worker_ack(task, link);
+      more |= pump_output(task, link, now_ms);
     }
   }
   /* Backwards: finishing puts the last one, which was seen already, into the place that becomes free. */
   for (size_t i = table->active_count; i-- > 0;) {
     struct task *task = active_task(table, i);
-    pump_input(task, link);
+    drain_unattended_output(task, now_ms);
+    pump_input(task, link, now_ms);
     if (task_is_over(task, now_ms)) finish_task(table, task, link, now_ms);
   }
   sinks_drain(&table->sinks, now_ms);
@@ -197,9 +228,9 @@ bool tasks_runnable(struct task_table *table, struct link *link, uint64_t now_ms
   bool room_for_answer = link_has_room(link, CONTROL_FRAME_BYTES_MAX);
   for (size_t i = 0; i < table->active_count; i += 1) {
     struct task *task = active_task(table, i);
-    if (room_for_output && output_can_pump(task)) return true;
+    if (output_can_pump(task, room_for_output)) return true;
     if (task_is_over(task, now_ms) && has_room_to_finish(task, link)) return true;
-    if (room_for_answer && stdin_owes_credit(&task->input)) return true;
+    if (room_for_answer && task->channel != 0 && stdin_owes_credit(&task->input)) return true;
     if (stdin_can_pump(&task->input)) return true;
   }
   return false;
@@ -214,6 +245,7 @@ uint64_t tasks_next_deadline_ms(struct task_table *table, uint64_t now_ms) {
     if (task->deadline_stage == DEADLINE_ARMED || task->deadline_stage == DEADLINE_TERMINATED)
       next = earlier(next, task->deadline_ms);
     next = earlier(next, task_quiet_deadline_ms(task, now_ms));
+    next = earlier(next, input_retry_at_ms(task));
   }
   return next;
 }

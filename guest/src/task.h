@@ -2,11 +2,13 @@
  * What the guest does for its requesters, one task each: a process, a worker, … with its descriptors, its credit in both
  * directions, its deadline and its way to the end.
  *
- * A task usually has a channel, and its number. It has none (`channel` is 0) once it was abandoned: a process that was not
- * started with `detach` then has ABANDONED_KILL_MS to end, and the number is free at once.
+ * A task usually has a channel, and its number. It has none (`channel` is 0) once it was abandoned: the number is free at
+ * once, a process that was started with `detach` goes on unattended until somebody attaches, any other has ABANDONED_KILL_MS
+ * to end.
  *
  * States of a process: running -> exited (it was reaped; its pipes may still hold output or be held open by a background
- * child) -> finished (ExecExit was written; the slot is free). Of a worker: opening -> acknowledged -> finished (End or
+ * child) -> finished (ExecExit was written; the slot is free), or, when it ends unattended, a record that is kept until
+ * somebody was sent its exit. Of a worker: opening -> acknowledged -> finished (End or
  * Error was written), and without a channel until it was reaped.
  *
  * Invariants: the guest reads a pipe only with output credit; a descriptor of -1 is closed; the first `active_count` entries
@@ -28,6 +30,7 @@
 #include "bounds.h"
 #include "event.h"
 #include "link.h"
+#include "replay.h"
 #include "sinks.h"
 #include "stdin_pipe.h"
 
@@ -48,6 +51,7 @@ struct task_descriptors {
   int input;
   int outputs[2];
   int result;
+  enum stdin_kind input_kind;
 };
 
 struct task {
@@ -70,7 +74,17 @@ struct task {
   uint64_t quiet_since_ms;
 
   struct stdin_pipe input;
+  uint64_t input_retry_ms;
   struct output_pipe result; /* Of a worker: its answers. */
+
+  /* Of a process. */
+  uint32_t process;
+  bool detached;
+  bool terminal;  /* The first output is the master. */
+  bool is_record; /* It ended with nobody attached; only its end and its last output are left. */
+  struct replay replay; /* Counts the output of every process, and keeps that of detached ones. */
+  uint64_t sent;        /* Offset of the next byte of output for the channel. */
+  char name[LISTED_NAME_BYTES_MAX + 1];
 
   enum deadline_stage deadline_stage;
   bool timed_out;
@@ -82,6 +96,7 @@ struct task_table {
   int epoll_fd;
   size_t active_count;
   size_t channel_count;
+  uint32_t processes_started; /* The number of the newest. */
   uint16_t order[TASKS_MAX];
   uint32_t channels[TASKS_MAX];
   struct task slots[TASKS_MAX];
@@ -101,6 +116,8 @@ struct task *task_open(struct task_table *table, enum task_kind kind, uint32_t c
 void task_discard(struct task_table *table, struct task *task);
 /* The number of the channel is free from here on. */
 void task_leave_channel(struct task_table *table, struct task *task);
+/* From the channel that had it, if any, to this one. */
+void task_move_to_channel(struct task_table *table, struct task *task, uint32_t channel);
 /* The requester has gone: the task is told to end by its kind, and made to later. */
 void task_abandon(struct task_table *table, struct task *task, uint64_t now_ms);
 /* As a new epoch does it: at once. */
@@ -110,6 +127,8 @@ void task_end_at_once(struct task_table *table, struct task *task, uint64_t now_
 int tasks_highest_descriptor(const struct task_table *table);
 
 void task_signal_group(struct task *task, int signal_number);
+/* The group in the foreground of its terminal, if it has one and that is another group. */
+void task_signal_foreground(struct task *task, int signal_number);
 void task_exited(struct task_table *table, pid_t pid, int wait_status, uint64_t now_us);
 /* To be called after every round of reaping. */
 void tasks_note_empty_groups(struct task_table *table);

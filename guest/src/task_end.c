@@ -32,6 +32,37 @@ static void write_exit(const struct task *task, struct link *link) {
   frame_writer_end(&link->writer, FRAME_EXEC_EXIT, task->channel, 0, msgpack_written(&payload));
 }
 
+/* It ended with nobody attached: whoever attaches later still gets its last output and its exit. */
+static void keep_record(struct task_table *table, struct task *task) {
+  if (task->deadline_stage == DEADLINE_TERMINATED) task_signal_group(task, SIGKILL);
+  task->deadline_stage = DEADLINE_NONE;
+  stdin_close(&task->input);
+  outputs_leave_to_sinks(table, task);
+  replay_seal(&task->replay);
+  task->is_record = true;
+  if (count_records(table) > RECORDS_MAX) drop_oldest_record(table);
+}
+
+size_t count_records(struct task_table *table) {
+  size_t count = 0;
+  for (size_t i = 0; i < table->active_count; i += 1) {
+    const struct task *task = active_task(table, i);
+    count += task->is_record && task->channel == 0;
+  }
+  return count;
+}
+
+bool drop_oldest_record(struct task_table *table) {
+  struct task *oldest = NULL;
+  for (size_t i = 0; i < table->active_count; i += 1) {
+    struct task *task = active_task(table, i);
+    if (!task->is_record || task->channel != 0) continue;
+    if (oldest == NULL || task->ended_us < oldest->ended_us) oldest = task;
+  }
+  if (oldest != NULL) task_discard(table, oldest);
+  return oldest != NULL;
+}
+
 /* ---- a worker ---- */
 
 /* One message of the result socket into the link. The first byte says what the rest is. */
@@ -77,7 +108,8 @@ static bool abandoned_is_over(const struct task *task) {
 }
 
 bool task_is_over(const struct task *task, uint64_t now_ms) {
-  if (task->channel == 0) return abandoned_is_over(task);
+  if (task->channel == 0 && !task->detached) return abandoned_is_over(task);
+  if (task->channel == 0 && task->is_record) return false;
   return task->kind == TASK_WORKER ? worker_is_over(task) : process_is_over(task, now_ms);
 }
 
@@ -88,7 +120,9 @@ bool has_room_to_finish(const struct task *task, struct link *link) {
 
 void finish_task(struct task_table *table, struct task *task, struct link *link, uint64_t now_ms) {
   if (!has_room_to_finish(task, link)) return;
-  if (task->channel == 0) {
+  if (task->channel == 0 && task->detached) {
+    keep_record(table, task);
+  } else if (task->channel == 0) {
     task_discard(table, task);
   } else if (task->kind == TASK_WORKER) {
     take_answer(task, link);
@@ -104,7 +138,8 @@ void finish_task(struct task_table *table, struct task *task, struct link *link,
 }
 
 uint64_t task_quiet_deadline_ms(const struct task *task, uint64_t now_ms) {
-  if (task->kind != TASK_PROCESS || task->channel == 0 || !task->exited || has_output_waiting(task)) return UINT64_MAX;
+  bool waits = task->kind == TASK_PROCESS && (task->channel != 0 || task->detached) && !task->is_record;
+  if (!waits || !task->exited || has_output_waiting(task)) return UINT64_MAX;
   uint64_t quiet_at_ms = task->quiet_since_ms + EXIT_QUIET_MS;
   /* One that is over already waits for room on the link, not for time. */
   return quiet_at_ms > now_ms ? quiet_at_ms : UINT64_MAX;

@@ -13,6 +13,10 @@ void finish_task(struct task_table *table, struct task *task, struct link *link,
 /* When silence alone will end the task; UINT64_MAX for never. */
 uint64_t task_quiet_deadline_ms(const struct task *task, uint64_t now_ms);
 
+/* Of processes that ended with nobody attached. False when there is none to drop. */
+bool drop_oldest_record(struct task_table *table);
+size_t count_records(struct task_table *table);
+
 /* The first answer of a worker, if it is there. */
 void take_worker_ack(struct task *task, struct link *link);
 

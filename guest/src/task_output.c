@@ -26,37 +26,106 @@ static void notice_end_without_reading(struct output_pipe *output) {
   else output->readable = false;
 }
 
-bool pump_output(struct task *task, enum stream stream, struct link *link, uint64_t now_ms) {
-  struct output_pipe *output = &task->outputs[stream];
-  if (output->readable && task->output_credit == 0 && (task->exited || task->kind == TASK_WORKER))
-    notice_end_without_reading(output);
-  if (!output->readable || task->output_credit == 0 || !task->acknowledged || !has_room_for_output(link)) return false;
-  size_t wanted = task->output_credit < OUTPUT_FRAME_BYTES_MAX ? task->output_credit : OUTPUT_FRAME_BYTES_MAX;
-  ssize_t got = read(output->fd, frame_writer_begin(&link->writer), wanted);
-  if (got > 0) {
-    uint8_t type = stream == STREAM_STDOUT ? FRAME_OUTPUT : FRAME_ERROR_OUTPUT;
-    frame_writer_end(&link->writer, type, task->channel, 0, (size_t)got);
-    task->output_credit -= (uint32_t)got;
-    task->quiet_since_ms = now_ms;
-    if (task->exited && task->deadline_stage == DEADLINE_KILLED) task->after_kill_bytes += (uint32_t)got;
-    return true;
+/* Reads until the target is full or nothing is there: writers of small pieces would else make small frames. */
+static size_t read_output(const struct task *task, struct output_pipe *output, uint8_t *target, size_t wanted) {
+  size_t filled = 0;
+  while (filled < wanted && output->readable) {
+    ssize_t got = read(output->fd, target + filled, wanted - filled);
+    if (got > 0) {
+      filled += (size_t)got;
+    } else if (got < 0 && errno == EAGAIN) {
+      output->readable = false;
+    } else if (got < 0 && errno == EIO && task->terminal && !task->exited) {
+      /* Nobody has the terminal open now, but a member of its session may open it again. */
+      output->readable = false;
+    } else if (got == 0 || errno != EINTR) {
+      output_close(output);
+    }
   }
-  if (got < 0 && errno == EINTR) return true;
-  if (got < 0 && errno == EAGAIN) output->readable = false;
-  else output_close(output);
-  return false;
+  return filled;
+}
+
+static bool is_replaying(const struct task *task) { return task->sent < task->replay.end; }
+
+static size_t frame_bytes_wanted(const struct task *task, struct link *link) {
+  size_t wanted = task->kind == TASK_WORKER ? FRAME_PAYLOAD_BYTES_MAX : OUTPUT_FRAME_BYTES_MAX;
+  size_t room = frame_writer_room(&link->writer) - ANSWER_RESERVE_BYTES - FRAME_OVERHEAD_BYTES;
+  if (wanted > room) wanted = room;
+  return wanted < task->output_credit ? wanted : task->output_credit;
+}
+
+static void write_output_frame(struct task *task, bool is_stderr, struct link *link, size_t bytes) {
+  frame_writer_end(&link->writer, is_stderr ? FRAME_ERROR_OUTPUT : FRAME_OUTPUT, task->channel, 0, bytes);
+  task->output_credit -= (uint32_t)bytes;
+  task->sent += bytes;
+}
+
+static void note_output(struct task *task, enum stream stream, const uint8_t *bytes, size_t length, uint64_t now_ms) {
+  replay_append(&task->replay, stream == STREAM_STDERR, bytes, length);
+  task->quiet_since_ms = now_ms;
+  if (task->exited && task->deadline_stage == DEADLINE_KILLED) task->after_kill_bytes += (uint32_t)length;
+}
+
+static bool pump_replay(struct task *task, struct link *link) {
+  if (task->output_credit == 0 || !has_room_for_output(link)) return false;
+  bool is_stderr;
+  uint8_t *target = frame_writer_begin(&link->writer);
+  size_t bytes = replay_copy(&task->replay, task->sent, target, frame_bytes_wanted(task, link), &is_stderr);
+  write_output_frame(task, is_stderr, link, bytes);
+  return true;
+}
+
+static bool pump_stream(struct task *task, enum stream stream, struct link *link, uint64_t now_ms) {
+  struct output_pipe *output = &task->outputs[stream];
+  if (!output->readable) return false;
+  if (task->output_credit == 0 && (task->exited || task->kind != TASK_PROCESS)) notice_end_without_reading(output);
+  if (!output->readable || task->output_credit == 0 || !has_room_for_output(link)) return false;
+  uint8_t *target = frame_writer_begin(&link->writer);
+  size_t bytes = read_output(task, output, target, frame_bytes_wanted(task, link));
+  if (bytes == 0) return false;
+  note_output(task, stream, target, bytes, now_ms);
+  write_output_frame(task, stream == STREAM_STDERR, link, bytes);
+  return output->readable;
+}
+
+bool pump_output(struct task *task, struct link *link, uint64_t now_ms) {
+  if (!task->acknowledged) return false;
+  /* What is kept goes first; until all of it was sent the pipes are not read, so nothing of it is overwritten. */
+  if (is_replaying(task)) return pump_replay(task, link);
+  bool more = pump_stream(task, STREAM_STDOUT, link, now_ms);
+  return pump_stream(task, STREAM_STDERR, link, now_ms) || more;
+}
+
+/* A detached process never waits for a reader, and an abandoned one may want to say good-bye to its terminal. */
+static bool is_unattended(const struct task *task) {
+  return task->channel == 0 && task->kind == TASK_PROCESS && !task->is_record;
+}
+
+void drain_unattended_output(struct task *task, uint64_t now_ms) {
+  static uint8_t scratch[OUTPUT_FRAME_BYTES_MAX];
+  if (!is_unattended(task)) return;
+  for (enum stream stream = STREAM_STDOUT; stream <= STREAM_STDERR; stream += 1) {
+    struct output_pipe *output = &task->outputs[stream];
+    for (size_t reads = 0; output->readable && reads < UNATTENDED_READS_PER_TURN_MAX; reads += 1) {
+      size_t bytes = read_output(task, output, scratch, sizeof scratch);
+      if (bytes > 0) note_output(task, stream, scratch, bytes, now_ms);
+    }
+  }
 }
 
 bool has_output_waiting(const struct task *task) {
-  return task->outputs[STREAM_STDOUT].readable || task->outputs[STREAM_STDERR].readable;
+  return task->outputs[STREAM_STDOUT].readable || task->outputs[STREAM_STDERR].readable ||
+         (task->channel != 0 && is_replaying(task));
 }
 
-bool output_can_pump(const struct task *task) {
-  return task->channel != 0 && task->acknowledged && task->output_credit > 0 && has_output_waiting(task);
+bool output_can_pump(const struct task *task, bool room) {
+  if (is_unattended(task)) return has_output_waiting(task);
+  return room && task->channel != 0 && task->acknowledged && task->output_credit > 0 && has_output_waiting(task);
 }
 
 bool outputs_at_end(const struct task *task) {
-  return task->outputs[STREAM_STDOUT].fd < 0 && task->outputs[STREAM_STDERR].fd < 0;
+  return task->outputs[STREAM_STDOUT].fd < 0 && task->outputs[STREAM_STDERR].fd < 0 &&
+         (task->channel == 0 || !is_replaying(task));
 }
 
 /* The epoll knows the pipe already; only what it stands for changes. */
@@ -67,6 +136,8 @@ static void leave_to_sinks(struct task_table *table, struct output_pipe *output)
 }
 
 void outputs_leave_to_sinks(struct task_table *table, struct task *task) {
+  /* A terminal whose session leader is gone was hung up by the kernel: there is nothing to go on reading. */
+  if (task->terminal) output_close(&task->outputs[STREAM_STDOUT]);
   leave_to_sinks(table, &task->outputs[STREAM_STDOUT]);
   leave_to_sinks(table, &task->outputs[STREAM_STDERR]);
 }

@@ -8,11 +8,14 @@
 #include "task.h"
 
 bool has_room_for_output(struct link *link);
-/* Reads one frame's worth. True when there may be more. */
-bool pump_output(struct task *task, enum stream stream, struct link *link, uint64_t now_ms);
-/* True when pump_output would read, given room. */
-bool output_can_pump(const struct task *task);
+/* One frame of each stream at most. True when there may be more. */
+bool pump_output(struct task *task, struct link *link, uint64_t now_ms);
+/* Of a process that nobody is attached to: into its replay only, a bounded piece at a time. */
+void drain_unattended_output(struct task *task, uint64_t now_ms);
+/* True when one of the two would do something, given the link's room for output. */
+bool output_can_pump(const struct task *task, bool room);
 bool has_output_waiting(const struct task *task);
+/* All was read, and sent to whoever there is. */
 bool outputs_at_end(const struct task *task);
 
 void output_close(struct output_pipe *output);
