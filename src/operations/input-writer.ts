@@ -11,7 +11,7 @@ interface PendingWrite {
 
 /**
  * The input of one channel on its way out: writes in order, cut into frames, within the credit that the responder has
- * granted. It holds no copies: a write's bytes stay the caller's until its promise settles, which is the backpressure.
+ * granted. It makes no copies: a write's bytes are the channel's from then on, and the promise is only the backpressure.
  *
  * States: open → ending (`end` was called, writes still wait) → ended (InputEof is sent); `dropped` from any, when the
  * channel is over: after a regular end writes settle as done, since nobody reads them any more; else they reject.

@@ -81,13 +81,17 @@ export class OutputBuffer {
 
   /** The next piece; undefined at the end. Asking for it gives back the credit of the one before. */
   read(): Promise<OutputChunk | undefined> {
-    const next = this.#chunks.shift();
+    // First of all: what is released may bring the next piece at once.
     const before = this.#handedBytes;
-    this.#handedBytes = next?.bytes.length ?? 0;
-    this.#takenBytes += this.#handedBytes;
-    if (next && this.#chunks.length === 0) this.#joint = undefined;
+    this.#handedBytes = 0;
     if (before > 0) this.#release(before);
-    if (next) return Promise.resolve(next);
+    const next = this.#chunks.shift();
+    if (next) {
+      if (this.#chunks.length === 0) this.#joint = undefined;
+      this.#handedBytes = next.bytes.length;
+      this.#takenBytes += next.bytes.length;
+      return Promise.resolve(next);
+    }
     const reader = new Deferred<OutputChunk | undefined>();
     if (this.#end) this.#settleEnd(reader);
     else this.#readers.push(reader);

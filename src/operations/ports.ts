@@ -27,7 +27,7 @@ export interface PortWatch {
 export interface PortConnection {
   /** Read it once; ends at the peer's end of file. Leaving the loop early drops the rest. */
   readonly bytes: AsyncIterable<Uint8Array>;
-  /** Settles when the bytes are on their way. */
+  /** Settles when the bytes are on their way. They are not copied: do not change them afterwards. */
   write(bytes: Uint8Array): Promise<void>;
   /** Our end of file, after what was written. */
   end(): void;

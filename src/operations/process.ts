@@ -89,6 +89,8 @@ export interface Process {
   /** Of this sandbox, for `attachProcess`. */
   readonly number: number;
   readonly tty: boolean;
+  /** After an attach, where the guest says it: the bytes of input that it has taken over all channels of the process. */
+  readonly inputTakenBytes: number | undefined;
   /** Number of the next byte of output that the consumer has not been handed: what to attach with after a loss. */
   readonly offset: number;
   /**
@@ -103,7 +105,10 @@ export interface Process {
   release(byteCount: number): void;
   /** Drops what has not been read and all that follows; `exited` still settles. */
   discardOutput(): void;
-  /** Settles when the bytes are on their way (they stay the caller's until then). Fine after the exit: does nothing. */
+  /**
+   * Settles when the bytes are on their way, within the credit. They are not copied: do not change them afterwards. Fine
+   * after the exit: does nothing.
+   */
   writeInput(bytes: Uint8Array): Promise<void>;
   /** After what was written. On a terminal: writes the end-of-file character. */
   endInput(): void;

@@ -57,6 +57,10 @@ export class RunningProcess implements Process, ChannelUser {
     return this.#answered.tty;
   }
 
+  get inputTakenBytes(): number | undefined {
+    return this.#answered.input;
+  }
+
   get offset(): number {
     return this.#answered.offset + this.#sinkBytes + this.#buffer.takenBytes;
   }

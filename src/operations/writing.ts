@@ -7,7 +7,8 @@ import { endOf } from './reading.ts';
 
 /**
  * What is to be written. An iterable is asked for its first piece once the responder is ready, and for each next one when
- * the one before is on its way; it is left when the responder refuses the rest.
+ * the one before is on its way; it is left when the responder refuses the rest. Pieces are not copied: they must not be
+ * changed afterwards.
  */
 export type ByteSource = Uint8Array | AsyncIterable<Uint8Array>;
 
