@@ -4,14 +4,7 @@ import { listPageSizeDefault } from '../domain/limits.ts';
 import type { SandboxRecord } from '../domain/sandbox.ts';
 import { isEnded } from '../domain/transitions.ts';
 import type { GuestProcess, OutputSink } from '../guest-link/guest.ts';
-import type {
-  ListPage,
-  PoolSnapshot,
-  Refusal,
-  RenewAnswer,
-  SizeChange,
-  StoreEvent,
-} from '../store/pool-store.ts';
+import type { ListPage, PoolSnapshot, RenewAnswer, SizeChange, StoreEvent } from '../store/pool-store.ts';
 import type {
   AllocatorApi,
   Created,
@@ -21,11 +14,14 @@ import type {
   ListRequest,
   PoolView,
   Principal,
+  SandboxSession,
+  SessionGrant,
   SpawnRequest,
 } from './api.ts';
 import { type CreatorDeps, SandboxCreator } from './create-sandbox.ts';
 import { Executor, type ExecutorDeps } from './executor.ts';
-import { requireKnown, sandboxFailed, sandboxNotFound, wrongState } from './require-running.ts';
+import { refusalError, requireKnown, sandboxFailed, sandboxNotFound } from './require-running.ts';
+import { Sessions } from './session.ts';
 import { assertListRequest, assertRenewal } from './validation.ts';
 
 /** The use cases behind every edge. Stateless: any number of allocators serve the same store. */
@@ -33,11 +29,13 @@ export class Allocator implements AllocatorApi {
   readonly #deps: AllocatorDeps;
   readonly #creator: SandboxCreator;
   readonly #executor: Executor;
+  readonly #sessions: Sessions;
 
   constructor(deps: AllocatorDeps) {
     this.#deps = deps;
     this.#creator = new SandboxCreator(deps);
     this.#executor = new Executor(deps);
+    this.#sessions = new Sessions(deps);
   }
 
   createSandbox(principal: Principal, request: CreateRequest, signal: AbortSignal): Promise<Created> {
@@ -109,6 +107,10 @@ export class Allocator implements AllocatorApi {
     return this.#executor.exec(principal, request, signal);
   }
 
+  openSession(grant: SessionGrant, sandboxId: string): Promise<SandboxSession> {
+    return this.#sessions.open(grant, sandboxId);
+  }
+
   async listPools(_principal: Principal): Promise<readonly PoolView[]> {
     const { catalog, store } = this.#deps;
     const snapshots = await Promise.all(catalog.all().map((pool) => store.readPool(pool.spec.name)));
@@ -144,8 +146,12 @@ export class Allocator implements AllocatorApi {
     mode: 'extend' | 'set',
   ): Promise<SandboxRecord> {
     if (!isSandboxId(id)) throw sandboxNotFound(id);
+    const askedAtMs = this.#deps.clock.monotonicMs();
     const answer: RenewAnswer = await this.#deps.store.renew({ id, tenant: principal.tenant }, ttlMs, mode);
-    if (answer.kind === 'done') return answer.record;
+    if (answer.kind === 'done') {
+      this.#sessions.renewed(answer.record, askedAtMs);
+      return answer.record;
+    }
     if (answer.state === 'failed') {
       throw sandboxFailed(requireKnown(await this.#deps.store.get(id, principal.tenant), id));
     }
@@ -176,12 +182,6 @@ async function* eventsOf(
       if (isMeant(event)) yield event;
     }
   }
-}
-
-function refusalError(answer: Refusal, id: string): WarmpoolError {
-  if (answer.why === 'not_found' || answer.state === undefined || answer.state === 'stopped')
-    return sandboxNotFound(id);
-  return wrongState(id, answer.state);
 }
 
 function poolNotFound(name: string): WarmpoolError {

@@ -1,4 +1,3 @@
-import { templateEnvironment } from '../domain/environment.ts';
 import { WarmpoolError } from '../domain/errors.ts';
 import * as limits from '../domain/limits.ts';
 import type { PoolCatalog } from '../domain/pool-catalog.ts';
@@ -6,9 +5,10 @@ import type { SandboxRecord } from '../domain/sandbox.ts';
 import type { Guest, GuestCommand, GuestProcess, OutputSink, ProcessExit } from '../guest-link/guest.ts';
 import type { PoolStore } from '../store/pool-store.ts';
 import type { ExecRequest, ExecResult, Principal, SpawnRequest } from './api.ts';
+import { completeExec } from './command-defaults.ts';
 import { abortError } from './create-sandbox.ts';
 import type { AllocatorObserver } from './observer.ts';
-import { requireRunning } from './require-running.ts';
+import { requireRunning, unreachable } from './require-running.ts';
 import { assertExecRequest, assertSpawnRequest } from './validation.ts';
 
 /**
@@ -128,16 +128,9 @@ class BoundedOutput {
 }
 
 function commandOf(catalog: PoolCatalog, record: SandboxRecord, request: SpawnRequest): GuestCommand {
-  const template = catalog.get(record.pool)?.spec.template;
-  const custom = record.claim?.customisation;
-  const user = request.user ?? custom?.user ?? template?.user ?? '';
-  // A pool that was removed on reload leaves its running sandboxes without a template; they keep working.
-  const base = templateEnvironment({ user, env: template?.env ?? {} });
   const command = {
     argv: request.argv,
-    env: { ...base, ...custom?.env, ...request.env },
-    cwd: request.cwd ?? custom?.cwd ?? template?.cwd ?? '/',
-    user,
+    ...completeExec(catalog, record, request),
     stdin: request.stdin,
     timeoutMs: request.timeoutMs ?? 0,
   };
@@ -154,17 +147,6 @@ function commandOf(catalog: PoolCatalog, record: SandboxRecord, request: SpawnRe
     );
   }
   return command;
-}
-
-function unreachable(record: SandboxRecord): WarmpoolError {
-  return new WarmpoolError(
-    'NODE_UNREACHABLE',
-    `sandbox ${record.id} on node "${record.nodeId}" cannot be reached from this process now`,
-    {
-      retryAfterMs: 1_000,
-      facts: { sandbox: record.id, node: record.nodeId },
-    },
-  );
 }
 
 function outcomeOf(exit: ProcessExit): 'exited' | 'signalled' | 'timed_out' {

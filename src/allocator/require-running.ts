@@ -1,5 +1,6 @@
 import { WarmpoolError } from '../domain/errors.ts';
 import type { SandboxRecord, SandboxState } from '../domain/sandbox.ts';
+import type { Refusal } from '../store/pool-store.ts';
 
 /** The record when its sandbox can be used; otherwise the error that says why not. */
 export function requireRunning(record: SandboxRecord | null, id: string): SandboxRecord {
@@ -33,6 +34,25 @@ export function sandboxFailed(record: SandboxRecord): WarmpoolError {
     `sandbox ${record.id} has failed: ${record.failure ?? 'no reason known'}`,
     {
       facts: { sandbox: record.id, state: record.state, reason: record.endReason ?? '' },
+    },
+  );
+}
+
+/** Why the store did not do what the owner of a sandbox asked for. */
+export function refusalError(answer: Refusal, id: string): WarmpoolError {
+  if (answer.why === 'not_found' || answer.state === undefined || answer.state === 'stopped')
+    return sandboxNotFound(id);
+  return wrongState(id, answer.state);
+}
+
+/** It runs, but not where this process has a link to it. */
+export function unreachable(record: SandboxRecord): WarmpoolError {
+  return new WarmpoolError(
+    'NODE_UNREACHABLE',
+    `sandbox ${record.id} on node "${record.nodeId}" cannot be reached from this process now`,
+    {
+      retryAfterMs: 1_000,
+      facts: { sandbox: record.id, node: record.nodeId },
     },
   );
 }
