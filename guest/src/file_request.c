@@ -39,7 +39,7 @@ static const struct key KEYS[] = {
     {"offset", IN(READ) | IN(WRITE), KIND_U64, FIELD(offset), FIELD(has_offset), INT64_MAX, "offset: below 2^63 is expected"},
     {"length", IN(READ), KIND_U64, FIELD(length), 0, UINT64_MAX, "length: an integer of 64 bits is expected"},
     {"mtime_ms", IN(CHANGE), KIND_U64, FIELD(mtime_ms), FIELD(has_mtime), 1ull << 53, "mtime_ms: at most 2^53 is expected"},
-    {"limit", IN(LIST), KIND_U32, FIELD(limit), 0, FILE_LIST_LIMIT_MAX, "limit: at most 1000000 is expected"},
+    {"limit", IN(LIST), KIND_U32, FIELD(limit), 0, FILE_LIST_LIMIT_MAX, "limit: 1 to 1000000 is expected"},
     {"depth", IN(LIST), KIND_U32, FIELD(depth), 0, 65535, "depth: an integer of 16 bits is expected"},
     {"mode", IN(WRITE) | IN(MKDIR) | IN(CHANGE), KIND_U32, FIELD(mode), FIELD(has_mode), 07777, "mode: at most 07777 is expected"},
     {"sha256", IN(READ), KIND_BOOL, FIELD(wants_sha256), 0, 0, BOOL_PROBLEM("sha256")},
@@ -131,6 +131,7 @@ static bool check_together(const struct file_request *request, struct file_refus
   if (request->type == FRAME_FILE_RENAME && request->to == NULL) return invalid(refusal, "to: the key is missing");
   if (request->append && request->has_offset) return invalid(refusal, "append: offset excludes it");
   if (request->after != NULL && request->depth > 1) return invalid(refusal, "after: depth over 1 excludes it");
+  if (request->limit == 0) return invalid(refusal, "limit: 1 to 1000000 is expected");
   if (request->type == FRAME_FILE_LIST && request->depth == 0) return invalid(refusal, "depth: at least 1 is expected");
   return true;
 }
