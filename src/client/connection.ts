@@ -52,7 +52,7 @@ export type ConnectionState =
  * Turned down: holding new requests back while there is no socket. Callers that want to wait do so with `ready`, which
  * an AbortSignal ends; a queue in here could be neither bounded nor emptied by them.
  */
-export class DataConnection implements ChannelOpener {
+export class DataConnection implements ChannelOpener, AsyncDisposable {
   readonly closed: Promise<string>;
   readonly #dial: Dial;
   readonly #url: string;
@@ -166,6 +166,10 @@ export class DataConnection implements ChannelOpener {
   /** Processes that were started to persist go on; everything else that is under way ends. */
   close(): void {
     this.#finish(new WarmpoolClientError('closed', 'the connection was closed'));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.close();
   }
 
   #ready(signal: AbortSignal | undefined): Promise<SocketSession> {

@@ -39,7 +39,7 @@ export const dialNode: Dial = (target, events, signal) =>
       isOpen = true;
       resolve({
         send: (message) => socket.send(message),
-        close: (code, reason) => socket.close(code, reason),
+        close: (code, reason) => closeSoon(socket, code, reason),
         abort: () => socket.terminate(),
       });
     });
@@ -52,6 +52,14 @@ export const dialNode: Dial = (target, events, signal) =>
     });
   });
 
+/** The library waits 30 s for the other side's goodbye, and keeps the process alive for as long. */
+function closeSoon(socket: WebSocket, code: number, reason: string): void {
+  socket.close(code, reason);
+  const timer = setTimeout(() => socket.terminate(), goodbyeMsMax);
+  socket.once('close', () => clearTimeout(timer));
+}
+
+const goodbyeMsMax = 1_000;
 /** A frame of the largest payload; a node that sends more breaks the protocol. */
 const messageBytesMax = 65_545;
 /** As long as a person waits before they look what is wrong. */
