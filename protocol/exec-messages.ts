@@ -285,7 +285,7 @@ function startedFields(started: ExecStarted): Fields {
 function readStarted(fields: FieldReader): ExecStarted {
   return {
     pid: fields.integer('pid', 1, u32Max),
-    process: fields.optional('process', (key) => fields.integer(key, 1, u32Max)) ?? 0,
+    process: fields.integer('process', 1, u32Max),
     ...present({ window: readWindow(fields) }),
   };
 }

@@ -9,7 +9,7 @@ import { LinkDecoder } from '../../protocol/link-decoder.ts';
 import { linkOverheadBytes, writeLinkFrame } from '../../protocol/link-framing.ts';
 import { messageTypes } from '../../protocol/message-types.ts';
 import { WelcomeSearch } from '../../protocol/welcome-search.ts';
-import { bytesOf, meaningOf, readVectors } from '../protocol/vectors.ts';
+import { bytesOf, type LinkVectors, meaningOf, readLinkVectors } from '../protocol/vectors.ts';
 import { liveMemoryBytes } from './live-memory.ts';
 import { fuzzSeed, Random } from './random.ts';
 import { encodeAll, exitFrame, openScripted, type SentFrame, welcomeFrame } from './scripted-guest.ts';
@@ -21,7 +21,7 @@ const linkRounds = 3_000 * scale;
 const decoderFrames = 100_000 * scale;
 const mapRounds = 100_000 * scale;
 
-const corpus = corpusOf(readVectors());
+const corpus = corpusOf(readLinkVectors());
 
 describe('T27 random and mutated frames', () => {
   it('I12 come out of the decoder as they went in, however the stream is split', (t) => {
@@ -51,7 +51,11 @@ describe('T27 random and mutated frames', () => {
       pushInPieces(random, stream, (piece) => {
         decoder.push(piece, (frame) => {
           frames += 1;
-          meaningOf(frame, random.pick(['node', 'guest'] as const));
+          meaningOf(frame, {
+            sender: random.pick(['requester', 'responder'] as const),
+            wire: random.pick(['link', 'socket'] as const),
+            answers: random.below(0x90),
+          });
         });
         assert.equal(search.push(piece), null);
       });
@@ -222,7 +226,7 @@ function sameFrame(sent: Frame, received: Frame | undefined): boolean {
   );
 }
 
-function corpusOf(vectors: ReturnType<typeof readVectors>): { frames: Uint8Array[]; maps: Uint8Array[] } {
+function corpusOf(vectors: LinkVectors): { frames: Uint8Array[]; maps: Uint8Array[] } {
   const small = (bytes: Uint8Array) => bytes.length <= 2_000;
   const maps = [
     ...vectors.maps.map(({ hex }) => bytesOf(hex)),
