@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "decimal.h"
 #include "file_answer.h"
 
 /* As many as the kernel follows. */
@@ -224,13 +225,8 @@ int open_directory(const struct place *place, struct stat *status) {
 
 void descriptor_link(int fd, char text[DESCRIPTOR_LINK_BYTES]) {
   static const char FOLDER[] = "/proc/self/fd/";
-  char digits[12];
-  size_t count = 0;
-  for (unsigned left = (unsigned)fd; count == 0 || left > 0; left /= 10) digits[count++] = (char)('0' + left % 10);
   memcpy(text, FOLDER, sizeof FOLDER - 1);
-  char *at = text + sizeof FOLDER - 1;
-  while (count > 0) *at++ = digits[--count];
-  *at = '\0';
+  put_decimal(text + sizeof FOLDER - 1, (unsigned)fd);
 }
 
 const char *last_part(const char *path, size_t *length) {

@@ -262,6 +262,16 @@ static bool is_unlinked(int fd) {
   return fstat(fd, &status) == 0 && status.st_nlink == 0;
 }
 
+/* A file that never had a name (O_TMPFILE) is called "#" and its number by the kernel's events. */
+static bool is_nameless(uint32_t directory, const char *name) {
+  if (name[0] != '#' || name[1] == '\0' || name[1 + strspn(name + 1, "0123456789")] != '\0') return false;
+  int fd = watch_tree_open(state.top_fd, directory);
+  struct stat status;
+  bool is_there = fd >= 0 && fstatat(fd, name, &status, AT_SYMLINK_NOFOLLOW) == 0;
+  if (fd >= 0) close(fd);
+  return !is_there;
+}
+
 static void take_event(const struct inotify_event *event) {
   const char *name = event->len > 0 ? event->name : "";
   if (event->wd == state.above_watch) {
@@ -280,6 +290,8 @@ static void take_event(const struct inotify_event *event) {
   if (is_top && ((event->mask & IN_MOVE_SELF) != 0 || ((event->mask & IN_ATTRIB) != 0 && is_unlinked(state.top_fd)))) end_watch();
   /* What a directory below notices of itself, the one above has told. */
   if (*name == '\0' && !is_top) return;
+  bool is_about_content = (event->mask & (IN_MODIFY | IN_CLOSE_WRITE | IN_ATTRIB)) != 0;
+  if (is_about_content && is_nameless(directory, name)) return;
   if ((event->mask & (IN_CREATE | IN_MOVED_TO)) != 0) appeared(directory, name, is_directory);
   if ((event->mask & (IN_DELETE | IN_MOVED_FROM)) != 0) disappeared(directory, name, is_directory, event->wd);
   if ((event->mask & IN_MODIFY) != 0) note_written(event->wd, name);

@@ -3,11 +3,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <termios.h>
 #include <unistd.h>
 
+#include "decimal.h"
 #include "kernel_abi.h"
 
 /* By the kernel's own way where it has it, because /dev/pts need not be mounted where its name says; by name elsewhere. */
@@ -15,8 +16,8 @@ static int open_slave(int master) {
   int slave = ioctl(master, IOCTL_TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
   unsigned number;
   if (slave >= 0 || ioctl(master, TIOCGPTN, &number) != 0) return slave;
-  char name[32];
-  snprintf(name, sizeof name, "/dev/pts/%u", number);
+  char name[32] = "/dev/pts/";
+  put_decimal(name + strlen(name), number);
   return open(name, O_RDWR | O_NOCTTY | O_CLOEXEC);
 }
 
