@@ -6,8 +6,11 @@ import type { Readable, Writable } from 'node:stream';
 import { buildGuest } from '../../guest/build.mjs';
 import { type ErrorMessage, encodeCredit, parseCredit, parseError } from '../../protocol/control-messages.ts';
 import {
+  type ExecAttach,
   type ExecExit,
   type ExecStart,
+  encodeExecAttach,
+  encodeExecResize,
   encodeExecSignal,
   encodeExecStart,
   parseExecExit,
@@ -58,6 +61,7 @@ export class GuestDriver implements AsyncDisposable {
   readonly #window: number;
   #wakeUps: (() => void)[] = [];
   #nextChannel = 1;
+  #nextQuestion = 100_000;
   #exitCode: number | null | undefined;
 
   /** Starts the agent and opens the link. */
@@ -122,20 +126,49 @@ export class GuestDriver implements AsyncDisposable {
 
   /** Starts a process on a channel of its own and does not wait. */
   begin(argv: readonly string[], options: StartOptions = {}, channel = this.#nextChannel++): Execution {
+    const { givesCredit = true, ...choices } = options;
     const payload = parsed(
       encodeExecStart({
         argv,
-        env: options.env ?? defaultEnv,
-        cwd: options.cwd ?? '/',
-        user: options.user ?? '',
-        stdin: options.stdin ?? false,
-        timeoutMs: options.timeoutMs ?? 0,
+        env: defaultEnv,
+        cwd: '/',
+        user: '',
+        stdin: options.tty !== undefined,
+        ...choices,
       }),
     );
-    const execution = new Execution(this, channel, this.#window, options.givesCredit ?? true);
+    const execution = new Execution(this, channel, choices.window ?? this.#window, givesCredit);
     this.#executions.set(channel, execution);
     this.send('ExecStart', channel, payload, channel);
     return execution;
+  }
+
+  /** Attaches to a process on a channel of its own and does not wait. */
+  attach(request: ExecAttach, options: { givesCredit?: boolean } = {}): Execution {
+    return this.open('ExecAttach', encodeExecAttach(request), { ...options, ...request });
+  }
+
+  /** Opens a channel of any kind. */
+  open(
+    name: keyof typeof messageTypes,
+    payload: Uint8Array,
+    options: { givesCredit?: boolean; window?: number } = {},
+  ): Execution {
+    const channel = this.#nextChannel++;
+    const { givesCredit = true, window = this.#window } = options;
+    const execution = new Execution(this, channel, window, givesCredit);
+    this.#executions.set(channel, execution);
+    this.send(name, channel, payload, channel);
+    return execution;
+  }
+
+  /** The Ack of a question on channel 0. */
+  async ask(name: keyof typeof messageTypes): Promise<Uint8Array> {
+    const id = this.#nextQuestion++;
+    this.send(name, 0, Uint8Array.of(0x80), id);
+    const answer = await this.next((frame) => frame.id === id);
+    assert.equal(messageName(answer.type), 'Ack', Buffer.from(answer.payload).toString('latin1'));
+    return answer.payload;
   }
 
   /** Starts a process and waits for its end. */
@@ -232,8 +265,13 @@ export class Execution {
   readonly channel: number;
   /** Ignores what the old epoch still had on its way. */
   forgotten = false;
-  pid: number | undefined;
+  /** The Ack, once it came. */
+  acknowledgement: Uint8Array | undefined;
+  end: Uint8Array | undefined;
+  outputEnded = false;
   exit: ExecExit | undefined;
+  /** The guest has answered ChannelClose. */
+  closed = false;
   readonly errors: ErrorMessage[] = [];
   /** Bytes of stdin the agent has granted in addition to its window. */
   stdinGranted = 0;
@@ -242,8 +280,8 @@ export class Execution {
   readonly #driver: GuestDriver;
   readonly #window: number;
   #givesCredit: boolean;
-  readonly #stdout: Uint8Array[] = [];
-  readonly #stderr: Uint8Array[] = [];
+  /** The output in the order in which it came. */
+  readonly pieces: { readonly isError: boolean; readonly bytes: Uint8Array }[] = [];
   #creditLeft: number;
 
   constructor(driver: GuestDriver, channel: number, window: number, givesCredit: boolean) {
@@ -254,18 +292,45 @@ export class Execution {
     this.#givesCredit = givesCredit;
   }
 
+  get pid(): number | undefined {
+    return this.acknowledgement === undefined
+      ? undefined
+      : parsed(parseExecStarted(this.acknowledgement)).pid;
+  }
+
+  /** The number by which it can be attached to. */
+  get process(): number {
+    assert.ok(this.acknowledgement !== undefined);
+    return parsed(parseExecStarted(this.acknowledgement)).process;
+  }
+
+  get #isOver(): boolean {
+    return this.exit !== undefined || this.end !== undefined || this.closed;
+  }
+
   get stdout(): Buffer {
-    return Buffer.concat(this.#stdout);
+    return this.#outputOf(false);
   }
 
   get stderr(): Buffer {
-    return Buffer.concat(this.#stderr);
+    return this.#outputOf(true);
+  }
+
+  #outputOf(isError: boolean): Buffer {
+    return Buffer.concat(this.pieces.filter((piece) => piece.isError === isError).map(({ bytes }) => bytes));
+  }
+
+  /** Resolves once the channel is open; rejects when it was refused. */
+  async opened(): Promise<void> {
+    const settled = () => this.acknowledgement !== undefined || this.errors.length > 0;
+    await this.#driver.until(settled, 'Ack');
+    assert.ok(this.acknowledgement !== undefined, `refused: ${JSON.stringify(this.errors[0])}`);
   }
 
   /** Resolves with the pid; rejects when the start was refused. */
   async started(): Promise<number> {
-    await this.#driver.until(() => this.pid !== undefined || this.errors.length > 0, 'Ack');
-    assert.ok(this.pid !== undefined, `refused: ${JSON.stringify(this.errors[0])}`);
+    await this.opened();
+    assert.ok(this.pid !== undefined);
     return this.pid;
   }
 
@@ -299,6 +364,16 @@ export class Execution {
     this.#driver.send('InputEof', this.channel);
   }
 
+  resize(cols: number, rows: number): void {
+    this.#driver.send('ExecResize', this.channel, encodeExecResize({ cols, rows }));
+  }
+
+  /** Abandons the channel, and waits for the answer. */
+  async close(): Promise<void> {
+    this.#driver.send('ChannelClose', this.channel);
+    await this.#driver.until(() => this.#isOver, 'ChannelClose');
+  }
+
   signal(number: number): void {
     this.#driver.send('ExecSignal', this.channel, encodeExecSignal(number));
   }
@@ -315,10 +390,21 @@ export class Execution {
   }
 
   take(frame: Frame): void {
-    if (this.exit !== undefined) this.#driver.violations.push(`${messageName(frame.type)} after ExecExit`);
+    if (this.#isOver) {
+      this.#driver.violations.push(`${messageName(frame.type)} after the end of the channel`);
+    }
     switch (frame.type) {
       case messageTypes.Ack.code:
-        this.pid = parsed(parseExecStarted(frame.payload)).pid;
+        this.acknowledgement = frame.payload;
+        return;
+      case messageTypes.End.code:
+        this.end = frame.payload;
+        return;
+      case messageTypes.OutputEof.code:
+        this.outputEnded = true;
+        return;
+      case messageTypes.ChannelClose.code:
+        this.closed = true;
         return;
       case messageTypes.Error.code:
         this.errors.push(parsed(parseError(frame.payload)));
@@ -339,10 +425,11 @@ export class Execution {
     this.#creditLeft -= bytes;
     if (this.#creditLeft < 0) this.#driver.violations.push('output beyond its credit');
     if (bytes === 0) this.#driver.violations.push('an empty output frame');
-    if (this.pid === undefined) this.#driver.violations.push('output before Ack');
+    if (this.acknowledgement === undefined) this.#driver.violations.push('output before Ack');
+    if (this.outputEnded) this.#driver.violations.push('output after OutputEof');
     this.outputBytes += bytes;
     this.frameBytesMax = Math.max(this.frameBytesMax, bytes);
-    (frame.type === messageTypes.Output.code ? this.#stdout : this.#stderr).push(frame.payload);
+    this.pieces.push({ isError: frame.type === messageTypes.ErrorOutput.code, bytes: frame.payload });
     if (this.#givesCredit) this.grant(bytes);
   }
 }
