@@ -13,6 +13,10 @@ cp -a "$root/etc/skel/." "$root/home/user/"
 chown -R 1000:1000 "$root/home/user"
 chmod 700 "$root/home/user"
 
+# Published clients of other sandboxes call the same user `sandbox`. One home for both: it is what a sandbox may write.
+echo 'sandbox:x:1000:1000::/home/sandbox:/bin/bash' >> "$root/etc/passwd"
+ln -s user "$root/home/sandbox"
+
 # Commands in a sandbox inherit no environment; this is what login shells and PAM-aware programs read.
 cat > "$root/etc/environment" <<'END'
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin

@@ -139,10 +139,11 @@ export class XgenExec {
     const { sandbox, workspace } = this.#deps;
     try {
       await workspace;
+      const folder = commandFolder(start.cwd);
       const { env, user, cwd } = sandbox.completeExec({
-        env: xgenEnvironment(sandbox.record, start.env),
+        env: xgenEnvironment(sandbox.record, folder, start.env),
         user: sandboxUser,
-        cwd: commandFolder(start.cwd),
+        cwd: folder,
       });
       return await startProcess(
         sandbox.guest,

@@ -7,11 +7,15 @@ import { workspaceHome } from './xgen-paths.ts';
  */
 export const sandboxUser = '1000';
 
-/** The base environment of this dialect, then the sandbox's own, then the request's. PATH and TERM are the template's. */
+/**
+ * The base environment of this dialect, then the sandbox's own, then the request's. PATH and TERM are the template's; with
+ * PWD a shell says where it is by the name the client knows, even where a part of that is a symbolic link.
+ */
 export function xgenEnvironment(
   record: Pick<SandboxRecord, 'claim'>,
+  cwd: string,
   requested: Readonly<Record<string, string>>,
 ): Readonly<Record<string, string>> {
-  const base = { HOME: workspaceHome, USER: 'sandbox', LOGNAME: 'sandbox' };
+  const base = { HOME: workspaceHome, USER: 'sandbox', LOGNAME: 'sandbox', PWD: cwd };
   return { ...base, ...record.claim?.customisation.env, ...requested };
 }
