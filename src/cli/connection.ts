@@ -9,11 +9,15 @@ export async function withClient<T>(
   task: (client: WarmpoolClient) => Promise<T>,
 ): Promise<T> {
   const { address } = command.optsWithGlobals<{ address?: string }>();
-  // The key comes from the environment only: argv can be read by everybody on the machine.
-  const apiKey = process.env.WARMPOOL_API_KEY;
+  const key = apiKey();
   using client = connect(
     address ?? (process.env.WARMPOOL_ADDRESS || defaultAddress),
-    apiKey === undefined || apiKey === '' ? {} : { apiKey },
+    key === undefined ? {} : { apiKey: key },
   );
   return await task(client);
+}
+
+/** From the environment only: argv can be read by everybody on the machine. */
+export function apiKey(): string | undefined {
+  return process.env.WARMPOOL_API_KEY || undefined;
 }

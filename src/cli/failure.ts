@@ -1,4 +1,5 @@
 import { ServiceUnreachableError } from '../client/client-errors.ts';
+import { WarmpoolClientError } from '../client/warmpool-client-error.ts';
 import { type ErrorCode, isWarmpoolError } from '../domain/errors.ts';
 import { formatDuration } from './duration.ts';
 import { printable } from './printable.ts';
@@ -52,7 +53,14 @@ export function reportFailure(error: unknown): void {
     return;
   }
   process.stderr.write(`warmpool: ${describeFailure(error)}\n`);
-  process.exitCode = (isWarmpoolError(error) && exitCodeOf[error.code]) || exitCodes.warmpool;
+  process.exitCode = exitCodeFor(error);
+}
+
+function exitCodeFor(error: unknown): number {
+  if (isWarmpoolError(error)) return exitCodeOf[error.code] ?? exitCodes.warmpool;
+  if (!(error instanceof WarmpoolClientError)) return exitCodes.warmpool;
+  if (error.code === 'command_not_found') return exitCodes.notFound;
+  return error.code === 'command_not_executable' ? exitCodes.notExecutable : exitCodes.warmpool;
 }
 
 export function describeFailure(error: unknown): string {
@@ -60,8 +68,18 @@ export function describeFailure(error: unknown): string {
     return `${printable(error.message)}; start one with \`npm start\` or set WARMPOOL_ADDRESS`;
   }
   const message = printable(error instanceof Error ? error.message : String(error));
+  if (error instanceof WarmpoolClientError) return describeClientError(error, message);
   if (!isWarmpoolError(error)) return message;
   if (error.code === 'UNAUTHENTICATED') return `${message} (set WARMPOOL_API_KEY)`;
   const { retryAfterMs } = error.details;
   return retryAfterMs === undefined ? message : `${message} (try again in ${formatDuration(retryAfterMs)})`;
+}
+
+/** What to do about it, where there is something to do. */
+function describeClientError(error: WarmpoolClientError, message: string): string {
+  const { code } = error;
+  if (code === 'unauthenticated') return `${message} (set WARMPOOL_API_KEY)`;
+  if (code === 'unavailable' || code === 'too_many_connections') return `${message} (try again in a moment)`;
+  if (code === 'sandbox_ended') return `${message} (warmpool create makes another)`;
+  return message;
 }

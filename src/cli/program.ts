@@ -8,6 +8,7 @@ import { exitCodes } from './failure.ts';
 import { addKeyCommands } from './key-commands.ts';
 import { addPoolCommands } from './pool-commands.ts';
 import { addSandboxCommands } from './sandbox-commands.ts';
+import { addShellCommand } from './shell-command.ts';
 import { addWatchCommand } from './watch-command.ts';
 
 /** What the command line cannot do by itself: main.ts wires the service. */
@@ -35,6 +36,7 @@ export function buildProgram(actions: ProgramActions): Command {
     .action((options: { readonly config?: string }) => actions.serve(options));
   addSandboxCommands(program);
   addExecCommands(program);
+  addShellCommand(program);
   addWatchCommand(program);
   addPoolCommands(program);
   addKeyCommands(program);
