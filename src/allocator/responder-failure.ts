@@ -82,10 +82,41 @@ const fieldOf: Partial<Record<ResponderErrorCode, string>> = {
   checksum_mismatch: 'sha256',
 };
 
-/** The message of `invalid_payload` names the key, first of all. */
+/** The message of `invalid_payload` names the key; anything else than a key of ours is about the request as a whole. */
 function fieldNamed(sentence: string): string {
-  return /^[a-z_0-9]+/.exec(sentence)?.[0] ?? 'request';
+  return sentence.match(/[a-z_0-9]+/g)?.find((word) => keys.has(word)) ?? 'request';
 }
+
+const keys: ReadonlySet<string> = new Set([
+  ...[
+    'argv',
+    'env',
+    'cwd',
+    'user',
+    'stdin',
+    'timeout_ms',
+    'tty',
+    'cols',
+    'rows',
+    'detach',
+    'replay',
+    'process',
+  ],
+  ...[
+    'offset',
+    'path',
+    'to',
+    'root',
+    'mode',
+    'length',
+    'sha256',
+    'append',
+    'owner',
+    'mtime_ms',
+    'limit',
+    'port',
+  ],
+]);
 
 /** Text from a sandbox, safe and short enough for a message. */
 function printable(text: string): string {

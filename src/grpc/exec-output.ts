@@ -15,7 +15,7 @@ const messageBytesMax = 65_536;
 export class ExecOutput implements OutputSink {
   readonly #write: (message: ExecStreamResponse) => Promise<void>;
   readonly #queue: Run[] = [];
-  #process: GuestProcess | null = null;
+  #process: Pick<GuestProcess, 'release'> | null = null;
   #pumping: Promise<void> | null = null;
 
   constructor(write: (message: ExecStreamResponse) => Promise<void>) {
@@ -37,7 +37,7 @@ export class ExecOutput implements OutputSink {
   }
 
   /** Output may come before its process is known here; it waits for this. */
-  attach(process: GuestProcess): void {
+  attach(process: Pick<GuestProcess, 'release'>): void {
     this.#process = process;
     this.#wake();
   }
@@ -55,7 +55,7 @@ export class ExecOutput implements OutputSink {
     });
   }
 
-  async #pump(process: GuestProcess): Promise<void> {
+  async #pump(process: Pick<GuestProcess, 'release'>): Promise<void> {
     // Let the rest of the frames that came in the same read join the first message.
     await Promise.resolve();
     for (let run = this.#queue.shift(); run; run = this.#queue.shift()) {

@@ -1,14 +1,17 @@
 import type { CreateRequest, ExecRequest, ListRequest, SpawnRequest } from '../allocator/api.ts';
 import type { OnMiss } from '../domain/pool-spec.ts';
 import { type SandboxState, sandboxStates } from '../domain/sandbox.ts';
+import type { TerminalSize } from '../operations/process.ts';
 import type { SizeChange } from '../store/pool-store.ts';
 import type { CreateSandboxRequest__Output } from './gen/warmpool/v1/CreateSandboxRequest.ts';
+import type { ExecAttach__Output } from './gen/warmpool/v1/ExecAttach.ts';
 import type { ExecRequest__Output } from './gen/warmpool/v1/ExecRequest.ts';
 import type { ExecStart__Output } from './gen/warmpool/v1/ExecStart.ts';
 import type { ListSandboxesRequest__Output } from './gen/warmpool/v1/ListSandboxesRequest.ts';
 import type { OnMiss__Output } from './gen/warmpool/v1/OnMiss.ts';
 import type { SandboxState__Output } from './gen/warmpool/v1/SandboxState.ts';
 import type { ScalePoolRequest__Output } from './gen/warmpool/v1/ScalePoolRequest.ts';
+import type { TerminalSize__Output as WireTerminalSize__Output } from './gen/warmpool/v1/TerminalSize.ts';
 import { RequestFields } from './request-fields.ts';
 import { wireState } from './wire/enum-names.ts';
 
@@ -66,6 +69,75 @@ export function parseExecStart(wire: ExecStart__Output): SpawnRequest {
   fields.done();
   return { ...command, stdin: !wire.noStdin };
 }
+
+/** What only a stream can have: a terminal, and a process that outlives it. */
+export interface SessionStart extends SpawnRequest {
+  readonly tty?: TerminalSize;
+  readonly detach: boolean;
+  readonly replayBytes?: number;
+}
+
+export function parseSessionStart(wire: ExecStart__Output): SessionStart {
+  const fields = new RequestFields();
+  const command = parseCommand(fields, wire);
+  const { tty, noStdin, detach, replayBytes } = wire;
+  if (tty && noStdin) fields.violation('no_stdin', 'does not go with tty: a terminal has input');
+  if (replayBytes !== undefined && !detach) fields.violation('replay_bytes', 'goes with detach only');
+  if (replayBytes !== undefined && replayBytes > replayBytesMax) {
+    fields.violation('replay_bytes', `must be at most ${replayBytesMax}`);
+  }
+  if (command.argv.length === 0) fields.violation('argv', 'must name a command');
+  const size = tty && readTerminalSize(fields, 'tty', tty);
+  fields.done();
+  return {
+    ...command,
+    stdin: !noStdin,
+    detach,
+    ...(size && { tty: size }),
+    ...(replayBytes !== undefined && { replayBytes }),
+  };
+}
+
+export interface SessionAttach {
+  readonly sandboxId: string;
+  readonly process: number;
+  readonly offset?: number;
+}
+
+export function parseAttach(wire: ExecAttach__Output): SessionAttach {
+  const fields = new RequestFields();
+  const sandboxId = fields.required('sandbox_id', wire.sandboxId);
+  const { process, offset } = wire;
+  if (process === 0) fields.violation('process', 'is required');
+  if (offset !== undefined && !(offset >= 0 && Number.isSafeInteger(offset))) {
+    fields.violation('offset', 'must not be negative');
+  }
+  fields.done();
+  return { sandboxId, process, ...(offset !== undefined && { offset }) };
+}
+
+export function parseTerminalSize(wire: WireTerminalSize__Output): TerminalSize {
+  const fields = new RequestFields();
+  const size = readTerminalSize(fields, 'resize', wire);
+  fields.done();
+  return size;
+}
+
+function readTerminalSize(
+  fields: RequestFields,
+  field: string,
+  { cols, rows }: WireTerminalSize__Output,
+): TerminalSize {
+  for (const [side, value] of Object.entries({ cols, rows })) {
+    if (value < 1 || value > terminalSideMax) {
+      fields.violation(`${field}.${side}`, `must be 1 to ${terminalSideMax}`);
+    }
+  }
+  return { cols, rows };
+}
+
+const terminalSideMax = 10_000;
+const replayBytesMax = 1_048_576;
 
 export function parseSizeChange(wire: ScalePoolRequest__Output): SizeChange {
   const fields = new RequestFields();
