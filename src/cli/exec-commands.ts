@@ -3,10 +3,12 @@ import type { Command } from 'commander';
 import type { WarmpoolClient } from '../client/grpc-client.ts';
 import type { SandboxView } from '../client/views.ts';
 import { runAttached } from './attached-command.ts';
+import { runOnThisTerminal } from './attached-terminal.ts';
 import { withClient } from './connection.ts';
 import { type CreateFlags, createCall, createOptions, withCreateFlags } from './create-flags.ts';
 import { describeFailure, guarded, Interrupted } from './failure.ts';
 import { collectPair, durationOption, given } from './options.ts';
+import { keptAlive, withSandbox } from './sandbox-session.ts';
 
 export function addExecCommands(program: Command): void {
   program
@@ -15,6 +17,7 @@ export function addExecCommands(program: Command): void {
     .argument('<id>')
     .argument('<command...>', 'after --')
     .option('-i, --interactive', 'give it this stdin')
+    .option('-t, --tty', 'on this terminal, as a shell would run it')
     .option('--env <K=V>', 'on top of the environment; may be repeated', collectPair)
     .option('--cwd <dir>', 'directory to run it in')
     .option('--user <name>', 'user to run it as')
@@ -31,6 +34,7 @@ export function addExecCommands(program: Command): void {
 
 interface ExecFlags {
   readonly interactive?: boolean;
+  readonly tty?: boolean;
   readonly env?: Record<string, string>;
   readonly cwd?: string;
   readonly user?: string;
@@ -38,8 +42,15 @@ interface ExecFlags {
 }
 
 async function exec(id: string, argv: readonly string[], flags: ExecFlags, command: Command): Promise<void> {
-  const { interactive = false, env, cwd, user, timeout } = flags;
+  const { interactive = false, tty = false, env, cwd, user, timeout } = flags;
   const options = given({ env, cwd, user, timeoutMs: timeout });
+  if (tty) {
+    process.exitCode = await withSandbox(command, id, async (sandbox) => {
+      using _lease = keptAlive(sandbox);
+      return await runOnThisTerminal(sandbox, (size) => sandbox.pty({ command: argv, ...options, ...size }));
+    });
+    return;
+  }
   process.exitCode = await withClient(command, (client) =>
     runAttached(client, { sandboxId: id, argv, ...options }, { interactive }),
   );

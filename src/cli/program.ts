@@ -3,12 +3,15 @@ import { join } from 'node:path';
 import { Command, type CommanderError } from 'commander';
 import { packageRoot } from '../package-root.ts';
 import { defaultAddress } from './connection.ts';
+import { addCopyCommand } from './copy-command.ts';
 import { addExecCommands } from './exec-commands.ts';
 import { exitCodes } from './failure.ts';
 import { addKeyCommands } from './key-commands.ts';
 import { addPoolCommands } from './pool-commands.ts';
+import { addPortForwardCommand } from './port-forward-command.ts';
 import { addSandboxCommands } from './sandbox-commands.ts';
 import { addShellCommand } from './shell-command.ts';
+import { addTopCommand } from './top-command.ts';
 import { addWatchCommand } from './watch-command.ts';
 
 /** What the command line cannot do by itself: main.ts wires the service. */
@@ -37,6 +40,9 @@ export function buildProgram(actions: ProgramActions): Command {
   addSandboxCommands(program);
   addExecCommands(program);
   addShellCommand(program);
+  addCopyCommand(program);
+  addPortForwardCommand(program);
+  addTopCommand(program);
   addWatchCommand(program);
   addPoolCommands(program);
   addKeyCommands(program);

@@ -2,33 +2,46 @@ import type { Command } from 'commander';
 import type { SandboxEventView } from '../client/views.ts';
 import { withClient } from './connection.ts';
 import { guarded } from './failure.ts';
+import { type FileWatchFlags, watchFilesOf } from './file-watch.ts';
 import { given } from './options.ts';
 import { printable, printableJson } from './printable.ts';
+import { interruptible } from './sandbox-session.ts';
 
 export function addWatchCommand(program: Command): void {
   program
     .command('watch')
-    .description('print what happens to your sandboxes, until interrupted')
+    .description('print what happens to your sandboxes, or to the files of one, until interrupted')
+    .argument('[id]', 'of this sandbox only')
+    .argument('[path]', 'to the files in this directory of it')
     .option('--id <id>', 'of this sandbox only')
     .option('--after <event-id>', 'begin after this event (default: now)')
+    .option('-r, --recursive', 'with a path: what is below it too')
     .option('--json', 'one JSON document on each line')
     .action(guarded(watch));
 }
 
-interface WatchFlags {
+interface WatchFlags extends FileWatchFlags {
   readonly id?: string;
   readonly after?: string;
-  readonly json?: boolean;
 }
 
-async function watch(flags: WatchFlags, command: Command): Promise<void> {
-  const interrupted = new AbortController();
-  process.once('SIGINT', () => interrupted.abort());
-  process.once('SIGTERM', () => interrupted.abort());
+async function watch(
+  id: string | undefined,
+  path: string | undefined,
+  flags: WatchFlags,
+  command: Command,
+): Promise<void> {
+  if (id !== undefined && path !== undefined) await watchFilesOf(id, path, flags, command);
+  else await watchSandboxes(id ?? flags.id, flags, command);
+}
+
+async function watchSandboxes(id: string | undefined, flags: WatchFlags, command: Command): Promise<void> {
+  using interruption = interruptible();
+  const { signal } = interruption;
   const format = flags.json ? formatJson : formatLine;
   await withClient(command, async (client) => {
-    const filter = given({ id: flags.id, afterEventId: flags.after });
-    for await (const event of client.watch(filter, { signal: interrupted.signal })) {
+    const filter = given({ id, afterEventId: flags.after });
+    for await (const event of client.watch(filter, { signal })) {
       process.stdout.write(`${format(event)}\n`);
     }
   });
