@@ -1,4 +1,5 @@
 import type { Clock } from '../domain/clock.ts';
+import { expiryWarningMs } from '../domain/expiry-warning.ts';
 import type { Lease, SandboxRecord } from '../domain/sandbox.ts';
 import type { Guest } from '../guest-link/guest.ts';
 import type { PoolStore, StoreEvent } from '../store/pool-store.ts';
@@ -168,11 +169,6 @@ export interface OpenSandboxDeps {
 }
 
 export type LeasedRecord = SandboxRecord & Required<Pick<SandboxRecord, 'claim' | 'lease'>>;
-
-/** How long before its end a lease is said to be expiring: a fifth of its ttl, and no more than a minute. */
-export function expiryWarningMs(ttlMs: number): number {
-  return Math.min(60_000, ttlMs / 5);
-}
 
 function endOf(record: SandboxRecord): SandboxEnd | null {
   const { state, endReason } = record;

@@ -1,0 +1,32 @@
+import type { Principal } from '../allocator/api.ts';
+import { type DataScope, type DataTokens, dataScopes } from './data-token.ts';
+
+/** What a sandbox's owner is told of its data socket. */
+export interface DataAddress {
+  readonly wsUrl: string;
+  /** Empty: the key has none of the scopes that a token can carry. */
+  readonly token: string;
+}
+
+/** Where the data sockets of this service are, and the tokens that open them. */
+export class DataAccess {
+  readonly #tokens: DataTokens;
+  readonly #baseUrl: string;
+
+  /** `baseUrl` without a slash at its end: `wss://data.example.com`. */
+  constructor(tokens: DataTokens, baseUrl: string) {
+    this.#tokens = tokens;
+    this.#baseUrl = baseUrl;
+  }
+
+  urlOf(sandboxId: string): string {
+    return `${this.#baseUrl}/warmpool/v1/sandboxes/${sandboxId}/connect`;
+  }
+
+  /** A token for one claim, with what of the key's scopes is about the inside of a sandbox. */
+  tokenFor(principal: Principal, claimId: string): string {
+    const granted = new Set<DataScope>(dataScopes.filter((scope) => principal.scopes.has(scope)));
+    if (granted.size === 0) return '';
+    return this.#tokens.issue({ tenant: principal.tenant, claimId, scopes: granted }).token;
+  }
+}
