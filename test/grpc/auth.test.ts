@@ -34,7 +34,9 @@ const unary =
   (metadata) =>
     failureOf((done) => send(request, metadata, done));
 
-const { sandboxes, commands, pools } = raw;
+const ofFiles = { scope: 'files', byId: true } as const;
+const { sandboxes, commands, files, pools } = raw;
+const place = { sandboxId: id, path: '/tmp' };
 const calls: Readonly<
   Record<string, { readonly call: Call; readonly scope: Scope; readonly byId: boolean }>
 > = {
@@ -64,13 +66,29 @@ const calls: Readonly<
     byId: true,
   },
   ExecStream: { call: execStream, scope: 'exec', byId: true },
+  ListProcesses: {
+    call: unary(commands.listProcesses.bind(commands), { sandboxId: id }),
+    scope: 'exec',
+    byId: true,
+  },
+  ReadFile: { call: (metadata) => streamFailure(files.readFile(place, metadata)), ...ofFiles },
+  WriteFile: { call: upload((...given) => files.writeFile(...given)), ...ofFiles },
+  ReadTar: { call: (metadata) => streamFailure(files.readTar(place, metadata)), ...ofFiles },
+  WriteTar: { call: upload((...given) => files.writeTar(...given)), ...ofFiles },
+  WatchDir: { call: (metadata) => streamFailure(files.watchDir(place, metadata)), ...ofFiles },
+  ListDir: { call: unary(files.listDir.bind(files), place), ...ofFiles },
+  Stat: { call: unary(files.stat.bind(files), place), ...ofFiles },
+  MakeDir: { call: unary(files.makeDir.bind(files), place), ...ofFiles },
+  Rename: { call: unary(files.rename.bind(files), { ...place, to: 'x' }), ...ofFiles },
+  Remove: { call: unary(files.remove.bind(files), place), ...ofFiles },
+  Change: { call: unary(files.change.bind(files), { ...place, mode: 0o644 }), ...ofFiles },
   ListPools: { call: unary(pools.listPools.bind(pools), {}), scope: 'claim', byId: false },
   GetPool: { call: unary(pools.getPool.bind(pools), {}), scope: 'claim', byId: false },
   ScalePool: { call: unary(pools.scalePool.bind(pools), {}), scope: 'admin', byId: false },
 };
 
 test('the table of this test has every method of the contract', () => {
-  const methods = [sandboxes, commands, pools].flatMap((client) =>
+  const methods = [sandboxes, commands, files, pools].flatMap((client) =>
     Object.keys(Object.getPrototypeOf(client)).filter((name) => /^[A-Z]/.test(name)),
   );
   assert.deepEqual(methods.sort(), Object.keys(calls).sort());
@@ -159,4 +177,19 @@ function execStream(metadata: Metadata): Promise<Failure> {
   const failed = streamFailure(stream);
   stream.write({ start: { sandboxId: id, argv: ['true'] } });
   return failed;
+}
+
+/** A stream whose first message is a header. */
+function upload(
+  open: (
+    metadata: Metadata,
+    done: (error: ServiceError | null) => void,
+  ) => { write(message: { header: typeof place }): unknown; end(): unknown },
+): Call {
+  return (metadata) =>
+    failureOf((done) => {
+      const stream = open(metadata, done);
+      stream.write({ header: place });
+      stream.end();
+    });
 }

@@ -6,12 +6,14 @@ import { decodeStatusDetails, detailsKey, type StatusDetails } from '../../src/g
 export class RawClients implements Disposable {
   readonly sandboxes: InstanceType<typeof contract.SandboxService>;
   readonly commands: InstanceType<typeof contract.ExecService>;
+  readonly files: InstanceType<typeof contract.FileService>;
   readonly pools: InstanceType<typeof contract.PoolService>;
 
   constructor(address: string) {
     this.sandboxes = new contract.SandboxService(address, credentials.createInsecure());
     const shared = { channelOverride: this.sandboxes.getChannel() };
     this.commands = new contract.ExecService(address, credentials.createInsecure(), shared);
+    this.files = new contract.FileService(address, credentials.createInsecure(), shared);
     this.pools = new contract.PoolService(address, credentials.createInsecure(), shared);
   }
 
