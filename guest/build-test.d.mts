@@ -1,7 +1,13 @@
 /** Types of build-test.mjs: programs for tests of the guest and of every runtime. */
 
-export type ProbeName = 'seccomp-probe' | 'pid1-probe' | 'true' | 'spawn-floor';
-export type UnitTestName = 'frame-test' | 'msgpack-test' | 'users-test';
+export type ProbeName = 'seccomp-probe' | 'pid1-probe' | 'swap-probe' | 'true' | 'spawn-floor';
+export type UnitTestName =
+  | 'frame-test'
+  | 'msgpack-test'
+  | 'users-test'
+  | 'sha256-test'
+  | 'file-request-test'
+  | 'tar-entry-test';
 
 export const probeNames: readonly ProbeName[];
 export const unitTestNames: readonly UnitTestName[];

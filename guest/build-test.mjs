@@ -22,12 +22,20 @@ const outputFolder = join(buildFolder, 'test');
 const probes = {
   'seccomp-probe': join(testFolder, 'seccomp-probe.c'),
   'pid1-probe': join(testFolder, 'pid1-probe.c'),
+  'swap-probe': join(testFolder, 'swap-probe.c'),
   true: join(nativeBenchFolder, 'true.c'),
   'spawn-floor': join(nativeBenchFolder, 'spawn-floor.c'),
 };
 
 export const probeNames = Object.keys(probes);
-export const unitTestNames = ['frame-test', 'msgpack-test', 'users-test'];
+export const unitTestNames = [
+  'frame-test',
+  'msgpack-test',
+  'users-test',
+  'sha256-test',
+  'file-request-test',
+  'tar-entry-test',
+];
 
 const sanitizerFlags = ['-g', '-O1', '-fsanitize=address,undefined', '-fno-sanitize-recover=all'];
 
