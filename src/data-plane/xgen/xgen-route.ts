@@ -6,11 +6,13 @@ import { WebSocketServer } from 'ws';
 import { closeCodes } from '../../../protocol/close-codes.ts';
 import { xgenMessageBytesMax } from '../../../protocol/xgen-messages.ts';
 import type { AllocatorApi, SandboxSession, SessionGrant } from '../../allocator/api.ts';
-import { type Clock, pause } from '../../domain/clock.ts';
+import type { Clock } from '../../domain/clock.ts';
 import { isWarmpoolError } from '../../domain/errors.ts';
 import type { Log } from '../../observability/log.ts';
+import { openWhenReady } from './xgen-admission.ts';
 import type { XgenCredentials } from './xgen-credentials.ts';
 import { forbidden, XgenFailure, type XgenVersion, xgenErrorBody, xgenFailureOf } from './xgen-failure.ts';
+import { hasAbsoluteLifetime } from './xgen-lifetime.ts';
 import { XgenProcessIds } from './xgen-process-ids.ts';
 import { XgenSession } from './xgen-session.ts';
 import { XgenWebSocket } from './xgen-web-socket.ts';
@@ -74,7 +76,7 @@ export class XgenRoute implements AsyncDisposable {
     let session: SandboxSession | undefined;
     try {
       const grant = this.#authorize(request, address);
-      session = await this.#openSession(grant, address.sandboxId, socket);
+      session = await openWhenReady(this.#deps, grant, address.sandboxId, this.#givenUp(socket));
       if (socket.destroyed) throw new XgenFailure('INTERNAL', 'the client has gone');
       const sandbox = session;
       this.#sockets.handleUpgrade(request, socket, head, (webSocket) => {
@@ -104,26 +106,18 @@ export class XgenRoute implements AsyncDisposable {
     return grant;
   }
 
-  /** Waits for a sandbox that is on its way. */
-  async #openSession(grant: SessionGrant, sandboxId: string, socket: Duplex): Promise<SandboxSession> {
-    const { allocator, clock } = this.#deps;
-    const deadlineMs = clock.monotonicMs() + readyMsMax;
-    for (;;) {
-      try {
-        return await allocator.openSession(grant, sandboxId);
-      } catch (error) {
-        const waits = isOnItsWay(error) && clock.monotonicMs() + lookMs < deadlineMs && !socket.destroyed;
-        if (!waits) throw error;
-        await pause(clock, lookMs, this.#closing.signal);
-      }
-    }
+  /** Aborts when the client goes away before its answer, or the service stops. */
+  #givenUp(socket: Duplex): AbortSignal {
+    const gone = new AbortController();
+    socket.once('close', () => gone.abort());
+    return AbortSignal.any([gone.signal, this.#closing.signal]);
   }
 
   #accept(socket: XgenWebSocket, sandbox: SandboxSession, grant: SessionGrant): void {
     const { log } = this.#deps;
     const session = new XgenSession(
       { socket, sandbox, processIds: this.#processIds, log },
-      { mayUseFiles: grant.scopes.has('files'), useExtendsLease: true },
+      { mayUseFiles: grant.scopes.has('files'), useExtendsLease: !hasAbsoluteLifetime(sandbox.record) },
     );
     this.#sessions.add(session);
     socket.listen(session);
@@ -152,22 +146,3 @@ export class XgenRoute implements AsyncDisposable {
     socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);
   }
 }
-
-/** Booting, or waking from any of the states in which a sandbox sleeps. */
-function isOnItsWay(error: unknown): boolean {
-  if (!isWarmpoolError(error) || error.code !== 'SANDBOX_WRONG_STATE') return false;
-  return statesOnTheirWay.has(error.details.facts?.state ?? '');
-}
-
-const statesOnTheirWay: ReadonlySet<string> = new Set([
-  'starting',
-  'pausing',
-  'paused',
-  'resuming',
-  'hibernating',
-  'hibernated',
-  'waking',
-]);
-/** Published clients give connecting and the first frame 10 s in all. */
-const readyMsMax = 9_000;
-const lookMs = 100;
