@@ -64,6 +64,7 @@ async function announce(service: Service, config: Config, log: Logger): Promise<
     '',
     `  gRPC      ${addresses.grpc}`,
     `  HTTP      ${addresses.http}  (/metrics /healthz /readyz)`,
+    `  data      ${addresses.data}  (WebSockets: ws_url of each sandbox)`,
     `  store     ${storeName}`,
     `  auth      ${auth}`,
     ...pools.map(

@@ -2,10 +2,15 @@ import { join } from 'node:path';
 import { Allocator } from './allocator/allocator.ts';
 import { Placement } from './allocator/placement.ts';
 import { Reaper } from './allocator/reaper.ts';
+import { ApiKeys } from './auth/api-keys.ts';
+import { DataAccess } from './auth/data-access.ts';
+import { loadDataKey } from './auth/data-key.ts';
+import { DataTokens } from './auth/data-token.ts';
 import { ClosingStack } from './closing-stack.ts';
 import type { Config } from './config/config.ts';
 import { diffPools } from './config/diff-pools.ts';
 import { loadPools } from './config/pool-files.ts';
+import { DataPlane } from './data-plane/data-plane.ts';
 import { SystemClock } from './domain/clock.ts';
 import { isWarmpoolError, WarmpoolError } from './domain/errors.ts';
 import { type CatalogPool, PoolCatalog } from './domain/pool-catalog.ts';
@@ -33,7 +38,7 @@ import { TransitionFeed } from './store/transition-feed.ts';
 
 /** A running service: both roles in one process. */
 export interface Service extends AsyncDisposable {
-  readonly addresses: { readonly grpc: string; readonly http: string };
+  readonly addresses: { readonly grpc: string; readonly http: string; readonly data: string };
   readonly storeName: string;
   /** Each pool with what carries it and how full it is. */
   pools(): Promise<readonly PoolLine[]>;
@@ -142,9 +147,28 @@ async function start(config: Config, log: Log, started: ClosingStack): Promise<S
     return reasons.length === 0 ? { ready: true } : { ready: false, reasons };
   };
 
-  const http = started.use(await startHttpServer({ metrics, readiness }, { listen: config.httpListen }));
+  const tokens = new DataTokens({ clock }, [
+    loadDataKey({ file: config.dataKeyFile, stateFolder: config.stateFolder }),
+  ]);
+  const dataPlane = started.use(
+    await DataPlane.start(
+      { allocator, keys: new ApiKeys(config.apiKeys), tokens, clock, observer: metrics, log },
+      { listen: config.dataListen, allowedOrigins: config.dataOrigins },
+    ),
+  );
+  const data = new DataAccess(tokens, config.dataUrl ?? socketUrl(dataPlane.address, log));
+  const http = started.use(
+    await startHttpServer(
+      {
+        metrics,
+        readiness,
+        onUpgrade: (request, socket, head) => dataPlane.upgrade(request, socket, head),
+      },
+      { listen: config.httpListen },
+    ),
+  );
   const grpc = started.use(
-    await startGrpcServer({ allocator, keys: config.apiKeys, log }, { listen: config.grpcListen }),
+    await startGrpcServer({ allocator, keys: config.apiKeys, log, data }, { listen: config.grpcListen }),
   );
   grpc.setServing(true);
 
@@ -179,14 +203,18 @@ async function start(config: Config, log: Log, started: ClosingStack): Promise<S
   };
 
   return {
-    addresses: { grpc: address(grpc.address), http: address(http.address) },
+    addresses: {
+      grpc: address(grpc.address),
+      http: address(http.address),
+      data: address(dataPlane.address),
+    },
     storeName: config.redisUrl === null ? 'embedded (memory)' : 'redis',
     pools,
     reload,
     async [Symbol.asyncDispose]() {
       draining = true;
       grpc.setServing(false);
-      await grpc.drain(config.drainTimeoutMs);
+      await Promise.all([grpc.drain(config.drainTimeoutMs), dataPlane.drain(config.drainTimeoutMs)]);
       await started[Symbol.asyncDispose]();
     },
   };
@@ -272,6 +300,14 @@ async function declarePools(store: PoolStore, pools: readonly CatalogPool[]): Pr
 
 function address(bound: { readonly host: string; readonly port: number }): string {
   return `${bound.host.includes(':') ? `[${bound.host}]` : bound.host}:${bound.port}`;
+}
+
+/** Where clients on this machine reach the data port; for others the configuration says it. */
+function socketUrl(bound: { readonly host: string; readonly port: number }, log: Log): string {
+  const isAny = bound.host === '0.0.0.0' || bound.host === '::';
+  if (isAny)
+    log.warn({}, 'ws_url says localhost: set WARMPOOL_DATA_URL to what clients reach the data port by');
+  return `ws://${address(isAny ? { host: 'localhost', port: bound.port } : bound)}`;
 }
 
 /** A guest answers Hello as its first act; on a loaded host its start may take a while. */

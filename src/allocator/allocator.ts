@@ -38,8 +38,13 @@ export class Allocator implements AllocatorApi {
     this.#sessions = new Sessions(deps);
   }
 
-  createSandbox(principal: Principal, request: CreateRequest, signal: AbortSignal): Promise<Created> {
-    return this.#creator.create(principal, request, signal);
+  createSandbox(
+    principal: Principal,
+    request: CreateRequest,
+    signal: AbortSignal,
+    claiming?: (claimId: string) => void,
+  ): Promise<Created> {
+    return this.#creator.create(principal, request, signal, claiming);
   }
 
   async getSandbox(principal: Principal, id: string): Promise<SandboxRecord> {

@@ -13,7 +13,16 @@ import type { ListPage, PoolSnapshot, SizeChange, StoreEvent } from '../store/po
  * edge answers the same bad value the same way; violations name the fields in snake_case (`request_id`, `env.FOO`).
  */
 export interface AllocatorApi {
-  createSandbox(principal: Principal, request: CreateRequest, signal: AbortSignal): Promise<Created>;
+  /**
+   * `claiming` is told the claim's id as soon as the store has been asked, so that whoever signs a token for it can do so
+   * while the store works. The sandbox of a repeated request has the claim id of its first time instead.
+   */
+  createSandbox(
+    principal: Principal,
+    request: CreateRequest,
+    signal: AbortSignal,
+    claiming?: (claimId: string) => void,
+  ): Promise<Created>;
   getSandbox(principal: Principal, id: string): Promise<SandboxRecord>;
   listSandboxes(principal: Principal, request: ListRequest): Promise<ListPage>;
   /** Settles when the sandbox is gone (or the signal aborts: it still goes). Deleting one on its way out is fine. */

@@ -26,7 +26,12 @@ export class SandboxCreator {
     this.#deps = deps;
   }
 
-  async create(principal: Principal, request: CreateRequest, signal: AbortSignal): Promise<Created> {
+  async create(
+    principal: Principal,
+    request: CreateRequest,
+    signal: AbortSignal,
+    claiming: (claimId: string) => void = () => {},
+  ): Promise<Created> {
     assertCreateRequest(request);
     const pool = this.#deps.catalog.get(request.template);
     if (!pool) {
@@ -47,7 +52,9 @@ export class SandboxCreator {
     const startedMs = this.#deps.clock.monotonicMs();
     let outcome: Parameters<AllocatorObserver['claimEnded']>[0] = 'failed';
     try {
-      const created = await this.#obtain(claim, pool, request, signal);
+      const obtaining = this.#obtain(claim, pool, request, signal);
+      claiming(claim.claimId);
+      const created = await obtaining;
       if (signal.aborted) throw await this.#abandoned(created.record, request, signal);
       outcome = created.record.launch;
       return created;

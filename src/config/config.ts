@@ -5,6 +5,12 @@ export interface Config {
   readonly grpcListen: ListenAddress;
   readonly httpListen: ListenAddress;
   readonly dataListen: ListenAddress;
+  /** What `ws_url` begins with, without a slash at its end; null: the address that the data port listens on. */
+  readonly dataUrl: string | null;
+  /** What an Origin header may say on a data socket. */
+  readonly dataOrigins: readonly string[];
+  /** A file with the key that signs data tokens; null: one is made and kept in the state folder. */
+  readonly dataKeyFile: string | null;
   /** null: the embedded memory store. */
   readonly redisUrl: string | null;
   readonly runtime: 'auto' | 'docker' | 'bubblewrap';

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { parseDuration } from './duration.ts';
 import { parseListenAddress } from './listen-address.ts';
+import { parseOrigins, parseSocketUrl } from './web-addresses.ts';
 
 /**
  * Every setting once: its name in the YAML file, its environment variable, what it may be, and its default. Both
@@ -23,10 +24,23 @@ function oneOf<const Choices extends readonly [string, ...string[]]>(choices: Ch
 const listenAddress = fromText('must be host:port, such as 127.0.0.1:50051 or [::1]:0', parseListenAddress);
 const path = z.string({ error: 'must be a path' }).refine((text) => !text.includes('\0'), 'must be a path');
 
+const originsMessage = 'must be origins such as https://app.example.com, parted by commas';
+
 export const settingsSchema = z.strictObject({
   grpcListen: listenAddress.prefault('127.0.0.1:50051'),
   httpListen: listenAddress.prefault('127.0.0.1:8080'),
   dataListen: listenAddress.prefault('127.0.0.1:8081'),
+  dataUrl: fromText(
+    'must be ws://host:port or wss://host, with a path at most, such as wss://data.example.com',
+    parseSocketUrl,
+  ).optional(),
+  dataOrigins: z
+    .union([z.string(), z.array(z.string()).transform((entries) => entries.join(','))], {
+      error: originsMessage,
+    })
+    .pipe(fromText(originsMessage, parseOrigins))
+    .prefault(''),
+  dataKey: path.optional(),
   redisUrl: fromText(
     'must be redis://host:port, rediss://host:port, unix:///path or the absolute path of a socket',
     parseRedisUrl,
@@ -69,6 +83,9 @@ export const variableOf = {
   grpcListen: 'WARMPOOL_GRPC_LISTEN',
   httpListen: 'WARMPOOL_HTTP_LISTEN',
   dataListen: 'WARMPOOL_DATA_LISTEN',
+  dataUrl: 'WARMPOOL_DATA_URL',
+  dataOrigins: 'WARMPOOL_DATA_ORIGINS',
+  dataKey: 'WARMPOOL_DATA_KEY',
   redisUrl: 'REDIS_URL',
   runtime: 'WARMPOOL_RUNTIME',
   pools: 'WARMPOOL_POOLS',

@@ -1,6 +1,7 @@
 import type { Metadata } from '@grpc/grpc-js';
 import type { AllocatorApi, Principal } from '../allocator/api.ts';
 import type { ApiKeys } from '../auth/api-keys.ts';
+import type { DataAccess } from '../auth/data-access.ts';
 import { assertMay, type Operation } from '../auth/operations.ts';
 import type { Log } from '../observability/log.ts';
 import type { ActiveCalls } from './active-calls.ts';
@@ -11,6 +12,8 @@ export interface Edge {
   readonly keys: ApiKeys;
   readonly calls: ActiveCalls;
   readonly log: Log;
+  /** null: there is no data plane to tell a sandbox's owner of. */
+  readonly data: DataAccess | null;
   /** For unary calls without a deadline, and for the first message of an ExecStream. */
   readonly callDeadlineMs: number;
 }

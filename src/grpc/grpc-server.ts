@@ -3,6 +3,7 @@ import { Server, ServerCredentials, type ServerOptions } from '@grpc/grpc-js';
 import { HealthImplementation } from 'grpc-health-check';
 import type { AllocatorApi } from '../allocator/api.ts';
 import { ApiKeys, type KeyEntry } from '../auth/api-keys.ts';
+import type { DataAccess } from '../auth/data-access.ts';
 import type { Log } from '../observability/log.ts';
 import { ActiveCalls } from './active-calls.ts';
 import { defaultDeadline } from './default-deadline.ts';
@@ -25,6 +26,8 @@ export interface GrpcServerDeps {
   /** None: every caller is the tenant `default`; the configuration then allows loopback only. */
   readonly keys: readonly KeyEntry[];
   readonly log?: Log;
+  /** Absent: sandboxes are shown without the address of a data socket. */
+  readonly data?: DataAccess;
 }
 
 export interface GrpcAddress {
@@ -53,6 +56,7 @@ export async function startGrpcServer(deps: GrpcServerDeps, options: GrpcServerO
     keys: new ApiKeys(deps.keys),
     calls: new ActiveCalls(),
     log: deps.log ?? silent,
+    data: deps.data ?? null,
     callDeadlineMs: options.callDeadlineMs ?? 30_000,
   };
   const interceptors = [defaultDeadline(edge.callDeadlineMs, edge.log)];

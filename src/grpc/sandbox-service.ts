@@ -1,3 +1,4 @@
+import { dataFields, PreparedDataFields } from './data-fields.ts';
 import type { Edge } from './edge.ts';
 import { formatSandbox } from './format-sandbox.ts';
 import type { SandboxServiceHandlers } from './gen/warmpool/v1/SandboxService.ts';
@@ -11,11 +12,19 @@ export function sandboxService(edge: Edge): SandboxServiceHandlers {
   const { allocator } = edge;
   return {
     CreateSandbox: unary(edge, 'createSandbox', async (principal, wire, call) => {
-      const created = await allocator.createSandbox(principal, parseCreateRequest(wire), call.signal);
-      return { sandbox: formatSandbox(created.record), repeated: created.repeated };
+      const data = new PreparedDataFields(edge.data, principal);
+      const request = parseCreateRequest(wire);
+      const { record, repeated } = await allocator.createSandbox(
+        principal,
+        request,
+        call.signal,
+        data.prepare,
+      );
+      return { sandbox: { ...formatSandbox(record), ...data.of(record) }, repeated };
     }),
     GetSandbox: unary(edge, 'getSandbox', async (principal, wire) => {
-      return { sandbox: formatSandbox(await allocator.getSandbox(principal, requiredId(wire))) };
+      const record = await allocator.getSandbox(principal, requiredId(wire));
+      return { sandbox: { ...formatSandbox(record), ...dataFields(edge.data, principal, record) } };
     }),
     ListSandboxes: unary(edge, 'listSandboxes', async (principal, wire) => {
       const page = await allocator.listSandboxes(principal, parseListRequest(wire));

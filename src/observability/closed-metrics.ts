@@ -21,6 +21,20 @@ export class ClosedCounter<const Labels extends LabelSets> {
   }
 }
 
+/** A level of now: goes up and down. */
+export class ClosedGauge<const Labels extends LabelSets> {
+  readonly #gauge: Gauge;
+
+  constructor(registry: Registry, name: string, help: string, labels: Labels) {
+    this.#gauge = new Gauge({ name, help, labelNames: Object.keys(labels), registers: [registry] });
+    for (const values of combinations(labels)) this.#gauge.set(values, 0);
+  }
+
+  add(values: LabelValues<Labels>, change: number): void {
+    this.#gauge.inc({ ...values }, change);
+  }
+}
+
 export class ClosedHistogram<const Labels extends LabelSets> {
   readonly #histogram: Histogram;
 
