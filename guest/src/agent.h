@@ -19,6 +19,7 @@ struct agent {
   uint32_t own_gid;
   struct spawn_limits spawn_limits;
 
+  uint64_t started_ms;
   bool link_open;         /* A Hello was seen. */
   uint32_t output_window; /* From that Hello. */
   bool reap_pending;

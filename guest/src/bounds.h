@@ -67,6 +67,14 @@
 /* Of argv[0], cut between characters. */
 #define LISTED_NAME_BYTES_MAX 64u
 
+/* PortList and PortWatch (protocol/README.md, section 7): changes are told within a second. */
+#define PORTS_MAX 1024u
+#define PORT_LIST_BYTES_MAX 4096u
+#define PORT_POLL_MS 500u
+
+/* A port whose queue is full drops what knocks: after this time nobody is taken to listen. */
+#define CONNECT_MS 10000u
+
 /* Output of detached processes that nobody attached to, read per turn of the loop and process. */
 #define UNATTENDED_READS_PER_TURN_MAX 4u
 

@@ -192,6 +192,7 @@ int main(int argc, char **argv) {
   if (fcntl(0, F_GETFD) < 0 || fcntl(1, F_GETFD) < 0) return fail("the link (descriptors 0 and 1)");
 
   agent.link.reattaches = options.reattaches;
+  agent.started_ms = now_us() / 1000;
   agent.own_uid = getuid();
   agent.own_gid = getgid();
   agent.spawn_limits.root_capabilities = options.root_capabilities;

@@ -10,8 +10,11 @@
 #include "agent.h"
 #include "exec_request.h"
 #include "msgpack.h"
+#include "port_requests.h"
 #include "pty.h"
 #include "requests.h"
+#include "stats.h"
+#include "tunnel.h"
 #include "worker.h"
 
 #define PROTOCOL_VERSION 1
@@ -56,6 +59,23 @@ bool question_is_valid(struct agent *agent, const struct frame *frame) {
     problem = "payload: a map is expected";
   if (problem != NULL) refuse(agent, frame, "invalid_payload", problem);
   return problem == NULL;
+}
+
+const char *decode_window(const struct frame *frame, uint32_t window_max, uint32_t *window) {
+  struct msgpack_reader reader = msgpack_reader(frame->payload, frame->payload_bytes);
+  size_t entries;
+  if (!msgpack_read_map(&reader, &entries)) return "payload: a map is expected";
+  uint64_t asked = window_max;
+  for (size_t i = 0; i < entries; i += 1) {
+    struct msgpack_bytes name;
+    if (!msgpack_read_str(&reader, &name)) return "payload: a map with string keys is expected";
+    if (msgpack_is(&name, "window")) msgpack_read_uint(&reader, &asked);
+    else msgpack_skip(&reader, 2);
+  }
+  if (!msgpack_finished(&reader)) return "payload: malformed";
+  if (asked < 1 || asked > window_max) return WINDOW_EXPECTED;
+  *window = (uint32_t)asked;
+  return NULL;
 }
 
 bool resolve_sandbox_user(const struct agent *agent, const char *user, size_t length, struct identity *identity) {
@@ -201,6 +221,7 @@ static void handle_resize(struct agent *agent, const struct frame *frame, struct
 size_t answer_room(uint8_t type) {
   switch (type) {
     case FRAME_EXEC_LIST: return LIST_BYTES_MAX;
+    case FRAME_PORT_LIST: return PORT_LIST_BYTES_MAX;
     /* Also the Error of the channel it takes over. */
     case FRAME_EXEC_ATTACH: return 2 * CONTROL_FRAME_BYTES_MAX + FRAME_OVERHEAD_BYTES;
     default: return CONTROL_FRAME_BYTES_MAX;
@@ -227,6 +248,10 @@ void handle_frame(struct agent *agent, const struct frame *frame) {
       break;
     case FRAME_EXEC_ATTACH: handle_exec_attach(agent, frame); break;
     case FRAME_EXEC_LIST: handle_exec_list(agent, frame); break;
+    case FRAME_PORT_LIST: handle_port_list(agent, frame); break;
+    case FRAME_PORT_WATCH: handle_port_watch(agent, frame); break;
+    case FRAME_PORT_CONNECT: handle_port_connect(agent, frame); break;
+    case FRAME_STATS: handle_stats(agent, frame); break;
     case FRAME_EXEC_RESIZE: handle_resize(agent, frame, task); break;
     case FRAME_EXEC_SIGNAL: handle_signal(agent, frame, task); break;
     case FRAME_CREDIT:

@@ -18,6 +18,8 @@ void refuse_start(struct agent *agent, const struct frame *frame, const struct s
 bool channel_may_open(struct agent *agent, const struct frame *frame);
 /* False when a request on channel 0 without keys is not one, and that has been answered. */
 bool question_is_valid(struct agent *agent, const struct frame *frame);
+/* The payload of a request whose only key is `window`. NULL, or what is wrong. */
+const char *decode_window(const struct frame *frame, uint32_t window_max, uint32_t *window);
 bool resolve_sandbox_user(const struct agent *agent, const char *user, size_t length, struct identity *identity);
 
 /* Of all the guest has open. */

@@ -52,6 +52,7 @@ static size_t write_some(struct stdin_pipe *pipe, const uint8_t *bytes, size_t l
     } else if (errno == EAGAIN) {
       pipe->writable = false;
     } else if (errno != EINTR) {
+      pipe->broken = true;
       stdin_close(pipe);
       return length;
     }

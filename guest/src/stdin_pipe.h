@@ -26,6 +26,7 @@ struct stdin_pipe {
   int fd;
   bool writable;
   bool ending;
+  bool broken; /* The other end went away with something still to be written. */
   enum stdin_kind kind;
   uint32_t credit;    /* What the node may still send. */
   uint32_t ungranted; /* Taken and not yet granted again. */

@@ -6,9 +6,11 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "port_requests.h"
 #include "pty.h"
 #include "task_end.h"
 #include "task_output.h"
+#include "tunnel.h"
 
 void tasks_init(struct task_table *table, int epoll_fd) {
   table->epoll_fd = epoll_fd;
@@ -53,6 +55,17 @@ struct task *task_open(struct task_table *table, enum task_kind kind, uint32_t c
   return task;
 }
 
+bool task_replace_ends(struct task_table *table, struct task *task, const struct task_descriptors *descriptors) {
+  uint32_t slot = (uint32_t)(task - table->slots);
+  output_close(&task->outputs[STREAM_STDOUT]);
+  close(task->input.fd);
+  task->input.fd = descriptors->input;
+  task->input.writable = false;
+  task->outputs[STREAM_STDOUT].fd = descriptors->outputs[STREAM_STDOUT];
+  return watch(table->epoll_fd, descriptors->input, EPOLLOUT, EVENT_STDIN, slot) &&
+         watch(table->epoll_fd, descriptors->outputs[STREAM_STDOUT], EPOLLIN, EVENT_STDOUT, slot);
+}
+
 static size_t position_of(const struct task_table *table, const struct task *task) {
   uint16_t slot = (uint16_t)(task - table->slots);
   size_t position = 0;
@@ -89,10 +102,17 @@ void task_discard(struct task_table *table, struct task *task) {
   output_close(&task->outputs[STREAM_STDERR]);
   output_close(&task->result);
   replay_close(&task->replay);
+  port_watch_close(task->port_watch);
+  table->port_watchers -= task->kind == TASK_PORT_WATCH;
   free_slot(table, task);
 }
 
 void task_abandon(struct task_table *table, struct task *task, uint64_t now_ms) {
+  if (task->kind == TASK_TUNNEL) tunnel_reset(task);
+  if (task->kind == TASK_TUNNEL || task->kind == TASK_PORT_WATCH) {
+    task_discard(table, task);
+    return;
+  }
   task_leave_channel(table, task);
   if (task->detached) return;
   /* The signal comes before its input ends, so that a worker cannot take that for InputEof. */
@@ -109,7 +129,7 @@ void task_abandon(struct task_table *table, struct task *task, uint64_t now_ms) 
 }
 
 void task_end_at_once(struct task_table *table, struct task *task, uint64_t now_ms) {
-  if (task->kind == TASK_WORKER || task->detached) {
+  if (task->kind != TASK_PROCESS || task->detached) {
     /* A worker may have something to undo. */
     task_abandon(table, task, now_ms);
     return;
@@ -132,7 +152,7 @@ int tasks_highest_descriptor(const struct task_table *table) {
 }
 
 void task_signal_group(struct task *task, int signal_number) {
-  if (!task->group_gone) kill(-task->pid, signal_number);
+  if (task->pid > 1 && !task->group_gone) kill(-task->pid, signal_number);
 }
 
 void task_signal_foreground(struct task *task, int signal_number) {
@@ -203,6 +223,7 @@ void tasks_expire(struct task_table *table, uint64_t now_ms) {
 }
 
 void tasks_pump(struct task_table *table, struct link *link, uint64_t now_ms) {
+  poll_ports(table, now_ms);
   /* One frame of each pipe per pass, so that all tasks share the link. */
   for (bool more = true; more;) {
     more = false;
@@ -210,14 +231,17 @@ void tasks_pump(struct task_table *table, struct link *link, uint64_t now_ms) {
       if (table->channels[i] == 0) continue;
       struct task *task = active_task(table, i);
       take_worker_ack(task, link);
+      tunnel_settle(table, task, link, now_ms);
       more |= pump_output(task, link, now_ms);
+      more |= pump_port_records(table, task, link);
     }
   }
   /* Backwards: finishing puts the last one, which was seen already, into the place that becomes free. */
   for (size_t i = table->active_count; i-- > 0;) {
     struct task *task = active_task(table, i);
     drain_unattended_output(task, now_ms);
-    pump_input(task, link, now_ms);
+    if (task->kind != TASK_TUNNEL || task->acknowledged) pump_input(task, link, now_ms);
+    tunnel_pump_ends(task, link);
     if (task_is_over(task, now_ms)) finish_task(table, task, link, now_ms);
   }
   sinks_drain(&table->sinks, now_ms);
@@ -231,7 +255,9 @@ bool tasks_runnable(struct task_table *table, struct link *link, uint64_t now_ms
     if (output_can_pump(task, room_for_output)) return true;
     if (task_is_over(task, now_ms) && has_room_to_finish(task, link)) return true;
     if (room_for_answer && task->channel != 0 && stdin_owes_credit(&task->input)) return true;
-    if (stdin_can_pump(&task->input)) return true;
+    if (stdin_can_pump(&task->input) && (task->kind != TASK_TUNNEL || task->acknowledged)) return true;
+    if (room_for_answer && (tunnel_has_end_to_tell(task) || tunnel_can_settle(task, now_ms))) return true;
+    if (room_for_output && port_records_can_pump(table, task)) return true;
   }
   return false;
 }
@@ -239,13 +265,14 @@ bool tasks_runnable(struct task_table *table, struct link *link, uint64_t now_ms
 static uint64_t earlier(uint64_t a, uint64_t b) { return a < b ? a : b; }
 
 uint64_t tasks_next_deadline_ms(struct task_table *table, uint64_t now_ms) {
-  uint64_t next = sinks_next_deadline_ms(&table->sinks);
+  uint64_t next = earlier(sinks_next_deadline_ms(&table->sinks), ports_next_poll_ms(table));
   for (size_t i = 0; i < table->active_count; i += 1) {
     const struct task *task = active_task(table, i);
     if (task->deadline_stage == DEADLINE_ARMED || task->deadline_stage == DEADLINE_TERMINATED)
       next = earlier(next, task->deadline_ms);
     next = earlier(next, task_quiet_deadline_ms(task, now_ms));
     next = earlier(next, input_retry_at_ms(task));
+    if (task->kind == TASK_TUNNEL && !task->acknowledged) next = earlier(next, task->deadline_ms);
   }
   return next;
 }

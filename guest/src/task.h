@@ -1,5 +1,5 @@
 /*
- * What the guest does for its requesters, one task each: a process, a worker, … with its descriptors, its credit in both
+ * What the guest does for its requesters, one task each: a process, a worker, a tunnel, a port watch, with its descriptors, its credit in both
  * directions, its deadline and its way to the end.
  *
  * A task usually has a channel, and its number. It has none (`channel` is 0) once it was abandoned: the number is free at
@@ -30,11 +30,12 @@
 #include "bounds.h"
 #include "event.h"
 #include "link.h"
+#include "ports.h"
 #include "replay.h"
 #include "sinks.h"
 #include "stdin_pipe.h"
 
-enum task_kind { TASK_PROCESS, TASK_WORKER };
+enum task_kind { TASK_PROCESS, TASK_WORKER, TASK_TUNNEL, TASK_PORT_WATCH };
 
 enum stream { STREAM_STDOUT = 0, STREAM_STDERR = 1 };
 
@@ -59,7 +60,7 @@ struct task {
   uint32_t channel;    /* 0: nobody is on the other side. */
   uint32_t request_id; /* Of the request that waits for its answer; 0 afterwards. */
   bool acknowledged;
-  bool finished; /* Of a worker: its terminal frame was written. */
+  bool finished; /* Of a worker or a tunnel: its terminal frame was written. */
 
   pid_t pid; /* Also the number of the process group and of the session. */
   bool exited;
@@ -86,6 +87,14 @@ struct task {
   uint64_t sent;        /* Offset of the next byte of output for the channel. */
   char name[LISTED_NAME_BYTES_MAX + 1];
 
+  /* Of a tunnel. */
+  uint16_t port;
+  bool tried_ipv6;
+  bool output_broken;
+  bool output_eof_told;
+
+  struct port_watch *port_watch;
+
   enum deadline_stage deadline_stage;
   bool timed_out;
   uint64_t deadline_ms; /* Of the present stage. */
@@ -101,6 +110,9 @@ struct task_table {
   uint32_t channels[TASKS_MAX];
   struct task slots[TASKS_MAX];
   struct sink_table sinks;
+  size_t port_watchers;
+  uint64_t ports_due_ms;
+  struct port_list open_ports; /* Known while somebody watches. */
 };
 
 void tasks_init(struct task_table *table, int epoll_fd);
@@ -112,6 +124,8 @@ struct task *task_of_channel(struct task_table *table, uint32_t channel);
  * caller's. */
 struct task *task_open(struct task_table *table, enum task_kind kind, uint32_t channel,
                        const struct task_descriptors *descriptors);
+/* Other descriptors for its first output and its input. False when they cannot be watched: they are closed then. */
+bool task_replace_ends(struct task_table *table, struct task *task, const struct task_descriptors *descriptors);
 /* Gives the slot back without a word to the requester. */
 void task_discard(struct task_table *table, struct task *task);
 /* The number of the channel is free from here on. */

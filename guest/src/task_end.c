@@ -110,7 +110,11 @@ static bool abandoned_is_over(const struct task *task) {
 bool task_is_over(const struct task *task, uint64_t now_ms) {
   if (task->channel == 0 && !task->detached) return abandoned_is_over(task);
   if (task->channel == 0 && task->is_record) return false;
-  return task->kind == TASK_WORKER ? worker_is_over(task) : process_is_over(task, now_ms);
+  switch (task->kind) {
+    case TASK_PROCESS: return process_is_over(task, now_ms);
+    case TASK_WORKER: return worker_is_over(task);
+    default: return task->finished;
+  }
 }
 
 bool has_room_to_finish(const struct task *task, struct link *link) {
@@ -123,6 +127,8 @@ void finish_task(struct task_table *table, struct task *task, struct link *link,
   if (task->channel == 0 && task->detached) {
     keep_record(table, task);
   } else if (task->channel == 0) {
+    task_discard(table, task);
+  } else if (task->kind == TASK_TUNNEL) {
     task_discard(table, task);
   } else if (task->kind == TASK_WORKER) {
     take_answer(task, link);

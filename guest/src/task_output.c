@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 /* Output leaves this much for answers, so that a busy process cannot keep an exit or an error waiting. */
@@ -18,8 +19,20 @@ void output_close(struct output_pipe *output) {
   output->readable = false;
 }
 
+static void end_output(struct task *task, struct output_pipe *output, bool orderly) {
+  task->output_broken = task->kind == TASK_TUNNEL && !orderly;
+  output_close(output);
+}
+
 /* Without credit the pipe may not be read, but whether it is at its end may be asked. */
-static void notice_end_without_reading(struct output_pipe *output) {
+static void notice_end_without_reading(struct task *task, struct output_pipe *output) {
+  if (task->kind == TASK_TUNNEL) {
+    uint8_t byte;
+    ssize_t got = recv(output->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    if (got < 0 && errno == EAGAIN) output->readable = false;
+    else if (got <= 0) end_output(task, output, got == 0);
+    return;
+  }
   struct pollfd state = {.fd = output->fd, .events = POLLIN};
   if (poll(&state, 1, 0) < 0 || (state.revents & POLLIN) != 0) return;
   if ((state.revents & (POLLHUP | POLLERR)) != 0) output_close(output);
@@ -27,7 +40,7 @@ static void notice_end_without_reading(struct output_pipe *output) {
 }
 
 /* Reads until the target is full or nothing is there: writers of small pieces would else make small frames. */
-static size_t read_output(const struct task *task, struct output_pipe *output, uint8_t *target, size_t wanted) {
+static size_t read_output(struct task *task, struct output_pipe *output, uint8_t *target, size_t wanted) {
   size_t filled = 0;
   while (filled < wanted && output->readable) {
     ssize_t got = read(output->fd, target + filled, wanted - filled);
@@ -39,7 +52,7 @@ static size_t read_output(const struct task *task, struct output_pipe *output, u
       /* Nobody has the terminal open now, but a member of its session may open it again. */
       output->readable = false;
     } else if (got == 0 || errno != EINTR) {
-      output_close(output);
+      end_output(task, output, got == 0);
     }
   }
   return filled;
@@ -78,7 +91,7 @@ static bool pump_replay(struct task *task, struct link *link) {
 static bool pump_stream(struct task *task, enum stream stream, struct link *link, uint64_t now_ms) {
   struct output_pipe *output = &task->outputs[stream];
   if (!output->readable) return false;
-  if (task->output_credit == 0 && (task->exited || task->kind != TASK_PROCESS)) notice_end_without_reading(output);
+  if (task->output_credit == 0 && (task->exited || task->kind != TASK_PROCESS)) notice_end_without_reading(task, output);
   if (!output->readable || task->output_credit == 0 || !has_room_for_output(link)) return false;
   uint8_t *target = frame_writer_begin(&link->writer);
   size_t bytes = read_output(task, output, target, frame_bytes_wanted(task, link));
