@@ -1,0 +1,218 @@
+import assert from 'node:assert/strict';
+import { createHmac, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { DataAccess } from '../../src/auth/data-access.ts';
+import { type DataKey, dataKeyOf, loadDataKey, newDataKey } from '../../src/auth/data-key.ts';
+import { DataTokens, dataTokenLifeMs, looksLikeDataToken } from '../../src/auth/data-token.ts';
+import type { Clock } from '../../src/domain/clock.ts';
+
+const key = newDataKey();
+const claim = { tenant: 'alice', claimId: 'c'.repeat(20), scopes: new Set(['exec', 'files'] as const) };
+
+function atTime(wallMs: () => number): Clock {
+  return { monotonicMs: () => 0, wallMs, after: () => () => {} };
+}
+
+const startMs = 1_800_000_000_000;
+let nowMs = startMs;
+const clock = atTime(() => nowMs);
+const tokens = new DataTokens({ clock }, [key]);
+
+function part(value: unknown): string {
+  return Buffer.from(JSON.stringify(value)).toString('base64url');
+}
+
+const goodHeader = { alg: 'EdDSA', typ: 'JWT', kid: key.kid };
+const goodPayload = {
+  aud: 'warmpool-data',
+  sub: 'alice',
+  cid: 'c'.repeat(20),
+  scp: ['exec', 'files'],
+  iat: startMs / 1_000,
+  exp: startMs / 1_000 + 900,
+};
+
+function signed(header: unknown, payload: unknown, by: KeyObject = key.privateKey): string {
+  const text = `${part(header)}.${part(payload)}`;
+  return `${text}.${sign(null, Buffer.from(text), by).toString('base64url')}`;
+}
+
+test('a token says who, in which claim, with which scopes and until when', () => {
+  nowMs = startMs;
+  const { token, expiresInMs } = tokens.issue(claim);
+  assert.equal(expiresInMs, dataTokenLifeMs);
+  assert.deepEqual(tokens.verify(token), { ...claim, expiresAtMs: startMs + dataTokenLifeMs });
+  assert.ok(looksLikeDataToken(token));
+  // What the tests below break is good before they do.
+  assert.notEqual(tokens.verify(signed(goodHeader, goodPayload)), null);
+});
+
+test('A2 a token is good until its end and not after, whether it was seen before or not', () => {
+  nowMs = startMs;
+  const seen = tokens.issue(claim).token;
+  const unseen = tokens.issue({ ...claim, claimId: 'd'.repeat(20) }).token;
+  nowMs = startMs + dataTokenLifeMs - 1;
+  assert.notEqual(tokens.verify(seen), null);
+  nowMs = startMs + dataTokenLifeMs;
+  assert.equal(tokens.verify(seen), null);
+  assert.equal(tokens.verify(unseen), null);
+});
+
+test('A2 no algorithm but Ed25519 is accepted, whatever the header says', () => {
+  nowMs = startMs;
+  const none = `${part({ ...goodHeader, alg: 'none' })}.${part(goodPayload)}.`;
+  assert.equal(tokens.verify(none), null);
+  const padded = `${none}${'A'.repeat(86)}`;
+  assert.equal(tokens.verify(padded), null);
+  // The confusion of old: the public key, which anybody may have, taken for the secret of an HMAC.
+  for (const secret of [
+    key.publicKey.export({ type: 'spki', format: 'pem' }),
+    key.publicKey.export({ type: 'spki', format: 'der' }),
+  ]) {
+    const text = `${part({ ...goodHeader, alg: 'HS256' })}.${part(goodPayload)}`;
+    const mac = createHmac('sha256', secret).update(text).digest();
+    assert.equal(tokens.verify(`${text}.${mac.toString('base64url')}`), null);
+    // The same length as a signature of ours.
+    assert.equal(tokens.verify(`${text}.${Buffer.concat([mac, mac]).toString('base64url')}`), null);
+  }
+  for (const alg of ['ES256', 'RS256', 'PS256', 'Ed25519', 'eddsa', '']) {
+    assert.equal(tokens.verify(signed({ ...goodHeader, alg }, goodPayload)), null, alg);
+  }
+});
+
+test('A2 a kid chooses among known keys and nothing else', () => {
+  nowMs = startMs;
+  const stranger = generateKeyPairSync('ed25519').privateKey;
+  const kids = [
+    '../../../../etc/passwd',
+    '/dev/null',
+    `${key.kid}/../${key.kid}`,
+    'https://example.com/key',
+    "' OR 1=1 --",
+    '__proto__',
+    'constructor',
+    '',
+    dataKeyOf(stranger).kid,
+  ];
+  for (const kid of kids) {
+    for (const by of [key.privateKey, stranger]) {
+      assert.equal(tokens.verify(signed({ ...goodHeader, kid }, goodPayload, by)), null, kid);
+    }
+  }
+  const { kid: _, ...withoutKid } = goodHeader;
+  assert.equal(tokens.verify(signed(withoutKid, goodPayload)), null);
+  assert.equal(tokens.verify(signed({ ...goodHeader, jwk: { kty: 'OKP' } }, goodPayload, stranger)), null);
+  // The known kid under another's signature.
+  assert.equal(tokens.verify(signed(goodHeader, goodPayload, stranger)), null);
+});
+
+test('A2 claims that are not exactly ours are refused, although our key signed them', () => {
+  nowMs = startMs;
+  const { aud: _aud, ...withoutAudience } = goodPayload;
+  const { exp: _exp, ...withoutExpiry } = goodPayload;
+  const wrong: readonly [string, unknown][] = [
+    ['another audience', { ...goodPayload, aud: 'warmpool' }],
+    ['a list of audiences', { ...goodPayload, aud: ['warmpool-data'] }],
+    ['no audience', withoutAudience],
+    ['no expiry', withoutExpiry],
+    ['an expiry as text', { ...goodPayload, exp: String(goodPayload.exp) }],
+    ['an expiry that is no number', { ...goodPayload, exp: null }],
+    ['a life of a day', { ...goodPayload, exp: goodPayload.iat + 86_400 }],
+    ['a life that ended before it began', { ...goodPayload, iat: goodPayload.exp + 1 }],
+    ['a tenant that is no text', { ...goodPayload, sub: { $ne: '' } }],
+    ['a claim that is no text', { ...goodPayload, cid: 7 }],
+    ['scopes that are no list', { ...goodPayload, scp: 'exec' }],
+    ['an unknown scope', { ...goodPayload, scp: ['exec', 'root'] }],
+    ['no object', 'alice'],
+    ['null', null],
+  ];
+  for (const [what, payload] of wrong) assert.equal(tokens.verify(signed(goodHeader, payload)), null, what);
+});
+
+test('A3 a token never carries a scope that is not about the inside of a sandbox', () => {
+  nowMs = startMs;
+  const token = signed(goodHeader, { ...goodPayload, scp: ['exec', 'claim', 'admin'] });
+  assert.deepEqual([...(tokens.verify(token)?.scopes ?? [])], ['exec']);
+  const access = new DataAccess(tokens, 'ws://127.0.0.1:8081');
+  const named = access.tokenFor(
+    { tenant: 'alice', scopes: new Set(['claim', 'admin', 'ports']) },
+    'c'.repeat(20),
+  );
+  assert.deepEqual([...(tokens.verify(named)?.scopes ?? [])], ['ports']);
+  assert.equal(access.tokenFor({ tenant: 'alice', scopes: new Set(['claim']) }, 'c'.repeat(20)), '');
+});
+
+test('A2 every other text of a good token is refused: no character of it can be changed, added or left out', () => {
+  nowMs = startMs;
+  const { token } = tokens.issue(claim);
+  const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
+  for (let at = 0; at < token.length; at += 1) {
+    const other = token[at] === '.' ? 'A' : alphabet[(alphabet.indexOf(token[at] ?? 'A') + 1) % 64];
+    assert.equal(tokens.verify(`${token.slice(0, at)}${other}${token.slice(at + 1)}`), null, `at ${at}`);
+    assert.equal(tokens.verify(token.slice(0, at) + token.slice(at + 1)), null, `without ${at}`);
+  }
+  // The last character of a signature has bits that say nothing: they may not be used to write it another way.
+  const last = alphabet.indexOf(token.at(-1) ?? 'A');
+  for (let low = 0; low < 4; low += 1) {
+    const twin = `${token.slice(0, -1)}${alphabet[(last & ~3) | low]}`;
+    assert.equal(tokens.verify(twin) !== null, twin === token);
+  }
+  for (const text of ['', '.', '..', 'a.b.c', `${token}=`, ` ${token}`, `${token}\n`, token.repeat(20)]) {
+    assert.equal(tokens.verify(text), null, JSON.stringify(text));
+  }
+});
+
+test('tokens of an older key stay good while it is known', () => {
+  nowMs = startMs;
+  const newer = newDataKey();
+  const both = new DataTokens({ clock }, [newer, key]);
+  assert.notEqual(both.verify(tokens.issue(claim).token), null);
+  assert.equal(tokens.verify(both.issue(claim).token), null);
+});
+
+test('the cache of verified tokens is bounded, and what it forgets is verified again', () => {
+  nowMs = startMs;
+  const first = tokens.issue({ ...claim, claimId: 'first' }).token;
+  assert.notEqual(tokens.verify(first), null);
+  for (let index = 0; index < 4_200; index += 1) {
+    assert.notEqual(tokens.verify(tokens.issue({ ...claim, claimId: `${index}` }).token), null);
+  }
+  assert.notEqual(tokens.verify(first), null);
+});
+
+const folder = mkdtempSync(join(tmpdir(), 'warmpool-data-key-'));
+after(() => rmSync(folder, { recursive: true, force: true }));
+
+test('A17 the key is made once, for its owner only, and is the same after a restart', () => {
+  const made = loadDataKey({ file: null, stateFolder: folder });
+  const [name, ...others] = readdirSync(folder);
+  assert.deepEqual(others, []);
+  const path = join(folder, name ?? '');
+  assert.equal(statSync(path).mode & 0o777, 0o600);
+  const again = loadDataKey({ file: null, stateFolder: folder });
+  assert.equal(again.kid, made.kid);
+  const { token } = new DataTokens({ clock }, [made]).issue(claim);
+  assert.notEqual(new DataTokens({ clock }, [again]).verify(token), null);
+});
+
+test('A17 a key file that cannot be used is named, and nothing of its content', () => {
+  const rsa = generateKeyPairSync('rsa', { modulusLength: 2_048 }).privateKey;
+  const files: Readonly<Record<string, string>> = {
+    'text.pem': 'correct horse battery staple',
+    'rsa.pem': String(rsa.export({ type: 'pkcs8', format: 'pem' })),
+  };
+  for (const [name, content] of Object.entries(files)) {
+    const file = join(folder, name);
+    writeFileSync(file, content);
+    const read = (): DataKey => loadDataKey({ file, stateFolder: folder });
+    assert.throws(read, (error: Error) => {
+      assert.ok(error.message.includes(file));
+      assert.ok(!error.message.includes(readFileSync(file, 'utf8').slice(0, 20)));
+      return true;
+    });
+  }
+  assert.throws(() => loadDataKey({ file: join(folder, 'absent.pem'), stateFolder: folder }), /is not there/);
+});
