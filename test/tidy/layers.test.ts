@@ -30,7 +30,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     'protocol',
     'package-root',
   ],
-  http: ['domain', 'observability', 'allocator/api', 'auth'],
+  http: ['domain', 'observability', 'allocator/api', 'auth', 'operations', 'xgen dialect'],
   'data-plane': [
     'domain',
     'observability',
@@ -51,6 +51,8 @@ const publicFiles: Readonly<Record<string, RegExp>> = {
   'guest-link port': /^src\/guest-link\/guest\.ts$/,
   'allocator/api': /^src\/allocator\/(api|responder-failure)\.ts$/,
   'package-root': /^src\/package-root\.ts$/,
+  /** One dialect has a socket and routes; what they share is beside the socket. */
+  'xgen dialect': /^src\/data-plane\/xgen\//,
   /** The contract as both ends write it; the server is beside it, not in it. */
   'grpc/wire': /^src\/grpc\/(wire|gen)\//,
 };

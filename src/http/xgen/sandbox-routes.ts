@@ -1,0 +1,206 @@
+import { randomUUID } from 'node:crypto';
+import type { AllocatorApi, Created, SandboxSession } from '../../allocator/api.ts';
+import { openWhenReady } from '../../data-plane/xgen/xgen-admission.ts';
+import { xgenCreateKey, xgenRequestKey } from '../../data-plane/xgen/xgen-lifetime.ts';
+import { runXgenCommand, writeXgenArtifact } from '../../data-plane/xgen/xgen-run.ts';
+import { type Clock, pause } from '../../domain/clock.ts';
+import { isWarmpoolError } from '../../domain/errors.ts';
+import type { SandboxRecord } from '../../domain/sandbox.ts';
+import { listPorts } from '../../operations/ports.ts';
+import { invalid } from './body-reader.ts';
+import { lifetimeSecondsMax, readCreate, type XgenCreate } from './create-request.ts';
+import { cutOutput, readExec, textOf, truncationMarker } from './exec-request.ts';
+import { keptRequest, previewUrl, sandboxView, type XgenPlaces } from './sandbox-view.ts';
+import type { XgenAnswer, XgenRequest } from './xgen-app.ts';
+
+export interface SandboxRoutesDeps {
+  readonly allocator: AllocatorApi;
+  readonly clock: Clock;
+}
+
+export interface SandboxRoutesOptions {
+  /** null: as the caller has reached us. */
+  readonly externalUrl: string | null;
+  readonly previewDomain: string;
+}
+
+/** The sandboxes of the caller's tenant, in the shapes of the xgen dialect. */
+export class SandboxRoutes {
+  readonly #deps: SandboxRoutesDeps;
+  readonly #options: SandboxRoutesOptions;
+
+  constructor(deps: SandboxRoutesDeps, options: SandboxRoutesOptions) {
+    this.#deps = deps;
+    this.#options = options;
+  }
+
+  async create(request: XgenRequest): Promise<XgenAnswer> {
+    const create = readCreate(request.body, request.version);
+    const record = await this.#create(request, create);
+    if (request.left.aborted) {
+      // Nobody will ever hear of it.
+      const gone = new AbortController().signal;
+      await this.#deps.allocator.deleteSandbox(request.caller, record.id, gone);
+    }
+    const ignored = request.body.ignored();
+    const notFollowed = request.body.value('resources') === undefined ? ignored : ['resources', ...ignored];
+    return {
+      status: 201,
+      body: sandboxView(record, request.version, this.#places(request)),
+      headers: {
+        'x-warmpool': record.launch === 'warm' ? 'hit' : 'miss',
+        ...(notFollowed.length > 0 && { 'x-warmpool-ignored': notFollowed.map(headerSafe).join(',') }),
+      },
+    };
+  }
+
+  async list(request: XgenRequest): Promise<XgenAnswer> {
+    const records: SandboxRecord[] = [];
+    let pageToken = '';
+    do {
+      const page = await this.#deps.allocator.listSandboxes(request.caller, {
+        pageSize: 1_000,
+        ...(pageToken !== '' && { pageToken }),
+      });
+      records.push(...page.records.filter(({ state }) => state !== 'stopped'));
+      pageToken = page.nextPageToken ?? '';
+    } while (pageToken !== '');
+    const newestFirst = records.sort((a, b) => claimedAt(b) - claimedAt(a));
+    const places = this.#places(request);
+    return { status: 200, body: newestFirst.map((record) => sandboxView(record, request.version, places)) };
+  }
+
+  async get(request: XgenRequest): Promise<XgenAnswer> {
+    const record = await this.#deps.allocator.getSandbox(request.caller, request.sandboxId);
+    return { status: 200, body: sandboxView(record, request.version, this.#places(request)) };
+  }
+
+  async remove(request: XgenRequest): Promise<XgenAnswer> {
+    await this.#deps.allocator.deleteSandbox(request.caller, request.sandboxId, request.left);
+    return { status: 204 };
+  }
+
+  /** An hour more, at most a day from now, and never less than before. */
+  async keepAlive(request: XgenRequest): Promise<XgenAnswer> {
+    const { allocator } = this.#deps;
+    const { lease } = await allocator.getSandbox(request.caller, request.sandboxId);
+    const remainingMs = lease?.remainingMs ?? 0;
+    const ttlMs = Math.min(remainingMs + keepAliveMs, lifetimeSecondsMax * 1_000);
+    await allocator.keepAlive(request.caller, request.sandboxId, ttlMs);
+    return { status: 204 };
+  }
+
+  async exec(request: XgenRequest): Promise<XgenAnswer> {
+    const execId = randomUUID();
+    const asked = readExec(request.body, request.version, execId);
+    return this.#withSession(request, async (session) => {
+      const outcome = await runXgenCommand(session, asked.run, request.left);
+      const stdout = cutOutput(outcome.stdout, asked.stdoutMax);
+      const stderr = cutOutput(outcome.stderr, asked.stderrMax);
+      const body = { exit_code: outcome.exitCode, stdout: stdout.text, stderr: stderr.text };
+      const isCut = stdout.isCut || stderr.isCut;
+      if (!isCut && asked.stdoutMax === undefined && asked.stderrMax === undefined)
+        return { status: 200, body };
+      const { command, args } = asked.run;
+      if (isCut) {
+        const full = { stdout: textOf(outcome.stdout.bytes), stderr: textOf(outcome.stderr.bytes) };
+        const artifact = JSON.stringify({ command, args, exit_code: outcome.exitCode, ...full });
+        await writeXgenArtifact(session, asked.artifactPath, artifact);
+      }
+      return {
+        status: 200,
+        body: {
+          ...body,
+          truncated: isCut,
+          stdout_truncated: stdout.isCut,
+          stderr_truncated: stderr.isCut,
+          ...(isCut && { truncation_marker: truncationMarker, artifact_path: asked.artifactPath }),
+        },
+      };
+    });
+  }
+
+  /** What really listens now, whatever was asked for. Looking wakes nobody. */
+  async services(request: XgenRequest): Promise<XgenAnswer> {
+    const session = await this.#deps.allocator.openSession(request.caller, request.sandboxId);
+    try {
+      const places = this.#places(request);
+      const ports = await listPorts(session.guest);
+      const body = ports.map((port) => ({ port, preview_url: previewUrl(request.sandboxId, port, places) }));
+      return { status: 200, body };
+    } finally {
+      session.close();
+    }
+  }
+
+  /** As soon as it runs, or after two seconds as it is then: clients look again by themselves. */
+  async #create(request: XgenRequest, create: XgenCreate): Promise<SandboxRecord> {
+    const { allocator, clock } = this.#deps;
+    const createId = randomUUID();
+    const creating = allocator.createSandbox(
+      request.caller,
+      {
+        template: create.template,
+        timeoutMs: create.timeoutMs,
+        env: create.env,
+        metadata: { ...create.metadata, [xgenRequestKey]: keptRequest(create), [xgenCreateKey]: createId },
+        requestId: createId,
+        onMiss: 'cold',
+      },
+      new AbortController().signal,
+    );
+    // Whoever was answered before its end learns of a failure by looking.
+    creating.catch(() => {});
+    const waited = new AbortController();
+    try {
+      const first = await Promise.race([
+        creating.catch(asCreateFailure),
+        pause(clock, createWaitMs, waited.signal).then(() => null),
+      ]);
+      if (first !== null) return first.record;
+    } finally {
+      waited.abort();
+    }
+    const { records } = await allocator.listSandboxes(request.caller, {
+      metadata: { [xgenCreateKey]: createId },
+    });
+    return records[0] ?? (await creating.catch(asCreateFailure)).record;
+  }
+
+  async #withSession(
+    request: XgenRequest,
+    work: (session: SandboxSession) => Promise<XgenAnswer>,
+  ): Promise<XgenAnswer> {
+    const session = await openWhenReady(this.#deps, request.caller, request.sandboxId, request.left);
+    try {
+      return await work(session);
+    } finally {
+      session.close();
+    }
+  }
+
+  #places(request: XgenRequest): XgenPlaces {
+    const { externalUrl, previewDomain } = this.#options;
+    return { externalUrl: externalUrl ?? request.origin, previewDomain };
+  }
+}
+
+/** Clients know the template by its name here, and the field by theirs. */
+function asCreateFailure(error: unknown): never | Promise<Created> {
+  if (isWarmpoolError(error) && error.code === 'TEMPLATE_NOT_FOUND') {
+    throw invalid('template', error.details.facts?.template, { reason: 'no such template' });
+  }
+  throw error;
+}
+
+function claimedAt(record: SandboxRecord): number {
+  return record.claim?.claimedAtMs ?? record.createdAtMs;
+}
+
+/** A name that a caller made up must not end the header it is named in. */
+function headerSafe(name: string): string {
+  return name.replace(/[^\w.-]/g, '_').slice(0, 64);
+}
+
+const keepAliveMs = 3_600_000;
+const createWaitMs = 2_000;

@@ -1,0 +1,232 @@
+import { randomUUID } from 'node:crypto';
+import { type Context, Hono } from 'hono';
+import type { XgenCaller, XgenRole, XgenTokens } from '../../auth/xgen-tokens.ts';
+import type { RateLimit } from '../../data-plane/xgen/rate-limit.ts';
+import type { XgenCredentials } from '../../data-plane/xgen/xgen-credentials.ts';
+import {
+  forbidden,
+  XgenFailure,
+  type XgenVersion,
+  xgenErrorBody,
+  xgenFailureOf,
+} from '../../data-plane/xgen/xgen-failure.ts';
+import { isWarmpoolError } from '../../domain/errors.ts';
+import type { Log } from '../../observability/log.ts';
+import { BodyReader, isObject } from './body-reader.ts';
+import type { SandboxRoutes } from './sandbox-routes.ts';
+import { timeOf } from './sandbox-view.ts';
+
+export interface XgenAppDeps {
+  readonly routes: SandboxRoutes;
+  readonly credentials: XgenCredentials;
+  readonly tokens: XgenTokens;
+  readonly rateLimit: RateLimit;
+  readonly log: Log;
+  /** The other end of the connection, without its port. */
+  readonly remoteAddress: (context: Context) => string;
+}
+
+export type XgenPermission =
+  | 'sandbox:create'
+  | 'sandbox:read'
+  | 'sandbox:write'
+  | 'sandbox:delete'
+  | 'sandbox:exec';
+
+/** One request of this dialect, as a route sees it. */
+export interface XgenRequest {
+  readonly version: XgenVersion;
+  readonly caller: XgenCaller;
+  /** Of the path; empty where it names none. */
+  readonly sandboxId: string;
+  readonly body: BodyReader;
+  /** `http://host:port`, as the caller has reached it. */
+  readonly origin: string;
+  /** Aborts when the caller has gone. */
+  readonly left: AbortSignal;
+}
+
+export interface XgenAnswer {
+  readonly status: 200 | 201 | 204;
+  readonly body?: unknown;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/**
+ * The routes of the xgen dialect, at the root and below `/xgen` alike. Each request gets its id, its caller, its place in
+ * the rate limit and its permission before its route sees it, and every failure the same envelope.
+ */
+export function xgenApp(deps: XgenAppDeps): Hono {
+  const app = new Hono();
+  for (const base of ['', '/xgen']) {
+    for (const version of ['v1', 'v2'] as const) mount(app, `${base}/api/${version}`, version, deps);
+  }
+  app.get('/xgen/healthz', (c) => c.text('ok'));
+  return app;
+}
+
+function mount(app: Hono, base: string, version: XgenVersion, deps: XgenAppDeps): void {
+  const { routes } = deps;
+  const serve = (c: Context, work: (context: Context) => Promise<XgenAnswer>) =>
+    answer(c, version, deps, work);
+  const guarded =
+    (permission: XgenPermission, handle: (request: XgenRequest) => Promise<XgenAnswer>) => (c: Context) =>
+      serve(c, async () => handle(await admit(c, version, permission, deps)));
+
+  app.options(`${base}/*`, (c) => c.body(null, 204, corsHeaders));
+  app.post(`${base}/auth/token`, (c) =>
+    serve(c, async () => {
+      count(deps, `address ${deps.remoteAddress(c)}`);
+      return token(await readBody(c), version, deps);
+    }),
+  );
+  const sandboxes = `${base}/sandboxes`;
+  app.post(
+    sandboxes,
+    guarded('sandbox:create', (request) => routes.create(request)),
+  );
+  app.get(
+    sandboxes,
+    guarded('sandbox:read', (request) => routes.list(request)),
+  );
+  app.get(
+    `${sandboxes}/:id`,
+    guarded('sandbox:read', (request) => routes.get(request)),
+  );
+  app.delete(
+    `${sandboxes}/:id`,
+    guarded('sandbox:delete', (request) => routes.remove(request)),
+  );
+  app.post(
+    `${sandboxes}/:id/keepalive`,
+    guarded('sandbox:write', (request) => routes.keepAlive(request)),
+  );
+  app.post(
+    `${sandboxes}/:id/exec`,
+    guarded('sandbox:exec', (request) => routes.exec(request)),
+  );
+  app.get(
+    `${sandboxes}/:id/services`,
+    guarded('sandbox:read', (request) => routes.services(request)),
+  );
+  app.get(`${sandboxes}/:id/ws`, (c) =>
+    serve(c, async () => {
+      throw new XgenFailure('INVALID_REQUEST', 'this address is for WebSocket upgrades');
+    }),
+  );
+  app.all(`${base}/*`, (c) =>
+    serve(c, async () => {
+      throw new XgenFailure('ROUTE_NOT_FOUND', 'there is nothing at this path');
+    }),
+  );
+}
+
+async function answer(
+  c: Context,
+  version: XgenVersion,
+  deps: XgenAppDeps,
+  work: (context: Context) => Promise<XgenAnswer>,
+): Promise<Response> {
+  const requestId = randomUUID();
+  const headers = { ...corsHeaders, 'x-request-id': requestId };
+  try {
+    const { status, body, headers: own } = await work(c);
+    if (status === 204) return c.body(null, 204, { ...headers, ...own });
+    return c.json(body, status, { ...headers, ...own });
+  } catch (error) {
+    const failure = failureOf(error, c.req.param('id'), deps.log);
+    const retryAfterMs = failure.details?.retry_after_ms;
+    const retryAfter =
+      typeof retryAfterMs === 'number' ? { 'retry-after': String(Math.ceil(retryAfterMs / 1_000)) } : {};
+    return new Response(JSON.stringify(xgenErrorBody(failure, version, requestId)), {
+      status: failure.status,
+      headers: { ...headers, ...retryAfter, 'content-type': 'application/json' },
+    });
+  }
+}
+
+/** The caller is known, has room in the rate limit, and may do this. */
+async function admit(
+  c: Context,
+  version: XgenVersion,
+  permission: XgenPermission,
+  deps: XgenAppDeps,
+): Promise<XgenRequest> {
+  let caller: XgenCaller;
+  try {
+    caller = deps.credentials.ofHeader(c.req.header('authorization'));
+  } catch (error) {
+    count(deps, `address ${deps.remoteAddress(c)}`);
+    throw error;
+  }
+  count(
+    deps,
+    caller.subject === 'anybody'
+      ? `address ${deps.remoteAddress(c)}`
+      : `caller ${caller.tenant} ${caller.subject}`,
+  );
+  if (!permissions[caller.role].has(permission)) throw forbidden(permission);
+  return {
+    version,
+    caller,
+    sandboxId: c.req.param('id') ?? '',
+    body: await readBody(c),
+    origin: new URL(c.req.url).origin,
+    left: c.req.raw.signal,
+  };
+}
+
+function count(deps: XgenAppDeps, client: string): void {
+  const retryAfterMs = deps.rateLimit.enter(client);
+  if (retryAfterMs === undefined) return;
+  throw new XgenFailure('QUOTA_EXCEEDED', 'too many requests', { retry_after_ms: retryAfterMs });
+}
+
+function token(body: BodyReader, version: XgenVersion, { credentials, tokens }: XgenAppDeps): XgenAnswer {
+  const key = body.value('api_key');
+  if (typeof key !== 'string' || key === '') throw new XgenFailure('INVALID_REQUEST', 'api_key is missing');
+  const issued = tokens.issue(credentials.ofKey(key));
+  const expiry =
+    version === 'v1' ? { expires_at: timeOf(issued.expiresAtMs) } : { expires_at_ms: issued.expiresAtMs };
+  return { status: 200, body: { token: issued.token, ...expiry } };
+}
+
+/** Clients call everything with a content type of JSON, also where they send nothing. */
+async function readBody(c: Context): Promise<BodyReader> {
+  if (c.req.method === 'GET' || c.req.method === 'DELETE') return new BodyReader({});
+  if (Number(c.req.header('content-length') ?? 0) > bodyBytesMax) throw tooLarge();
+  const text = await c.req.text();
+  if (Buffer.byteLength(text) > bodyBytesMax) throw tooLarge();
+  if (text.trim() === '') return new BodyReader({});
+  let body: unknown;
+  try {
+    body = JSON.parse(text);
+  } catch {
+    throw new XgenFailure('INVALID_REQUEST', 'the body is not JSON');
+  }
+  if (!isObject(body)) throw new XgenFailure('INVALID_REQUEST', 'the body is not a JSON object');
+  return new BodyReader(body);
+}
+
+function tooLarge(): XgenFailure {
+  return new XgenFailure('INVALID_REQUEST', 'the body is over 1 MiB', undefined, 413);
+}
+
+function failureOf(error: unknown, sandboxId: string | undefined, log: Log): XgenFailure {
+  if (error instanceof XgenFailure) return error;
+  if (isWarmpoolError(error)) return xgenFailureOf(error, sandboxId);
+  log.error({ err: error }, 'xgen: a request failed');
+  return new XgenFailure('INTERNAL', 'the request could not be answered');
+}
+
+const permissions: Readonly<Record<XgenRole, ReadonlySet<XgenPermission>>> = {
+  admin: new Set(['sandbox:create', 'sandbox:read', 'sandbox:write', 'sandbox:delete', 'sandbox:exec']),
+  user: new Set(['sandbox:create', 'sandbox:read', 'sandbox:write', 'sandbox:exec']),
+  viewer: new Set(['sandbox:read']),
+};
+const corsHeaders = {
+  'access-control-allow-origin': '*',
+  'access-control-allow-methods': 'GET, POST, PUT, DELETE, PATCH, OPTIONS',
+  'access-control-allow-headers': 'Content-Type, Authorization',
+};
+const bodyBytesMax = 1_048_576;
