@@ -1,0 +1,492 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { type ChannelReceiver, type OpenOptions, ResponderError } from '../../protocol/channel-opener.ts';
+import { encodeCredit, encodeError, parseCredit } from '../../protocol/control-messages.ts';
+import { encodeExecResize, encodeExecStarted } from '../../protocol/exec-messages.ts';
+import {
+  encodeFileEntry,
+  encodeListEnd,
+  encodeTransferEnd,
+  type FileEntry,
+} from '../../protocol/file-answers.ts';
+import { type Frame, noPayload } from '../../protocol/frame.ts';
+import { emptyMap } from '../../protocol/map-message.ts';
+import { isTerminal, type MessageName, messageName, messageTypes } from '../../protocol/message-types.ts';
+import { encodePortList } from '../../protocol/port-messages.ts';
+import type { GuestLink } from '../../src/guest-link/guest-link.ts';
+import { exitFrame, openScripted, type ScriptedGuest, type SentFrame } from './scripted-guest.ts';
+import { assertAlive, unreachable } from './scripted-link.ts';
+
+const { Ack, ChannelClose, Credit, End, Error: Refusal, ExecResize, FileList, FileRead } = messageTypes;
+const { FileStat, Input, InputEof, Output, OutputEof, PortConnect, PortList } = messageTypes;
+
+const entry: FileEntry = {
+  name: 'a',
+  kind: 'file',
+  size: 3,
+  mode: 0o644,
+  mtimeMs: 0,
+  uid: 0,
+  gid: 0,
+};
+
+class Recorder implements ChannelReceiver {
+  readonly frames: Frame[] = [];
+  readonly lost: Error[] = [];
+
+  onFrame(frame: Frame): void {
+    this.frames.push(frame);
+  }
+
+  onLost(error: Error): void {
+    this.lost.push(error);
+  }
+
+  get names(): readonly string[] {
+    return this.frames.map(({ type }) => messageName(type));
+  }
+}
+
+/** A channel that the scripted guest has been asked for. */
+async function asked(guest: ScriptedGuest, link: GuestLink, name: MessageName, options?: OpenOptions) {
+  const receiver = new Recorder();
+  const channel = link.open(messageTypes[name].code, emptyMap, receiver, options);
+  const { id } = await guest.next(messageTypes[name].code);
+  const say = (type: number, payload: Uint8Array = emptyMap, answered = 0) =>
+    guest.send({ type, channel: channel.number, id: answered, payload });
+  return { receiver, channel, id, say };
+}
+
+/** … and has acknowledged. */
+async function opened(guest: ScriptedGuest, link: GuestLink, name: MessageName, options?: OpenOptions) {
+  const given = await asked(guest, link, name, options);
+  given.say(Ack.code, ackOf(name, given.channel.number), given.id);
+  await nextTurn();
+  assert.deepEqual(given.receiver.names, ['Ack']);
+  return given;
+}
+
+function ackOf(name: MessageName, process: number): Uint8Array {
+  if (name === 'ExecStart') return encodeExecStarted({ pid: 9, process });
+  return name === 'FileRead' ? entryBytes() : emptyMap;
+}
+
+function entryBytes(): Uint8Array {
+  const bytes = encodeFileEntry(entry);
+  return 'value' in bytes ? bytes.value : assert.fail(bytes.error);
+}
+
+describe('a channel', () => {
+  it('is told everything from its Ack to its End, and nothing after it', async () => {
+    const { guest, link } = await openScripted();
+    const { receiver, channel, say } = await opened(guest, link, 'FileRead');
+    say(Output.code, Buffer.from('abc'));
+    say(End.code, encodeTransferEnd({ bytes: 3 }));
+    await nextTurn();
+    assert.deepEqual(receiver.names, ['Ack', 'Output', 'End']);
+    channel.send(Credit.code, encodeCredit(3));
+    channel.close();
+    await assertAlive(guest, link);
+    link.close();
+    assert.equal(receiver.lost.length, 0);
+  });
+
+  it('hands on frames in one piece with their header, in which channel and id can be changed', async () => {
+    const { guest, link } = await openScripted();
+    const { receiver, channel, say } = await opened(guest, link, 'FileRead');
+    say(Output.code, Buffer.from('abc'));
+    await nextTurn();
+    const message = receiver.frames[1]?.message ?? assert.fail('no message');
+    assert.equal(Buffer.from(message).readUInt32BE(1), channel.number);
+    message.fill(0, 1, 9);
+    assert.equal(Buffer.from(receiver.frames[1]?.payload ?? []).toString(), 'abc');
+    link.close();
+  });
+
+  it('ends with an Error or with an End before it was open, each with the id of its request', async () => {
+    const { guest, link } = await openScripted();
+    const refused = await asked(guest, link, 'FileRead');
+    refused.say(Refusal.code, encodeError({ code: 'not_found', message: 'x' }), refused.id);
+    const stat = await asked(guest, link, 'FileStat');
+    stat.say(End.code, entryBytes(), stat.id);
+    await nextTurn();
+    assert.deepEqual(refused.receiver.names, ['Error']);
+    assert.deepEqual(stat.receiver.names, ['End']);
+    await assertAlive(guest, link);
+    link.close();
+  });
+
+  it('may open the next one when it hears of its end, at the limit of channels', async () => {
+    const { guest, link } = await openScripted({}, { channelsMax: 1 });
+    const next = new Recorder();
+    const first: ChannelReceiver = {
+      onFrame: ({ type }) => {
+        if (isTerminal(type)) link.open(FileList.code, emptyMap, next);
+      },
+      onLost: () => {},
+    };
+    link.open(FileStat.code, emptyMap, first);
+    assert.throws(() => link.open(FileStat.code, emptyMap, first), { code: 'LIMIT_EXCEEDED' });
+    const { channel, id } = await guest.next(FileStat.code);
+    guest.send({ type: End.code, channel, id, payload: entryBytes() });
+    const { id: nextId, channel: nextChannel } = await guest.next(FileList.code);
+    guest.send({ type: Ack.code, channel: nextChannel, id: nextId, payload: emptyMap });
+    await nextTurn();
+    assert.deepEqual(next.names, ['Ack']);
+    link.close();
+    assert.equal(next.lost.length, 1);
+  });
+
+  it('that is closed gets only the terminal frame, whichever that is', async () => {
+    for (const [type, payload] of [
+      [ChannelClose.code, noPayload],
+      [End.code, encodeListEnd({ entries: 0, more: false })],
+      [Refusal.code, encodeError({ code: 'io_error', message: '' })],
+    ] as const) {
+      const { guest, link } = await openScripted();
+      const { receiver, channel, say } = await opened(guest, link, 'FileList');
+      channel.close();
+      channel.close();
+      await guest.next(ChannelClose.code);
+      say(Output.code, Buffer.from('late'));
+      say(type, payload);
+      await nextTurn();
+      assert.deepEqual(receiver.names, ['Ack', messageName(type)]);
+      assert.equal(guest.unread.length, 0, 'one close');
+      await assertAlive(guest, link);
+      link.close();
+    }
+  });
+
+  it('can be closed before it was answered, whether the answer comes or not', async () => {
+    const { guest, link } = await openScripted();
+    const unanswered = await asked(guest, link, 'FileWrite');
+    unanswered.channel.send(InputEof.code, noPayload);
+    unanswered.channel.close();
+    await guest.next(ChannelClose.code);
+    unanswered.say(ChannelClose.code, noPayload);
+    const answered = await asked(guest, link, 'FileWrite');
+    answered.channel.close();
+    await guest.next(ChannelClose.code);
+    answered.say(Ack.code, emptyMap, answered.id);
+    answered.say(ChannelClose.code, noPayload);
+    await nextTurn();
+    assert.deepEqual(unanswered.receiver.names, ['ChannelClose']);
+    assert.deepEqual(answered.receiver.names, ['ChannelClose']);
+    link.close();
+  });
+
+  it('is told once that its link is lost', async () => {
+    const { guest, link } = await openScripted();
+    const open = await opened(guest, link, 'FileList');
+    const opening = await asked(guest, link, 'FileList');
+    guest.transport.destroy(new Error('ECONNRESET'));
+    await link.closed;
+    for (const { receiver } of [open, opening]) {
+      assert.equal(receiver.lost.length, 1);
+      assert.ok(unreachable(/ECONNRESET/)(receiver.lost[0]));
+    }
+    open.channel.send(Credit.code, encodeCredit(1));
+    open.channel.close();
+    assert.throws(() => link.open(FileList.code, emptyMap, new Recorder()), unreachable(/ECONNRESET/));
+    await assert.rejects(link.request(PortList.code, emptyMap), unreachable(/ECONNRESET/));
+  });
+
+  it('is told of the loss also when another receiver throws at it', async () => {
+    const { guest, link } = await openScripted();
+    link.open(FileStat.code, emptyMap, {
+      onFrame: () => {},
+      onLost: () => {
+        throw new Error('a mistake');
+      },
+    });
+    const second = new Recorder();
+    link.open(FileStat.code, emptyMap, second);
+    await guest.next(FileStat.code);
+    link.close();
+    assert.equal(second.lost.length, 1);
+  });
+});
+
+describe('the credit of a channel', () => {
+  it('for input begins with the Ack, and is never lifted above the window', async () => {
+    const { guest, link } = await openScripted({}, { window: 100 });
+    const { channel, id, say, receiver } = await asked(guest, link, 'FileWrite');
+    assert.equal(channel.inputCredit, 0);
+    assert.throws(() => channel.send(Input.code, Buffer.alloc(1)), /credit/);
+    say(Ack.code, emptyMap, id);
+    await nextTurn();
+    assert.equal(channel.inputCredit, 100);
+    channel.send(Input.code, Buffer.alloc(60));
+    assert.equal(channel.inputCredit, 40);
+    say(Credit.code, encodeCredit(4_294_967_295));
+    await nextTurn();
+    assert.equal(channel.inputCredit, 100);
+    assert.deepEqual(receiver.names, ['Ack', 'Credit']);
+    assert.throws(() => channel.send(Input.code, Buffer.alloc(101)), /credit/);
+    link.close();
+  });
+
+  it('is none where a channel takes no input', async () => {
+    const { guest, link } = await openScripted();
+    const { channel } = await opened(guest, link, 'FileRead');
+    assert.equal(channel.inputCredit, 0);
+    link.close();
+  });
+
+  it('for output is what the request said, or the window of the link', async () => {
+    for (const windowBytes of [10, undefined]) {
+      const { guest, link } = await openScripted({ window: 20 });
+      const options = windowBytes === undefined ? {} : { windowBytes };
+      const { say } = await opened(guest, link, 'FileRead', options);
+      say(Output.code, Buffer.alloc(windowBytes ?? 20));
+      await assertAlive(guest, link);
+      say(Output.code, Buffer.alloc(1));
+      assert.match(await link.closed, /1 bytes of output with a credit of 0/);
+    }
+    const { link } = await openScripted({ window: 20 });
+    assert.throws(() => link.open(FileRead.code, emptyMap, new Recorder(), { windowBytes: 21 }), /window/);
+    link.close();
+  });
+
+  it('is granted on only for what has come, whatever is asked', async () => {
+    const { guest, link } = await openScripted({ window: 100 });
+    const { channel, say } = await opened(guest, link, 'FileRead');
+    channel.send(Credit.code, encodeCredit(50));
+    say(Output.code, Buffer.alloc(30));
+    await nextTurn();
+    assert.equal(guest.unread.length, 0, 'nothing had come that could be granted');
+    channel.send(Credit.code, encodeCredit(10));
+    channel.send(Credit.code, encodeCredit(4_000_000_000));
+    channel.send(Credit.code, encodeCredit(1));
+    assert.deepEqual(parseCredit((await guest.next(Credit.code)).payload), { value: 30 }, 'in one frame');
+    say(Output.code, Buffer.alloc(100));
+    await assertAlive(guest, link);
+    link.close();
+  });
+
+  it('waits for a full transport in one frame', async () => {
+    const { guest, link } = await openScripted({ window: 100_000 });
+    const { channel, say } = await opened(guest, link, 'PortConnect');
+    guest.stall();
+    channel.send(Input.code, Buffer.alloc(100_000));
+    await nextTurn();
+    const handedOver = guest.unread.length;
+    for (let round = 0; round < 100; round += 1) {
+      say(Output.code, Buffer.alloc(1_000));
+      await nextTurn();
+      channel.send(Credit.code, encodeCredit(1_000));
+    }
+    assert.equal(guest.unread.length, handedOver);
+    guest.resume();
+    await nextTurn();
+    const credits = guest.unread.filter(({ type }) => type === Credit.code);
+    assert.deepEqual(
+      credits.map(({ payload }) => parseCredit(payload)),
+      [{ value: 100_000 }],
+    );
+    link.close();
+  });
+});
+
+describe('what a channel sends', () => {
+  it('keeps its order, with the end of input behind the last byte', async () => {
+    const { guest, link } = await openScripted();
+    const { channel } = await opened(guest, link, 'ExecStart');
+    channel.send(Input.code, Buffer.alloc(70_000));
+    channel.send(ExecResize.code, encodeExecResize({ cols: 9, rows: 9 }));
+    channel.send(Input.code, Buffer.from('a'));
+    channel.send(Input.code, Buffer.from('b'));
+    channel.send(InputEof.code, noPayload);
+    channel.close();
+    await nextTurn();
+    const sent = guest.unread.map(({ type, payload }) => `${messageName(type)} ${payload.length}`);
+    const end = ['ExecResize 13', 'Input 2', 'InputEof 0', 'ChannelClose 0'];
+    assert.deepEqual(sent, ['Input 65536', 'Input 4464', ...end]);
+    link.close();
+  });
+
+  it('I14 is bounded while the guest does not read', async () => {
+    const { guest, link } = await openScripted({}, { window: 1_048_576 });
+    const { channel, say } = await opened(guest, link, 'ExecStart');
+    guest.stall();
+    channel.send(Input.code, Buffer.alloc(200_000));
+    await nextTurn();
+    const queuedBytes = guest.transport.writableLength;
+    for (let index = 0; index < 100_000; index += 1) {
+      channel.send(Input.code, Buffer.from([index & 0xff]));
+      channel.send(ExecResize.code, encodeExecResize({ cols: 1, rows: 1 }));
+    }
+    await nextTurn();
+    assert.equal(guest.transport.writableLength, queuedBytes);
+    guest.resume();
+    await nextTurn();
+    const resizes = guest.unread.filter(({ type }) => type === ExecResize.code);
+    assert.equal(resizes.length, 64);
+    assert.ok(guest.unread.length < 200, `${guest.unread.length} frames`);
+    guest.send(exitFrame(channel.number));
+    say(0x7f);
+    await link.closed;
+  });
+
+  it('takes turns with what others send', async () => {
+    const { guest, link } = await openScripted({}, { window: 1_048_576 });
+    const fat = await opened(guest, link, 'FileWrite');
+    const thin = [];
+    while (thin.length < 10) thin.push(await opened(guest, link, 'PortConnect'));
+    guest.stall();
+    fat.channel.send(Input.code, Buffer.alloc(1_000_000));
+    await nextTurn();
+    const handedOver = guest.unread.length;
+    for (const { channel } of thin) channel.send(Input.code, Buffer.from('x'));
+    guest.resume();
+    await nextTurn();
+    const behind = guest.unread.slice(handedOver).map(({ channel }) => channel);
+    const last = Math.max(...thin.map(({ channel }) => behind.indexOf(channel.number)));
+    assert.ok(last <= 11, `the last of ten thin ones is frame ${last}`);
+    link.close();
+  });
+});
+
+describe('a request on channel 0', () => {
+  it('is answered by the Ack or the Error with its id, in any order', async () => {
+    const { guest, link, clock } = await openScripted();
+    const first = link.request(PortList.code, emptyMap);
+    const second = link.request(PortList.code, emptyMap);
+    const refused = link.request(PortList.code, emptyMap);
+    const ids = [
+      await guest.next(PortList.code),
+      await guest.next(PortList.code),
+      await guest.next(PortList.code),
+    ];
+    const [a, b, c] = ids.map(({ id }) => id);
+    guest.send(
+      { type: Refusal.code, id: c ?? 0, payload: encodeError({ code: 'limit_exceeded', message: 'no' }) },
+      { type: Ack.code, id: b ?? 0, payload: encodePortList([2]) },
+      { type: Ack.code, id: a ?? 0, payload: encodePortList([1]) },
+    );
+    assert.deepEqual(new Uint8Array(await first), new Uint8Array(encodePortList([1])));
+    assert.deepEqual(new Uint8Array(await second), new Uint8Array(encodePortList([2])));
+    await assert.rejects(
+      refused,
+      (error) => error instanceof ResponderError && error.code === 'limit_exceeded',
+    );
+    assert.equal(clock.timers, 0);
+    link.close();
+  });
+
+  it('D20 is given up after its time; the late answer is no violation, and a guest that owes 64 is asked no more', async () => {
+    const { guest, link, clock } = await openScripted({ answerTimeoutMs: 50 });
+    const silent = link.request(PortList.code, emptyMap);
+    const late = await guest.next(PortList.code);
+    clock.advance(50);
+    await assert.rejects(silent, unreachable(/did not answer PortList within 50 ms/));
+    guest.send({ type: Ack.code, id: late.id, payload: encodePortList([]) });
+    await assertAlive(guest, link);
+    const pending = Array.from({ length: 65 }, () => link.request(PortList.code, emptyMap));
+    const settled = Promise.allSettled(pending);
+    await assert.rejects(pending[64] ?? Promise.resolve(), { code: 'LIMIT_EXCEEDED' });
+    link.close();
+    for (const outcome of (await settled).slice(0, 64)) {
+      assert.equal(outcome.status, 'rejected');
+      assert.ok(unreachable(/./)(outcome.reason));
+    }
+    assert.equal(clock.timers, 0);
+  });
+});
+
+describe('a guest that breaks the rules of a channel', () => {
+  type Say = (channel: number, id: number) => SentFrame;
+  const violations: readonly [string, MessageName, Say, RegExp][] = [
+    ['output for a write', 'FileWrite', say(Output.code, 'x'), /Output of 1 bytes for FileWrite/],
+    [
+      'error output of a tunnel',
+      'PortConnect',
+      say(messageTypes.ErrorOutput.code, 'x'),
+      /ErrorOutput of 1 bytes/,
+    ],
+    [
+      '16,385 bytes of a tunnel',
+      'PortConnect',
+      say(Output.code, 'x'.repeat(16_385)),
+      /Output of 16385 bytes/,
+    ],
+    [
+      'credit for a read',
+      'FileRead',
+      (channel) => ({ type: Credit.code, channel, payload: encodeCredit(1) }),
+      /Credit for/,
+    ],
+    ['the end of output of a read', 'FileRead', say(OutputEof.code, ''), /OutputEof for an open FileRead/],
+    ['the exit of a file', 'FileRead', (channel) => exitFrame(channel), /ExecExit for an open FileRead/],
+    ['an End of a watch', 'FileWatch', map(End.code), /FileWatch gets no End/],
+    ['an End that is not of its request', 'FileRead', map(End.code), /End with a wrong payload: bytes/],
+    ['a second Ack', 'FileList', map(Ack.code), /Ack for an open FileList/],
+    ['an Ack with a payload of another request', 'FileStat', answer(Ack.code), /FileStat gets no Ack/],
+    ['an Ack that is not of its request', 'TarRead', answer(Ack.code), /Ack with a wrong payload: name/],
+    [
+      'an End without an Ack where there must be one',
+      'TarWrite',
+      answer(End.code),
+      /End before TarWrite was answered/,
+    ],
+    ['an Ack with no id', 'TarWrite', map(Ack.code), /Ack answers request 0/],
+    ['an entry with the id of another request', 'FileStat', map(End.code), /End answers request 0/],
+    ['an error of no list', 'FileList', map(Refusal.code), /Error with a wrong payload/],
+  ];
+  for (const [name, request, frame, reason] of violations) {
+    it(`G2 loses its link by ${name}`, async () => {
+      const { guest, link } = await openScripted();
+      const early = ['FileStat', 'TarRead', 'TarWrite'].includes(request);
+      const given = await (early ? asked : opened)(guest, link, request);
+      guest.send(frame(given.channel.number, given.id));
+      const why = await link.closed;
+      assert.match(why, /^the guest broke the protocol: /);
+      assert.match(why, reason);
+      assert.equal(given.receiver.lost.length, 1);
+      assert.ok(!given.receiver.names.some((seen) => isTerminal(codeOf(seen))));
+    });
+  }
+
+  it('G2 loses its link by output behind the end of output, and by a second one', async () => {
+    for (const again of [Output.code, OutputEof.code]) {
+      const { guest, link } = await openScripted();
+      const { say: tell } = await opened(guest, link, 'PortConnect');
+      tell(OutputEof.code, noPayload);
+      tell(again, again === Output.code ? Buffer.from('x') : noPayload);
+      assert.match(await link.closed, /OutputEof/);
+    }
+  });
+
+  it('G2 loses its link by an answer to a request on channel 0 that is not of its type', async () => {
+    const { guest, link } = await openScripted();
+    const pending = link.request(PortList.code, emptyMap);
+    const { id } = await guest.next(PortList.code);
+    guest.send({ type: Ack.code, id, payload: encodePortList([3, 1]) });
+    await assert.rejects(pending, unreachable(/ports: not ascending/));
+  });
+
+  function say(type: number, text: string): Say {
+    return (channel) => ({ type, channel, payload: Buffer.from(text) });
+  }
+
+  function map(type: number): Say {
+    return (channel) => ({ type, channel, payload: emptyMap });
+  }
+
+  function answer(type: number): Say {
+    return (channel, id) => ({ type, channel, id, payload: emptyMap });
+  }
+
+  function codeOf(name: string): number {
+    return Object.entries(messageTypes).find(([known]) => known === name)?.[1].code ?? 0;
+  }
+});
+
+it('opens channels by opening types only', async () => {
+  const { link } = await openScripted();
+  assert.throws(() => link.open(Output.code, emptyMap, new Recorder()), /opens no channel/);
+  await assert.rejects(link.request(PortConnect.code, emptyMap), /no request on channel 0/);
+  link.close();
+});
