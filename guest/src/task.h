@@ -7,8 +7,8 @@
  * to end.
  *
  * States of a process: running -> exited (it was reaped; its pipes may still hold output or be held open by a background
- * child) -> finished (ExecExit was written; the slot is free), or, when it ends unattended, a record that is kept until
- * somebody was sent its exit. Of a worker: opening -> acknowledged -> finished (End or
+ * child) -> finished (ExecExit was written; the slot is free), or, when it is detached, a record for whoever attaches. Of a
+ * worker: opening -> acknowledged -> finished (End or
  * Error was written), and without a channel until it was reaped.
  *
  * Invariants: the guest reads a pipe only with output credit; a descriptor of -1 is closed; the first `active_count` entries
@@ -82,7 +82,7 @@ struct task {
   uint32_t process;
   bool detached;
   bool terminal;  /* The first output is the master. */
-  bool is_record; /* It ended with nobody attached; only its end and its last output are left. */
+  bool is_record; /* It was detached and has ended; only its end and its last output are left. */
   struct replay replay; /* Counts the output of every process, and keeps that of detached ones. */
   uint64_t sent;        /* Offset of the next byte of output for the channel. */
   char name[LISTED_NAME_BYTES_MAX + 1];

@@ -32,7 +32,7 @@ static void write_exit(const struct task *task, struct link *link) {
   frame_writer_end(&link->writer, FRAME_EXEC_EXIT, task->channel, 0, msgpack_written(&payload));
 }
 
-/* It ended with nobody attached: whoever attaches later still gets its last output and its exit. */
+/* Whoever attaches later still gets its last output and its exit: those of before may have been lost behind the link. */
 static void keep_record(struct task_table *table, struct task *task) {
   if (task->deadline_stage == DEADLINE_TERMINATED) task_signal_group(task, SIGKILL);
   task->deadline_stage = DEADLINE_NONE;
@@ -138,8 +138,13 @@ void finish_task(struct task_table *table, struct task *task, struct link *link,
     /* Members of the group that outlived the process and its timeout get no second two seconds. */
     if (task->deadline_stage == DEADLINE_TERMINATED) task_signal_group(task, SIGKILL);
     write_exit(task, link);
-    outputs_leave_to_sinks(table, task);
-    task_discard(table, task);
+    if (task->detached) {
+      task_leave_channel(table, task);
+      keep_record(table, task);
+    } else {
+      outputs_leave_to_sinks(table, task);
+      task_discard(table, task);
+    }
   }
 }
 

@@ -59,7 +59,7 @@ describe('processes that outlive their channel', () => {
     assert.deepEqual([second.stdout.toString(), second.stderr.toString()], ['one\nthree line\n', 'two\n']);
   });
 
-  test('a process that ended unattended keeps its output and its exit for one reader', async () => {
+  test('a process that ended keeps its output and its exit for whoever attaches, as often as they do', async () => {
     const process = guest.begin(['sh', '-c', 'sleep 0.2; echo last words; exit 4'], {
       detach: true,
       givesCredit: false,
@@ -71,10 +71,19 @@ describe('processes that outlive their channel', () => {
       [entry.exitCode, entry.attached, entry.detach, entry.start, entry.end],
       [4, false, true, 0, 11],
     );
+    for (const offset of [0, 0, 5]) {
+      const reader = guest.attach({ process: process.process, offset });
+      assert.equal((await reader.exited()).exitCode, 4);
+      assert.equal(reader.stdout.toString(), 'last words\n'.slice(offset));
+    }
+  });
+
+  test('a detached process whose exit was sent can still be asked for it: the answer may have been lost', async () => {
+    const process = guest.begin(['sh', '-c', 'echo seen; exit 5'], { detach: true });
+    assert.equal((await process.exited()).exitCode, 5);
     const reader = guest.attach({ process: process.process });
-    assert.equal((await reader.exited()).exitCode, 4);
-    assert.equal(reader.stdout.toString(), 'last words\n');
-    assert.equal((await guest.attach({ process: process.process }).refused()).code, 'process_unknown');
+    assert.equal((await reader.exited()).exitCode, 5);
+    assert.equal(reader.stdout.toString(), 'seen\n');
   });
 
   test('keeps exactly the last bytes asked for, each with its stream, and starts at any of them', async () => {
@@ -200,7 +209,7 @@ describe('processes that outlive their channel', () => {
     assert.equal((await again.exited()).signal, 9);
   });
 
-  test('keeps the newest 64 of those that ended unattended', async () => {
+  test('keeps the newest 64 of those that ended', async () => {
     const started: Execution[] = [];
     for (let index = 0; index < 70; index += 1) {
       const process = guest.begin(['sh', '-c', `exit ${index}`], { detach: true, window: 1 });
@@ -238,7 +247,7 @@ describe('processes that outlive their channel', () => {
     for (const process of plain) await process.started();
     const entries = await list();
     assert.equal(entries.length, 256);
-    assert.equal(entries.filter(({ detach }) => detach).length, 192);
+    assert.equal(entries.filter(({ detach, running }) => detach && running).length, 192);
     assert.deepEqual(
       entries.map(({ process }) => process),
       entries.map(({ process }) => process).sort((a, b) => a - b),
