@@ -61,6 +61,7 @@ export class DataPlane implements AsyncDisposable {
   async drain(graceMs: number): Promise<void> {
     await this.#door.drain(graceMs);
     this.#server.stopListening();
+    await this.#upgrades.finish();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

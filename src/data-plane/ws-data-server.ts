@@ -34,7 +34,10 @@ export async function startWsDataServer(upgrades: WsUpgrades, listen: ListenOpti
   return {
     address: { host: listen.host, port },
     stopListening: () => server.close(),
-    [Symbol.asyncDispose]: () => closed(server),
+    async [Symbol.asyncDispose]() {
+      await upgrades.finish();
+      await closed(server);
+    },
   };
 }
 

@@ -1,6 +1,7 @@
 import { type IncomingMessage, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer } from 'ws';
+import { pause } from '../domain/clock.ts';
 import { type HttpAnswer, httpAnswer, refusal } from './refusal.ts';
 import type { Admission, SocketDoor } from './socket-door.ts';
 import type { UpgradeRequest } from './socket-route.ts';
@@ -17,6 +18,8 @@ export class WsUpgrades {
   /** By the largest message: `ws` takes that as an option of its server. There are as many as routes have limits. */
   readonly #servers = new Map<number, WebSocketServer>();
   readonly #chosen = new WeakMap<IncomingMessage, string | null>();
+  /** Node's server forgets a connection that asked for an upgrade; so that none outlives it, they are kept here. */
+  readonly #connections = new Set<Duplex>();
 
   constructor(door: SocketDoor, deps: WsSocketDeps) {
     this.#door = door;
@@ -26,7 +29,18 @@ export class WsUpgrades {
   handle(request: IncomingMessage, raw: Duplex, head: Buffer): void {
     // Before anything else: a connection that breaks while it is being judged must not end the process.
     raw.on('error', () => {});
+    this.#connections.add(raw);
+    raw.on('close', () => this.#connections.delete(raw));
     this.#handle(request, raw, head).catch(() => raw.destroy());
+  }
+
+  /** Waits a moment for connections on which a close was sent, then ends them. */
+  async finish(): Promise<void> {
+    const open = [...this.#connections].map((raw) => new Promise((resolve) => raw.once('close', resolve)));
+    const over = new AbortController();
+    await Promise.race([Promise.all(open), pause(this.#deps.clock, lastBytesMs, over.signal)]);
+    over.abort();
+    for (const raw of this.#connections) raw.destroy();
   }
 
   async #handle(request: IncomingMessage, raw: Duplex, head: Buffer): Promise<void> {
@@ -37,8 +51,10 @@ export class WsUpgrades {
     }
     const answer = await this.#door.admit(parsed);
     if (answer.kind === 'refused') respond(raw, httpAnswer(answer));
-    else if (raw.destroyed || !raw.readable) answer.abandon();
-    else this.#upgrade(answer, request, raw, head);
+    else if (raw.destroyed || !raw.readable) {
+      answer.abandon();
+      raw.destroy();
+    } else this.#upgrade(answer, request, raw, head);
   }
 
   #upgrade(admission: Admission, request: IncomingMessage, raw: Duplex, head: Buffer): void {
@@ -66,6 +82,9 @@ export class WsUpgrades {
     return server;
   }
 }
+
+/** Enough for a client that is there to answer the close frame. */
+const lastBytesMs = 250;
 
 function upgradeOf(request: IncomingMessage): UpgradeRequest | null {
   const { headers } = request;
