@@ -32,6 +32,11 @@
 /* Largest window either side may announce. */
 #define WINDOW_BYTES_MAX 1048576u
 
+/* The pipe of a task that has written much is enlarged: fewer turns for the same bytes. Not before, because the kernel gives
+ * all processes of a user 64 MB of pipes in all, and pipes of two pages afterwards. */
+#define BUSY_OUTPUT_BYTES 1048576u
+#define BUSY_PIPE_BYTES 262144
+
 /* Answers collected during one turn of the loop before they are written at once. */
 #define LINK_OUTPUT_BYTES 69632u
 

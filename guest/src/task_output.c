@@ -2,6 +2,7 @@
 #include "task_output.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -74,7 +75,11 @@ static void write_output_frame(struct task *task, bool is_stderr, struct link *l
 }
 
 static void note_output(struct task *task, enum stream stream, const uint8_t *bytes, size_t length, uint64_t now_ms) {
+  bool was_busy = task->replay.end >= BUSY_OUTPUT_BYTES;
   replay_append(&task->replay, stream == STREAM_STDERR, bytes, length);
+  /* Where it cannot be had, or is no pipe, all stays as it is. */
+  if (!was_busy && task->replay.end >= BUSY_OUTPUT_BYTES)
+    fcntl(task->outputs[stream].fd, F_SETPIPE_SZ, BUSY_PIPE_BYTES);
   task->quiet_since_ms = now_ms;
   if (task->exited && task->deadline_stage == DEADLINE_KILLED) task->after_kill_bytes += (uint32_t)length;
 }
