@@ -24,7 +24,7 @@ export function clientError(error: ServiceError, address: string): WarmpoolError
       facts: details.metadata,
     });
   }
-  if (error.code === grpcStatus.UNAVAILABLE) return new ServiceUnreachableError(address, { cause: error });
+  if (brokenConnection.has(error.code)) return new ServiceUnreachableError(address, { cause: error });
   return new WarmpoolError(codeOfStatus.get(error.code) ?? 'INTERNAL', error.details, {}, { cause: error });
 }
 
@@ -47,6 +47,12 @@ function warmpoolError(
   }
   return new WarmpoolError(known, message, details, { cause });
 }
+
+/**
+ * What grpc-js makes of a connection that broke: INTERNAL when the end of the stream was seen before that of the
+ * connection. The service's own failures of these kinds have details.
+ */
+const brokenConnection: ReadonlySet<grpcStatus> = new Set([grpcStatus.UNAVAILABLE, grpcStatus.INTERNAL]);
 
 /** Statuses that grpc-js makes itself, without details. */
 const codeOfStatus: ReadonlyMap<grpcStatus, ErrorCode> = new Map([

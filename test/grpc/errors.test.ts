@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { status } from '@grpc/grpc-js';
+import { Metadata, status } from '@grpc/grpc-js';
+import { clientError } from '../../src/client/client-errors.ts';
 import { type ErrorCode, errorCodes, isWarmpoolError, WarmpoolError } from '../../src/domain/errors.ts';
 import { statusOf } from '../../src/grpc/status-codes.ts';
 import { encodeStatusDetails } from '../../src/grpc/wire/status-details.ts';
@@ -112,4 +113,15 @@ test('NO_CAPACITY says when to try again', async () => {
     code: 'NO_CAPACITY',
     details: { retryAfterMs: 1_500, facts: { pool: 'empty' } },
   });
+});
+
+test('a stream that ends without a status is a connection that broke, for it was not the service that said so', () => {
+  for (const code of [status.UNAVAILABLE, status.INTERNAL]) {
+    const error = Object.assign(new Error(), {
+      code,
+      details: 'Received RST_STREAM',
+      metadata: new Metadata(),
+    });
+    assert.equal(clientError(error, 'localhost:1').name, 'ServiceUnreachableError');
+  }
 });
