@@ -91,10 +91,12 @@ describe('images as templates of a Docker engine', { skip: dockerEngineMissing()
   test('preparing at the same time makes one image, and one that was removed is made again', async () => {
     await importTinyImage(engine.dockerHost, 'warmpool/test-once', ['LABEL once=1']);
     const spec = template({ image: 'warmpool/test-once', user: '' });
+    const { Id: source } = await sandboxes.docker.getImage('warmpool/test-once').inspect();
+    // Of this image only: other tests prepare theirs on the same engine meanwhile.
     const prepared = async () =>
-      (await sandboxes.docker.listImages({ filters: { reference: ['warmpool/prepared'] } })).map(
-        ({ Id }) => Id,
-      );
+      (await sandboxes.docker.listImages({ filters: { reference: ['warmpool/prepared'] } }))
+        .filter(({ ParentId }) => ParentId === source)
+        .map(({ Id }) => Id);
     const before = new Set(await prepared());
     await Promise.all([1, 2, 3, 4].map(() => sandboxes.runtime.prepare(spec)));
     const made = (await prepared()).filter((id) => !before.has(id));
