@@ -1,15 +1,33 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { ChannelReceiver } from '../../protocol/channel-opener.ts';
 import { decodeControlMap } from '../../protocol/control-map.ts';
 import { encodeCredit, encodeError } from '../../protocol/control-messages.ts';
 import { encodeExecStarted } from '../../protocol/exec-messages.ts';
-import { type Frame, viewOf } from '../../protocol/frame.ts';
+import {
+  encodeFileEntry,
+  encodeTransferEnd,
+  parseFileEntry,
+  parseWatchRecord,
+} from '../../protocol/file-answers.ts';
+import { type Frame, parseFrame, viewOf } from '../../protocol/frame.ts';
 import { LinkDecoder } from '../../protocol/link-decoder.ts';
 import { linkOverheadBytes, writeLinkFrame } from '../../protocol/link-framing.ts';
-import { messageTypes } from '../../protocol/message-types.ts';
+import { emptyMap } from '../../protocol/map-message.ts';
+import { isTerminal, messageTypes } from '../../protocol/message-types.ts';
+import { encodePortList, parsePortRecord } from '../../protocol/port-messages.ts';
+import { RecordReader } from '../../protocol/record-reader.ts';
 import { WelcomeSearch } from '../../protocol/welcome-search.ts';
-import { bytesOf, type LinkVectors, meaningOf, readLinkVectors } from '../protocol/vectors.ts';
+import {
+  bytesOf,
+  type LinkVectors,
+  meaningOf,
+  must,
+  readLinkVectors,
+  readSocketVectors,
+  type SocketVectors,
+} from '../protocol/vectors.ts';
 import { liveMemoryBytes } from './live-memory.ts';
 import { fuzzSeed, Random } from './random.ts';
 import { encodeAll, exitFrame, openScripted, type SentFrame, welcomeFrame } from './scripted-guest.ts';
@@ -21,7 +39,9 @@ const linkRounds = 3_000 * scale;
 const decoderFrames = 100_000 * scale;
 const mapRounds = 100_000 * scale;
 
-const corpus = corpusOf(readLinkVectors());
+const { Ack, ChannelClose, Credit, End, Error: Refusal, ErrorOutput, FileRead, FileStat } = messageTypes;
+const { FileWrite, Output, OutputEof, Ping, Pong, PortConnect } = messageTypes;
+const corpus = { ...corpusOf(readLinkVectors()), messages: messagesOf(readSocketVectors()) };
 
 describe('T27 random and mutated frames', () => {
   it('I12 come out of the decoder as they went in, however the stream is split', (t) => {
@@ -78,6 +98,25 @@ describe('T27 random and mutated frames', () => {
     t.diagnostic(`${rounds} payloads, ${accepted} accepted`);
   });
 
+  it('A10 as messages of the socket mean something or nothing, never an exception, and records too', (t) => {
+    const random = seeded(t);
+    let meant = 0;
+    let rounds = 0;
+    for (const end = deadline(); rounds < mapRounds && performance.now() < end(); rounds += 1) {
+      const { type, answers, bytes } = random.pick(corpus.messages);
+      const message = mutated(random, bytes);
+      if (random.below(2) === 0) message[0] = type;
+      const frame = parseFrame(message);
+      if ('error' in frame) continue;
+      const sender = random.pick(['requester', 'responder'] as const);
+      const meaning = meaningOf(frame.value, { sender, wire: 'socket', answers });
+      meant += 'value' in meaning ? 1 : 0;
+      const reader = new RecordReader(random.pick([parseFileEntry, parseWatchRecord, parsePortRecord]));
+      pushInPieces(random, message.subarray(random.below(20)), (piece) => reader.push(piece));
+    }
+    t.diagnostic(`${rounds} messages, ${meant} with a meaning`);
+  });
+
   it('G2 leave a link open or closed with a reason, and nothing pending', async (t) => {
     const random = seeded(t);
     let closed = 0;
@@ -85,10 +124,11 @@ describe('T27 random and mutated frames', () => {
     const liveBytes: number[] = [];
     for (const end = deadline(); rounds < linkRounds && performance.now() < end(); rounds += 1) {
       if (rounds % 200 === 100) liveBytes.push(liveMemoryBytes());
-      const { link, outcomes } = await attackedLink(random);
+      const { link, outcomes, receivers } = await attackedLink(random);
       closed += (await Promise.race([link.closed, undefined])) === undefined ? 0 : 1;
       link.close();
       assert.match(await link.closed, /./);
+      for (const receiver of receivers) receiver.assertWhole();
       for (const outcome of await outcomes) {
         if (outcome.status === 'fulfilled') continue;
         assert.equal(typeof outcome.reason.code, 'string', String(outcome.reason));
@@ -101,7 +141,24 @@ describe('T27 random and mutated frames', () => {
   });
 });
 
-/** A link with processes starting and running, fed with frames that are partly right. */
+/** Sees that a channel is told its Ack first and its end once, in whatever order a guest says things. */
+class WholeReceiver implements ChannelReceiver {
+  readonly #heard: string[] = [];
+
+  onFrame({ type }: Frame): void {
+    this.#heard.push(isTerminal(type) ? 'end' : type === messageTypes.Ack.code ? 'Ack' : 'more');
+  }
+
+  onLost(): void {
+    this.#heard.push('end');
+  }
+
+  assertWhole(): void {
+    assert.match(this.#heard.join(' '), /^(Ack (more )*)?end$/);
+  }
+}
+
+/** A link with channels opening and open, fed with frames that are partly right. */
 async function attackedLink(random: Random) {
   const { guest, link } = await openScripted({ window: 5_000 }, { window: 5_000 });
   const pending: Promise<unknown>[] = [link.ping(1_000)];
@@ -117,6 +174,13 @@ async function attackedLink(random: Random) {
       }),
     );
   }
+  const receivers = [FileRead, FileWrite, FileStat, PortConnect].map(({ code }) => {
+    const receiver = new WholeReceiver();
+    const channel = link.open(code, emptyMap, receiver);
+    if (random.below(4) === 0) channel.close();
+    return receiver;
+  });
+  pending.push(link.request(messageTypes.PortList.code, emptyMap));
   const outcomes = Promise.allSettled(pending);
   await nextTurn();
   const frames = Array.from({ length: 1 + random.below(12) }, () => plausibleFrame(random));
@@ -126,12 +190,12 @@ async function attackedLink(random: Random) {
     if (!guest.transport.destroyed) guest.sendBytes(Buffer.from(piece));
   });
   await nextTurn();
-  return { link, outcomes };
+  return { link, outcomes, receivers };
 }
 
 function plausibleFrame(random: Random): SentFrame {
-  const channel = 1 + random.below(random.below(10) === 0 ? 5 : 3);
-  const { Ack, Error: Refusal, Output, ErrorOutput, Credit, Ping, Pong } = messageTypes;
+  const channel = 1 + random.below(random.below(10) === 0 ? 9 : 7);
+  const file = { name: 'a', kind: 'file', size: 1, mode: 0, mtimeMs: 0, uid: 0, gid: 0 } as const;
   return random.pick<() => SentFrame>([
     () => ({
       type: Ack.code,
@@ -151,6 +215,14 @@ function plausibleFrame(random: Random): SentFrame {
       id: channel,
       payload: encodeError({ code: 'spawn_failed', message: '' }),
     }),
+    () => ({ type: Ack.code, channel: 4, id: 4, payload: must(encodeFileEntry(file)) }),
+    () => ({ type: Ack.code, channel: 5, id: 5, payload: emptyMap }),
+    () => ({ type: End.code, channel: 6, id: 6, payload: must(encodeFileEntry(file)) }),
+    () => ({ type: Ack.code, channel: 7, id: 7, payload: emptyMap }),
+    () => ({ type: Ack.code, id: 1, payload: encodePortList([1, 2]) }),
+    () => ({ type: End.code, channel, payload: encodeTransferEnd({ bytes: 1 }) }),
+    () => ({ type: OutputEof.code, channel }),
+    () => ({ type: ChannelClose.code, channel }),
     () => ({ type: Output.code, channel, payload: random.bytes(random.below(2_000)) }),
     () => ({ type: ErrorOutput.code, channel, payload: random.bytes(random.below(200)) }),
     () => ({ type: Credit.code, channel, payload: encodeCredit(random.below(2) * random.below(200)) }),
@@ -234,6 +306,12 @@ function corpusOf(vectors: LinkVectors): { frames: Uint8Array[]; maps: Uint8Arra
   ];
   const frames = [...vectors.valid, ...vectors.invalid].map(({ hex }) => bytesOf(hex));
   return { frames: frames.filter(small), maps: maps.filter(small) };
+}
+
+function messagesOf({ valid }: SocketVectors) {
+  return valid
+    .map(({ type, answers, hex }) => ({ type, answers, bytes: bytesOf(hex) }))
+    .filter(({ bytes }) => bytes.length <= 2_000);
 }
 
 function seeded(t: { diagnostic: (message: string) => void }): Random {
