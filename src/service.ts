@@ -19,6 +19,7 @@ import { specVersionOf } from './domain/spec-version.ts';
 import { startGrpcServer } from './grpc/grpc-server.ts';
 import { GuestLink } from './guest-link/guest-link.ts';
 import { type Readiness, startHttpServer } from './http/http-server.ts';
+import { XgenDialect } from './http/xgen/xgen-dialect.ts';
 import { Node } from './node/node.ts';
 import { assertNodeIdIsFree } from './node/node-id.ts';
 import { NodePools } from './node/node-pools.ts';
@@ -147,13 +148,19 @@ async function start(config: Config, log: Log, started: ClosingStack): Promise<S
     return reasons.length === 0 ? { ready: true } : { ready: false, reasons };
   };
 
-  const tokens = new DataTokens({ clock }, [
-    loadDataKey({ file: config.dataKeyFile, stateFolder: config.stateFolder }),
-  ]);
+  const dataKey = loadDataKey({ file: config.dataKeyFile, stateFolder: config.stateFolder });
+  const tokens = new DataTokens({ clock }, [dataKey]);
+  const keys = new ApiKeys(config.apiKeys);
   const dataPlane = started.use(
     await DataPlane.start(
-      { allocator, keys: new ApiKeys(config.apiKeys), tokens, clock, observer: metrics, log },
+      { allocator, keys, tokens, clock, observer: metrics, log },
       { listen: config.dataListen, allowedOrigins: config.dataOrigins },
+    ),
+  );
+  const xgen = started.use(
+    new XgenDialect(
+      { allocator, keys, dataTokens: tokens, dataKey, clock, observer: metrics, log },
+      { previewDomain: null, requestsPerMinuteMax: xgenRequestsPerMinuteMax },
     ),
   );
   const data = new DataAccess(tokens, config.dataUrl ?? socketUrl(dataPlane.address, log));
@@ -162,7 +169,10 @@ async function start(config: Config, log: Log, started: ClosingStack): Promise<S
       {
         metrics,
         readiness,
-        onUpgrade: (request, socket, head) => dataPlane.upgrade(request, socket, head),
+        dialects: [xgen.app],
+        onUpgrade: (request, socket, head) => {
+          if (!xgen.upgrade(request, socket, head)) dataPlane.upgrade(request, socket, head);
+        },
       },
       { listen: config.httpListen },
     ),
@@ -214,7 +224,7 @@ async function start(config: Config, log: Log, started: ClosingStack): Promise<S
     async [Symbol.asyncDispose]() {
       draining = true;
       grpc.setServing(false);
-      await Promise.all([grpc.drain(config.drainTimeoutMs), dataPlane.drain(config.drainTimeoutMs)]);
+      await Promise.all([grpc, dataPlane, xgen].map((edge) => edge.drain(config.drainTimeoutMs)));
       await started[Symbol.asyncDispose]();
     },
   };
@@ -310,5 +320,7 @@ function socketUrl(bound: { readonly host: string; readonly port: number }, log:
   return `ws://${address(isAny ? { host: 'localhost', port: bound.port } : bound)}`;
 }
 
+/** What the published xgen API allows a client. */
+const xgenRequestsPerMinuteMax = 120;
 /** A guest answers Hello as its first act; on a loaded host its start may take a while. */
 const openTimeoutMs = 10_000;

@@ -13,6 +13,8 @@ export type Readiness =
 export interface HttpServerDeps {
   readonly metrics: { readonly contentType: string; expose(): Promise<string> };
   readonly readiness: () => Promise<Readiness>;
+  /** Routes of whole dialects. They know the sizes of their own bodies. */
+  readonly dialects?: readonly Hono[];
   /** WebSockets at this port, and whatever else wants to upgrade: answers or ends the connection. Absent: there are none. */
   readonly onUpgrade?: (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
 }
@@ -29,7 +31,7 @@ const requestTimeoutMs = 10_000;
 const keepAliveTimeoutMs = 20_000;
 const headerBytesMax = 16_384;
 const headersMax = 100;
-/** Nothing here takes a body; what comes is read and dropped up to this. */
+/** Nothing but dialects takes a body; what comes is read and dropped up to this. */
 const bodyBytesMax = 65_536;
 /** Scrapers and probes are a handful, sockets of dialects many more; the rest of the process needs its descriptors. */
 const connectionsMax = 4_096;
@@ -67,6 +69,7 @@ export async function startHttpServer(
 
 function routes(deps: HttpServerDeps): Hono {
   const app = new Hono();
+  for (const dialect of deps.dialects ?? []) app.route('/', dialect);
   app.use(
     bodyLimit({
       maxSize: bodyBytesMax,

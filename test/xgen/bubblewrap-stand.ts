@@ -3,6 +3,8 @@ import type { AddressInfo } from 'node:net';
 import type { ExecDefaults, SandboxSession, SessionListener } from '../../src/allocator/api.ts';
 import { ApiKeys } from '../../src/auth/api-keys.ts';
 import { XgenTokens } from '../../src/auth/xgen-tokens.ts';
+import { silentObserver } from '../../src/data-plane/observer.ts';
+import { RateLimit } from '../../src/data-plane/xgen/rate-limit.ts';
 import { XgenCredentials } from '../../src/data-plane/xgen/xgen-credentials.ts';
 import { parseXgenAddress, XgenRoute } from '../../src/data-plane/xgen/xgen-route.ts';
 import { SystemClock } from '../../src/domain/clock.ts';
@@ -36,7 +38,9 @@ export class BubblewrapStand implements AsyncDisposable {
     const tokens = new XgenTokens(clock, Buffer.alloc(32, 7));
     this.route = new XgenRoute({
       allocator: { openSession: async (_grant, id) => this.#openSession(id) },
-      credentials: new XgenCredentials({ keys: new ApiKeys([]), tokens }),
+      credentials: new XgenCredentials({ keys: new ApiKeys([]), tokens, dataTokens: { verify: () => null } }),
+      rateLimit: new RateLimit(clock, 0),
+      observer: silentObserver,
       clock,
       log: this.log,
     });

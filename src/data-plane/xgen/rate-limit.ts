@@ -1,3 +1,4 @@
+import type { XgenCaller } from '../../auth/xgen-tokens.ts';
 import type { Clock } from '../../domain/clock.ts';
 
 /**
@@ -42,3 +43,11 @@ export class RateLimit {
 }
 
 const windowMs = 60_000;
+
+/** Whose requests are counted together; `address` where there are no keys to tell callers apart. */
+export function xgenClientOf(caller: XgenCaller, address: string): string {
+  return caller.subject === anybodySubject ? address : `caller ${caller.tenant} ${caller.subject}`;
+}
+
+/** The subject of every caller of a service without keys. */
+export const anybodySubject = 'anybody';

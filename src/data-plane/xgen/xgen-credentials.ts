@@ -1,20 +1,17 @@
 import { createHash } from 'node:crypto';
 import type { Principal, SessionGrant } from '../../allocator/api.ts';
 import type { ApiKeys } from '../../auth/api-keys.ts';
+import { type DataTokens, looksLikeDataToken } from '../../auth/data-token.ts';
 import { type XgenCaller, type XgenTokens, xgenRoleOf } from '../../auth/xgen-tokens.ts';
 import { isWarmpoolError } from '../../domain/errors.ts';
+import { anybodySubject } from './rate-limit.ts';
 import { XgenFailure } from './xgen-failure.ts';
-
-/** Tells who the data token of a sandbox was given to. */
-export interface DataTokenReader {
-  /** Throws UNAUTHENTICATED. */
-  read(token: string, sandboxId: string): SessionGrant;
-}
 
 export interface XgenCredentialsDeps {
   readonly keys: ApiKeys;
   readonly tokens: XgenTokens;
-  readonly dataTokens?: DataTokenReader;
+  /** The token of one sandbox's socket, which opens it in this dialect too. */
+  readonly dataTokens: Pick<DataTokens, 'verify'>;
 }
 
 /** Who calls, by any of the schemes of this dialect. Throws XgenFailure UNAUTHORIZED; no message holds a credential. */
@@ -27,7 +24,7 @@ export class XgenCredentials {
 
   /** `Bearer <token or key>` or `ApiKey <key>`. */
   ofHeader(authorization: string | undefined): XgenCaller {
-    if (!this.#deps.keys.required) return callerOf(this.#deps.keys.authenticate(undefined), 'anybody');
+    if (!this.#deps.keys.required) return callerOf(this.#deps.keys.authenticate(undefined), anybodySubject);
     const { scheme, credential } = parseAuthorization(authorization);
     return scheme === 'apikey' ? this.ofKey(credential) : this.#ofToken(credential);
   }
@@ -41,22 +38,19 @@ export class XgenCredentials {
     }
   }
 
-  /** For a socket: the header, or `?token=` when there is none; the data token of the sandbox is one more kind. */
-  ofUpgrade(authorization: string | undefined, query: string | null, sandboxId: string): SessionGrant {
+  /**
+   * For a socket: the header, or a token of the query when there is none. An API key does not belong in an address, where
+   * logs and histories keep it (A9).
+   */
+  ofUpgrade(authorization: string | undefined, query: string | null): XgenCaller | SessionGrant {
     if (!this.#deps.keys.required) return this.ofHeader(undefined);
-    if (authorization === undefined && query === null) throw unauthorized('missing authorization');
-    const { scheme, credential } =
-      authorization === undefined
-        ? { scheme: 'bearer', credential: query ?? '' }
-        : parseAuthorization(authorization);
-    if (scheme === 'apikey') return this.ofKey(credential);
-    try {
-      return this.#ofToken(credential);
-    } catch (failure) {
-      const grant = this.#ofDataToken(credential, sandboxId);
-      if (grant === null) throw failure;
-      return grant;
+    if (authorization === undefined) {
+      if (query === null || query === '') throw unauthorized('missing authorization');
+      return this.#ofJwt(query);
     }
+    const { scheme, credential } = parseAuthorization(authorization);
+    if (scheme === 'apikey') return this.ofKey(credential);
+    return looksLikeDataToken(credential) ? this.#ofJwt(credential) : this.#ofToken(credential);
   }
 
   #ofToken(token: string): XgenCaller {
@@ -70,13 +64,15 @@ export class XgenCredentials {
     }
   }
 
-  #ofDataToken(token: string, sandboxId: string): SessionGrant | null {
-    try {
-      return this.#deps.dataTokens?.read(token, sandboxId) ?? null;
-    } catch (error) {
-      if (isWarmpoolError(error)) return null;
-      throw error;
-    }
+  /** One of this dialect, or the data token of a sandbox. */
+  #ofJwt(token: string): XgenCaller | SessionGrant {
+    const caller = this.#deps.tokens.verify(token);
+    if (caller === 'expired') throw unauthorized('token expired');
+    if (caller !== 'invalid') return caller;
+    const claims = this.#deps.dataTokens.verify(token);
+    if (claims === null) throw unauthorized('invalid token');
+    const { tenant, claimId, scopes } = claims;
+    return { tenant, claimId, scopes };
   }
 }
 

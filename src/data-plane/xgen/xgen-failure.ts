@@ -144,3 +144,7 @@ const aboutSandbox: ReadonlySet<XgenFailureCode> = new Set([
 export function forbidden(permission: string): XgenFailure {
   return new XgenFailure('FORBIDDEN', 'forbidden', { permission });
 }
+
+export function tooManyRequests(retryAfterMs: number): XgenFailure {
+  return new XgenFailure('QUOTA_EXCEEDED', 'too many requests', { retry_after_ms: retryAfterMs });
+}

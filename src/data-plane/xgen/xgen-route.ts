@@ -6,12 +6,23 @@ import { WebSocketServer } from 'ws';
 import { closeCodes } from '../../../protocol/close-codes.ts';
 import { xgenMessageBytesMax } from '../../../protocol/xgen-messages.ts';
 import type { AllocatorApi, SandboxSession, SessionGrant } from '../../allocator/api.ts';
-import type { Clock } from '../../domain/clock.ts';
+import type { XgenCaller } from '../../auth/xgen-tokens.ts';
+import { type Clock, pause } from '../../domain/clock.ts';
 import { isWarmpoolError } from '../../domain/errors.ts';
 import type { Log } from '../../observability/log.ts';
+import { ConnectionLimits } from '../connection-limits.ts';
+import type { DataPlaneObserver } from '../observer.ts';
+import { type RateLimit, xgenClientOf } from './rate-limit.ts';
 import { openWhenReady } from './xgen-admission.ts';
 import type { XgenCredentials } from './xgen-credentials.ts';
-import { forbidden, XgenFailure, type XgenVersion, xgenErrorBody, xgenFailureOf } from './xgen-failure.ts';
+import {
+  forbidden,
+  tooManyRequests,
+  XgenFailure,
+  type XgenVersion,
+  xgenErrorBody,
+  xgenFailureOf,
+} from './xgen-failure.ts';
 import { hasAbsoluteLifetime } from './xgen-lifetime.ts';
 import { XgenProcessIds } from './xgen-process-ids.ts';
 import { XgenSession } from './xgen-session.ts';
@@ -20,7 +31,9 @@ import { XgenWebSocket } from './xgen-web-socket.ts';
 export interface XgenRouteDeps {
   readonly allocator: Pick<AllocatorApi, 'openSession'>;
   readonly credentials: XgenCredentials;
+  readonly rateLimit: RateLimit;
   readonly clock: Clock;
+  readonly observer: Pick<DataPlaneObserver, 'upgradeAnswered' | 'connectionOpened' | 'connectionClosed'>;
   readonly log: Log;
 }
 
@@ -57,6 +70,7 @@ export class XgenRoute implements AsyncDisposable {
     // Which clients of this dialect do not offer; whoever does has come to another session.
     handleProtocols: () => false,
   });
+  readonly #limits = new ConnectionLimits();
   readonly #sessions = new Set<XgenSession>();
   readonly #processIds = new XgenProcessIds();
   readonly #closing = new AbortController();
@@ -72,38 +86,71 @@ export class XgenRoute implements AsyncDisposable {
 
   /** Never rejects: the connection gets its session, or its refusal. */
   async upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, address: XgenAddress): Promise<void> {
-    const requestId = randomUUID();
-    let session: SandboxSession | undefined;
+    // Before anything else: a connection that breaks while it is being judged must not end the process.
+    socket.on('error', () => {});
+    const leaving: (() => void)[] = [];
     try {
       const grant = this.#authorize(request, address);
-      session = await openWhenReady(this.#deps, grant, address.sandboxId, this.#givenUp(socket));
+      leaving.push(this.#enter(address.sandboxId));
+      const session = await openWhenReady(this.#deps, grant, address.sandboxId, this.#givenUp(socket));
+      leaving.push(() => session.close());
       if (socket.destroyed) throw new XgenFailure('INTERNAL', 'the client has gone');
-      const sandbox = session;
+      let isUpgraded = false;
       this.#sockets.handleUpgrade(request, socket, head, (webSocket) => {
-        this.#accept(new XgenWebSocket(webSocket), sandbox, grant);
+        isUpgraded = true;
+        this.#accept(new XgenWebSocket(webSocket), session, grant, leaving[0]);
       });
+      // `ws` has answered by itself that it is no upgrade after all; it does so at once.
+      if (!isUpgraded) for (const leave of leaving) leave();
     } catch (error) {
-      session?.close();
-      this.#answer(socket, address, requestId, this.#failureOf(error, address));
+      for (const leave of leaving) leave();
+      this.#deps.observer.upgradeAnswered(socket.destroyed ? 'abandoned' : 'refused');
+      this.#answer(socket, address, this.#failureOf(error, address));
     }
   }
 
-  /** Sessions are told that the service goes; what they run is ended. */
-  async [Symbol.asyncDispose](): Promise<void> {
+  /** New connections are refused; those that run nothing end now, the others within `graceMs`. */
+  async drain(graceMs: number): Promise<void> {
     this.#closing.abort();
-    const settled = [...this.#sessions].map((session) => {
-      session.close(closeCodes.goingAway, 'the service stops');
-      return session.settled;
-    });
-    await Promise.all(settled);
+    const sessions = [...this.#sessions];
+    for (const session of sessions) session.drain();
+    const over = new AbortController();
+    const settled = Promise.all(sessions.map((session) => session.settled));
+    await Promise.race([settled, pause(this.#deps.clock, graceMs, over.signal)]);
+    over.abort();
+    for (const session of sessions) session.close(closeCodes.goingAway, 'the service stops');
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.drain(0);
     this.#sockets.close();
   }
 
   #authorize(request: IncomingMessage, { token, sandboxId }: XgenAddress): SessionGrant {
     if (this.#closing.signal.aborted) throw new XgenFailure('SIDECAR_UNREACHABLE', 'the service stops');
-    const grant = this.#deps.credentials.ofUpgrade(request.headers.authorization, token, sandboxId);
+    const client = `address ${request.socket.remoteAddress ?? ''}`;
+    let grant: XgenCaller | SessionGrant;
+    try {
+      grant = this.#deps.credentials.ofUpgrade(request.headers.authorization, token);
+    } catch (error) {
+      this.#count(client);
+      throw error;
+    }
+    this.#count('subject' in grant ? xgenClientOf(grant, client) : `sandbox ${sandboxId}`);
     if (!grant.scopes.has('exec')) throw forbidden('sandbox:exec');
     return grant;
+  }
+
+  #count(client: string): void {
+    const retryAfterMs = this.#deps.rateLimit.enter(client);
+    if (retryAfterMs !== undefined) throw tooManyRequests(retryAfterMs);
+  }
+
+  /** A place among the connections; gives back how to leave it. */
+  #enter(sandboxId: string): () => void {
+    const place = this.#limits.enter(sandboxId);
+    if ('leave' in place) return place.leave;
+    throw new XgenFailure('QUOTA_EXCEEDED', 'too many connections', { retry_after_ms: 1_000 });
   }
 
   /** Aborts when the client goes away before its answer, or the service stops. */
@@ -113,16 +160,26 @@ export class XgenRoute implements AsyncDisposable {
     return AbortSignal.any([gone.signal, this.#closing.signal]);
   }
 
-  #accept(socket: XgenWebSocket, sandbox: SandboxSession, grant: SessionGrant): void {
-    const { log } = this.#deps;
+  #accept(socket: XgenWebSocket, sandbox: SandboxSession, grant: SessionGrant, leave = () => {}): void {
+    const { log, observer } = this.#deps;
+    observer.upgradeAnswered('accepted');
+    observer.connectionOpened();
     const session = new XgenSession(
       { socket, sandbox, processIds: this.#processIds, log },
       { mayUseFiles: grant.scopes.has('files'), useExtendsLease: !hasAbsoluteLifetime(sandbox.record) },
     );
     this.#sessions.add(session);
-    socket.listen(session);
+    socket.listen({
+      onMessage: (message) => session.onMessage(message),
+      onText: () => session.onText(),
+      onClose: (code) => {
+        observer.connectionClosed(code);
+        session.onClose();
+        leave();
+      },
+    });
     void session.settled.then(() => this.#sessions.delete(session));
-    if (this.#closing.signal.aborted) session.close(closeCodes.goingAway, 'the service stops');
+    if (this.#closing.signal.aborted) session.drain();
   }
 
   #failureOf(error: unknown, { sandboxId }: XgenAddress): XgenFailure {
@@ -132,8 +189,10 @@ export class XgenRoute implements AsyncDisposable {
     return new XgenFailure('INTERNAL', 'the request could not be answered');
   }
 
-  #answer(socket: Duplex, { version }: XgenAddress, requestId: string, failure: XgenFailure): void {
+  #answer(socket: Duplex, { version }: XgenAddress, failure: XgenFailure): void {
     if (socket.destroyed || !socket.writable) return;
+    const requestId = randomUUID();
+    const retryAfterMs = failure.details?.retry_after_ms;
     const body = JSON.stringify(xgenErrorBody(failure, version, requestId));
     const head = [
       `HTTP/1.1 ${failure.status} ${STATUS_CODES[failure.status] ?? ''}`,
@@ -141,8 +200,10 @@ export class XgenRoute implements AsyncDisposable {
       `Content-Length: ${Buffer.byteLength(body)}`,
       `X-Request-Id: ${requestId}`,
       'Access-Control-Allow-Origin: *',
+      ...(typeof retryAfterMs === 'number' ? [`Retry-After: ${Math.ceil(retryAfterMs / 1_000)}`] : []),
       'Connection: close',
     ];
+    socket.once('finish', () => socket.destroy());
     socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);
   }
 }

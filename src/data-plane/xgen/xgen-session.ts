@@ -51,6 +51,7 @@ export class XgenSession {
   #paused = false;
   #waitingInputBytes = 0;
   #isClosing = false;
+  #isDraining = false;
   #settle = (): void => {};
 
   /** The connection is open: SandboxReady is sent before this returns, and messages may come from then on. */
@@ -80,7 +81,10 @@ export class XgenSession {
       replies,
       inputWaits: (bytes) => this.#inputWaits(bytes),
       used: () => this.#used(),
-      onEmpty: () => this.#settleWhenEmpty(),
+      onEmpty: () => {
+        this.#closeWhenIdle();
+        this.#settleWhenEmpty();
+      },
     });
     this.#files = new XgenFiles({ guest, outlet, workspace, gone: this.#gone.signal });
     this.#watches = new XgenWatches({ guest, outlet, workspace, log });
@@ -100,6 +104,12 @@ export class XgenSession {
 
   onText(): void {
     this.close(closeCodes.textMessage, 'text messages are not understood');
+  }
+
+  /** Nothing new is begun; the connection is closed once nothing that it started runs. */
+  drain(): void {
+    this.#isDraining = true;
+    this.#closeWhenIdle();
   }
 
   /** The connection is gone, whoever closed it. */
@@ -208,6 +218,10 @@ export class XgenSession {
     this.#ports.close();
     this.#processes.abandonAll();
     this.#settleWhenEmpty();
+  }
+
+  #closeWhenIdle(): void {
+    if (this.#isDraining && this.#processes.size === 0) this.close(closeCodes.goingAway, 'the service stops');
   }
 
   #settleWhenEmpty(): void {

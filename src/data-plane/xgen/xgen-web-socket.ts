@@ -5,8 +5,8 @@ import type { XgenSocket } from './xgen-socket.ts';
 export interface XgenListener {
   onMessage(message: Uint8Array): void;
   onText(): void;
-  /** Once, whoever closed it. */
-  onClose(): void;
+  /** Once, whoever closed it: the code of the close frame, 1006 for none. */
+  onClose(code: number): void;
 }
 
 /**
@@ -33,8 +33,7 @@ export class XgenWebSocket implements XgenSocket {
       if (!isBinary) listener.onText();
       else if (data instanceof Uint8Array) listener.onMessage(data);
     });
-    this.#socket.on('close', () => listener.onClose());
-    if (this.#socket.readyState === WebSocket.CLOSED) listener.onClose();
+    this.#socket.on('close', (code) => listener.onClose(code));
   }
 
   send(message: Uint8Array, sent: () => void): void {

@@ -21,7 +21,8 @@ export interface SandboxRoutesDeps {
 export interface SandboxRoutesOptions {
   /** null: as the caller has reached us. */
   readonly externalUrl: string | null;
-  readonly previewDomain: string;
+  /** null: below `localhost`, at the port by which the caller has reached us. */
+  readonly previewDomain: string | null;
 }
 
 /** The sandboxes of the caller's tenant, in the shapes of the xgen dialect. */
@@ -181,7 +182,11 @@ export class SandboxRoutes {
 
   #places(request: XgenRequest): XgenPlaces {
     const { externalUrl, previewDomain } = this.#options;
-    return { externalUrl: externalUrl ?? request.origin, previewDomain };
+    const { port } = new URL(request.origin);
+    return {
+      externalUrl: externalUrl ?? request.origin,
+      previewDomain: previewDomain ?? (port === '' ? 'localhost' : `localhost:${port}`),
+    };
   }
 }
 

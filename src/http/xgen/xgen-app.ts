@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { type Context, Hono } from 'hono';
 import type { XgenCaller, XgenRole, XgenTokens } from '../../auth/xgen-tokens.ts';
-import type { RateLimit } from '../../data-plane/xgen/rate-limit.ts';
+import { type RateLimit, xgenClientOf } from '../../data-plane/xgen/rate-limit.ts';
 import type { XgenCredentials } from '../../data-plane/xgen/xgen-credentials.ts';
 import {
   forbidden,
+  tooManyRequests,
   XgenFailure,
   type XgenVersion,
   xgenErrorBody,
@@ -73,7 +74,9 @@ function mount(app: Hono, base: string, version: XgenVersion, deps: XgenAppDeps)
     (permission: XgenPermission, handle: (request: XgenRequest) => Promise<XgenAnswer>) => (c: Context) =>
       serve(c, async () => handle(await admit(c, version, permission, deps)));
 
-  app.options(`${base}/*`, (c) => c.body(null, 204, corsHeaders));
+  for (const name of ['auth', 'sandboxes'])
+    app.options(`${base}/${name}/*`, (c) => c.body(null, 204, corsHeaders));
+  app.options(`${base}/sandboxes`, (c) => c.body(null, 204, corsHeaders));
   app.post(`${base}/auth/token`, (c) =>
     serve(c, async () => {
       count(deps, `address ${deps.remoteAddress(c)}`);
@@ -114,11 +117,15 @@ function mount(app: Hono, base: string, version: XgenVersion, deps: XgenAppDeps)
       throw new XgenFailure('INVALID_REQUEST', 'this address is for WebSocket upgrades');
     }),
   );
-  app.all(`${base}/*`, (c) =>
+  const missing = (c: Context) =>
     serve(c, async () => {
       throw new XgenFailure('ROUTE_NOT_FOUND', 'there is nothing at this path');
-    }),
-  );
+    });
+  // Other dialects may have other names beside these at the root.
+  for (const name of ['auth', 'sandboxes', 'admin']) {
+    app.all(`${base}/${name}`, missing);
+    app.all(`${base}/${name}/*`, missing);
+  }
 }
 
 async function answer(
@@ -159,12 +166,7 @@ async function admit(
     count(deps, `address ${deps.remoteAddress(c)}`);
     throw error;
   }
-  count(
-    deps,
-    caller.subject === 'anybody'
-      ? `address ${deps.remoteAddress(c)}`
-      : `caller ${caller.tenant} ${caller.subject}`,
-  );
+  count(deps, xgenClientOf(caller, `address ${deps.remoteAddress(c)}`));
   if (!permissions[caller.role].has(permission)) throw forbidden(permission);
   return {
     version,
@@ -178,8 +180,7 @@ async function admit(
 
 function count(deps: XgenAppDeps, client: string): void {
   const retryAfterMs = deps.rateLimit.enter(client);
-  if (retryAfterMs === undefined) return;
-  throw new XgenFailure('QUOTA_EXCEEDED', 'too many requests', { retry_after_ms: retryAfterMs });
+  if (retryAfterMs !== undefined) throw tooManyRequests(retryAfterMs);
 }
 
 function token(body: BodyReader, version: XgenVersion, { credentials, tokens }: XgenAppDeps): XgenAnswer {

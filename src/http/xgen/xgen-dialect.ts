@@ -1,0 +1,90 @@
+import { hkdfSync } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { getConnInfo } from '@hono/node-server/conninfo';
+import type { Hono } from 'hono';
+import type { AllocatorApi } from '../../allocator/api.ts';
+import type { ApiKeys } from '../../auth/api-keys.ts';
+import type { DataKey } from '../../auth/data-key.ts';
+import type { DataTokens } from '../../auth/data-token.ts';
+import { XgenTokens } from '../../auth/xgen-tokens.ts';
+import { RateLimit } from '../../data-plane/xgen/rate-limit.ts';
+import { XgenCredentials } from '../../data-plane/xgen/xgen-credentials.ts';
+import { parseXgenAddress, XgenRoute, type XgenRouteDeps } from '../../data-plane/xgen/xgen-route.ts';
+import type { Clock } from '../../domain/clock.ts';
+import type { Log } from '../../observability/log.ts';
+import { SandboxRoutes } from './sandbox-routes.ts';
+import { xgenApp } from './xgen-app.ts';
+
+export interface XgenDialectDeps {
+  readonly allocator: AllocatorApi;
+  readonly keys: ApiKeys;
+  readonly dataTokens: DataTokens;
+  /** Every process with this key accepts the tokens of the others. */
+  readonly dataKey: DataKey;
+  readonly clock: Clock;
+  readonly observer: XgenRouteDeps['observer'];
+  readonly log: Log;
+}
+
+export interface XgenDialectOptions {
+  /** Where sandboxes' ports are shown, with its port if that is not the usual one; null: below this host's own name. */
+  readonly previewDomain: string | null;
+  /** Accepted requests of one client in a minute; 0: no limit. */
+  readonly requestsPerMinuteMax: number;
+}
+
+/** The xgen dialect of one service: its routes, its sockets, and what both of them know of callers. */
+export class XgenDialect implements AsyncDisposable {
+  readonly app: Hono;
+  readonly #sockets: XgenRoute;
+
+  constructor(deps: XgenDialectDeps, options: XgenDialectOptions) {
+    const { allocator, clock, log, observer } = deps;
+    const tokens = new XgenTokens(clock, tokenSecret(deps.dataKey));
+    const credentials = new XgenCredentials({ keys: deps.keys, tokens, dataTokens: deps.dataTokens });
+    const rateLimit = new RateLimit(clock, options.requestsPerMinuteMax);
+    this.#sockets = new XgenRoute({ allocator, credentials, rateLimit, clock, observer, log });
+    this.app = xgenApp({
+      routes: new SandboxRoutes(
+        { allocator, clock },
+        { externalUrl: null, previewDomain: options.previewDomain },
+      ),
+      credentials,
+      tokens,
+      rateLimit,
+      log,
+      remoteAddress: (c) => getConnInfo(c).remote.address ?? '',
+    });
+  }
+
+  /** False: the upgrade is not for this dialect, and was not touched. */
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): boolean {
+    const address = parseXgenAddress(request.url ?? '');
+    if (address === null || offers(request, nativeSubprotocol)) return false;
+    void this.#sockets.upgrade(request, socket, head, address);
+    return true;
+  }
+
+  drain(graceMs: number): Promise<void> {
+    return this.#sockets.drain(graceMs);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#sockets[Symbol.asyncDispose]();
+  }
+}
+
+function offers(request: IncomingMessage, subprotocol: string): boolean {
+  const offered = request.headers['sec-websocket-protocol'] ?? '';
+  return offered.split(',').some((each) => each.trim() === subprotocol);
+}
+
+/** Of the same key as data tokens, and good for nothing else. */
+function tokenSecret({ privateKey }: DataKey): Uint8Array {
+  const key = privateKey.export({ type: 'pkcs8', format: 'der' });
+  return new Uint8Array(hkdfSync('sha256', key, '', 'warmpool xgen tokens', 32));
+}
+
+/** At the address of this dialect it gives the native session instead. */
+const nativeSubprotocol = 'warmpool.v1';
