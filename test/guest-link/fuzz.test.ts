@@ -111,7 +111,9 @@ describe('T27 random and mutated frames', () => {
       const sender = random.pick(['requester', 'responder'] as const);
       const meaning = meaningOf(frame.value, { sender, wire: 'socket', answers });
       meant += 'value' in meaning ? 1 : 0;
-      const reader = new RecordReader(random.pick([parseFileEntry, parseWatchRecord, parsePortRecord]));
+      const reader = new RecordReader<unknown>(
+        random.pick([parseFileEntry, parseWatchRecord, parsePortRecord]),
+      );
       pushInPieces(random, message.subarray(random.below(20)), (piece) => reader.push(piece));
     }
     t.diagnostic(`${rounds} messages, ${meant} with a meaning`);
