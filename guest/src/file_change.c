@@ -37,6 +37,7 @@ static int hold(const struct file_request *request, struct stat *status) {
   find_place(request->path, request->follow ? PLACE_FOLLOWS : 0, &place);
   int held = open_place_path(&place, status);
   if (held < 0) fail_step("open", errno);
+  if (request->follow && S_ISLNK(status->st_mode)) fail_step("open", ELOOP);
   return held;
 }
 

@@ -161,6 +161,8 @@ void find_place(const char *path, unsigned use, struct place *place) {
     if (links == LINKS_MAX) fail_step("path", ELOOP);
     require_trusted_link(place->directory_fd, &status);
     ssize_t length = readlinkat(place->directory_fd, place->name, text, sizeof text);
+    /* It is no link any more; what follows acts on whatever is there, without following it. */
+    if (length < 0 && (errno == EINVAL || errno == ENOENT)) break;
     if (length < 0) fail_step("readlink", errno);
     if (length == 0) fail_step("readlink", ENOENT);
     if ((size_t)length == sizeof text) fail_step("readlink", ENAMETOOLONG);

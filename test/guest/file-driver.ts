@@ -108,7 +108,7 @@ export class FileGuest implements AsyncDisposable {
     return this.open('FileMkdir', requests.encodeFileMkdir(request), answers.parseMkdirEnd);
   }
 
-  rename(request: requests.FileRename): FileCall<unknown> {
+  rename(request: requests.FileRename): FileCall<Uint8Array> {
     return this.open('FileRename', requests.encodeFileRename(request), (payload) => ({ value: payload }));
   }
 
