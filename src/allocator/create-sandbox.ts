@@ -178,11 +178,7 @@ export class SandboxCreator {
     }
     if (record?.state === 'running') return record;
     if (signal.aborted && record?.state === 'starting') throw await this.#abandoned(record, request, signal);
-    const failure = record?.failure ?? 'the sandbox was deleted while it was booting';
-    throw new WarmpoolError('BOOT_FAILED', failure, {
-      retryAfterMs: retryAfterBootMs,
-      facts: { sandbox: reserved.id },
-    });
+    throw bootError(reserved.id, record);
   }
 
   async #awaitReady(
@@ -245,6 +241,15 @@ function hashOf(request: CreateRequest): string {
   const { requestId: _, ...body } = request;
   const defined = Object.fromEntries(Object.entries(body).filter(([, value]) => value !== undefined));
   return createHash('sha256').update(canonicalJson(defined)).digest('base64url');
+}
+
+/** A missing image is not there in a moment either: no time to try again is told. */
+function bootError(sandboxId: string, record: SandboxRecord | null): WarmpoolError {
+  const failure = record?.failure ?? 'the sandbox was deleted while it was booting';
+  const facts = { sandbox: sandboxId };
+  if (record?.endReason === 'image_missing') return new WarmpoolError('IMAGE_MISSING', failure, { facts });
+  const code = record?.endReason === 'runtime_unavailable' ? 'RUNTIME_UNAVAILABLE' : 'BOOT_FAILED';
+  return new WarmpoolError(code, failure, { retryAfterMs: retryAfterBootMs, facts });
 }
 
 function noCapacity(pool: CatalogPool, why: 'no_ready' | 'max_total'): WarmpoolError {

@@ -33,6 +33,8 @@ export const endReasons = [
   'spec_changed',
   'scaled_down',
   'node_drained',
+  'image_missing',
+  'runtime_unavailable',
 ] as const;
 
 export type EndReason = (typeof endReasons)[number];

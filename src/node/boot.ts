@@ -2,6 +2,7 @@ import type { Clock } from '../domain/clock.ts';
 import { templateEnvironment } from '../domain/environment.ts';
 import { isWarmpoolError, WarmpoolError } from '../domain/errors.ts';
 import type { TemplateSpec } from '../domain/pool-spec.ts';
+import type { EndReason } from '../domain/sandbox.ts';
 import type { Guest } from '../guest-link/guest.ts';
 import type { BootedSandbox, SandboxRuntime } from '../runtime/sandbox-runtime.ts';
 
@@ -100,6 +101,13 @@ function asBootError(error: unknown): WarmpoolError {
   if (isWarmpoolError(error) && keptCodes.has(error.code)) return error;
   const sentence = error instanceof Error ? error.message : String(error);
   return new WarmpoolError('BOOT_FAILED', `the sandbox did not boot: ${sentence}`, {}, { cause: error });
+}
+
+/** What the record says of it: the allocator that answers for a cold start may be another process. */
+export function bootEndReason(error: unknown): EndReason {
+  const code = isWarmpoolError(error) ? error.code : 'BOOT_FAILED';
+  if (code === 'IMAGE_MISSING') return 'image_missing';
+  return code === 'RUNTIME_UNAVAILABLE' ? 'runtime_unavailable' : 'boot_failed';
 }
 
 const keptCodes: ReadonlySet<string> = new Set([

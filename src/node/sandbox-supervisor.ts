@@ -5,7 +5,7 @@ import type { Guest } from '../guest-link/guest.ts';
 import type { Log } from '../observability/log.ts';
 import type { SandboxRuntime } from '../runtime/sandbox-runtime.ts';
 import type { PoolStore, TransitionAnswer } from '../store/pool-store.ts';
-import { bootSandbox, type LinkedGuest, type OpenGuest } from './boot.ts';
+import { bootEndReason, bootSandbox, type LinkedGuest, type OpenGuest } from './boot.ts';
 import type { NodePools } from './node-pools.ts';
 import type { NodeObserver } from './observer.ts';
 import type { StartGate, StartKind } from './start-gate.ts';
@@ -125,7 +125,8 @@ export class SandboxSupervisor {
     const pool = pools.get(record.pool);
     const runtime = pool?.runtime;
     if (!pool || !runtime) {
-      await this.#reportLoss(record, 'boot_failed', `this node has no runtime for pool "${record.pool}"`);
+      const failure = `this node has no runtime for pool "${record.pool}"`;
+      await this.#reportLoss(record, 'runtime_unavailable', failure);
       return { kind: 'failed' };
     }
     let leave: (() => void) | undefined;
@@ -158,7 +159,7 @@ export class SandboxSupervisor {
       if (!isUnwanted) {
         const sentence = error instanceof Error ? error.message : String(error);
         log.warn({ sandbox: record.id, pool: record.pool, reason: sentence }, 'a sandbox did not boot');
-        await this.#reportLoss(record, this.#refusal ? 'node_drained' : 'boot_failed', sentence);
+        await this.#reportLoss(record, this.#refusal ? 'node_drained' : bootEndReason(error), sentence);
       }
       return { kind: isUnwanted ? 'overtaken' : 'failed' };
     } finally {

@@ -77,6 +77,28 @@ test('D6 with every event lost a waiting create is still served, and a delete st
   assert.equal((await store.get(record.id, null))?.state, 'stopped');
 });
 
+for (const [thrown, told, reason, retries] of [
+  ['BOOT_FAILED', 'BOOT_FAILED', 'boot_failed', true],
+  ['GUEST_UNREACHABLE', 'BOOT_FAILED', 'boot_failed', true],
+  ['RUNTIME_UNAVAILABLE', 'RUNTIME_UNAVAILABLE', 'runtime_unavailable', true],
+  // It will not be there in a moment either.
+  ['IMAGE_MISSING', 'IMAGE_MISSING', 'image_missing', false],
+] as const) {
+  test(`a cold start that fails with ${thrown} is ${told} for its caller, and the record keeps why`, async () => {
+    await using core = await startCore({ pools: [poolSpec({ size: { minReady: 0 } })] });
+    core.runtime.onBoot = () => Promise.reject(new WarmpoolError(thrown, 'so it was'));
+    let sandboxId = '';
+    await assert.rejects(core.allocator.createSandbox(alice, plain, never), (error) => {
+      assert.ok(isWarmpoolError(error) && error.code === told, String(error));
+      assert.match(error.message, /so it was/);
+      assert.equal(error.details.retryAfterMs !== undefined, retries);
+      sandboxId = error.details.facts?.sandbox ?? '';
+      return true;
+    });
+    assert.equal((await core.store.get(sandboxId, 'alice'))?.endReason, reason);
+  });
+}
+
 test('maxTotal is a hard limit for cold starts too', async () => {
   await using core = await startCore({
     pools: [poolSpec({ size: { minReady: 0, maxReady: 1, maxTotal: 1 } })],

@@ -38,6 +38,8 @@ export const wireEndReason: Readonly<Record<EndReason, Exclude<WireEndReason, nu
   spec_changed: 'END_REASON_SPEC_CHANGED',
   scaled_down: 'END_REASON_SCALED_DOWN',
   node_drained: 'END_REASON_NODE_DRAINED',
+  image_missing: 'END_REASON_IMAGE_MISSING',
+  runtime_unavailable: 'END_REASON_RUNTIME_UNAVAILABLE',
 };
 
 export const wireOnMiss: Readonly<Record<OnMiss, Exclude<WireOnMiss, number>>> = {
