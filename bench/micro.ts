@@ -1,9 +1,10 @@
 import { Bench as TinyBench } from 'tinybench';
 import { encodeExecExit, encodeExecStart, parseExecExit } from '../protocol/exec-messages.ts';
-import { viewOf } from '../protocol/frame.ts';
+import { type Frame, viewOf } from '../protocol/frame.ts';
+import { outputFrameBytesMax, payloadBytesMax } from '../protocol/limits.ts';
 import { LinkDecoder } from '../protocol/link-decoder.ts';
 import { linkOverheadBytes, writeLinkFrame } from '../protocol/link-framing.ts';
-import { messageTypes } from '../protocol/message-types.ts';
+import { brokenRule, messageTypes } from '../protocol/message-types.ts';
 import { assertCreateRequest } from '../src/allocator/validation.ts';
 import { SystemClock } from '../src/domain/clock.ts';
 import { newClaimId, newSandboxId, shardOfPool } from '../src/domain/ids.ts';
@@ -49,6 +50,8 @@ function addFrames(tiny: TinyBench): void {
   tiny.add('write a 16 KB frame', () => void writeLinkFrame(bytes, view, 0, output));
   const decoder = new LinkDecoder();
   tiny.add('read a 16 KB frame', () => decoder.push(bytes, () => {}));
+  addStream(tiny, 'read 1 MB in frames of 16 KB', outputFrameBytesMax);
+  addStream(tiny, 'read 1 MB in frames of 64 KB', payloadBytesMax);
   const command = {
     argv: ['bash', '-c', 'echo hello'],
     env: { PATH: '/usr/bin:/bin', HOME: '/home/user', LANG: 'C.UTF-8' },
@@ -60,6 +63,27 @@ function addFrames(tiny: TinyBench): void {
   tiny.add('encode ExecStart', () => void encodeExecStart(command));
   const exit = encodeExecExit({ exitCode: 0, signal: null, timedOut: false, durationUs: 1_000 });
   tiny.add('parse ExecExit', () => void parseExecExit(exit));
+}
+
+/** As it comes from the kernel: pieces of 64 KB that frames span, each checked against the table. */
+function addStream(tiny: TinyBench, name: string, payloadBytes: number): void {
+  const frame = { type: messageTypes.Output.code, channel: 7, id: 0, payload: new Uint8Array(payloadBytes) };
+  const frames = 1_048_576 / payloadBytes;
+  const stream = Buffer.alloc(frames * (payloadBytes + linkOverheadBytes));
+  let offset = 0;
+  for (let index = 0; index < frames; index += 1)
+    offset = writeLinkFrame(stream, viewOf(stream), offset, frame);
+  const pieces = Array.from({ length: Math.ceil(stream.length / 65_536) }, (_, index) =>
+    Buffer.from(stream.subarray(index * 65_536, (index + 1) * 65_536)),
+  );
+  const decoder = new LinkDecoder();
+  const check = (given: Frame) => {
+    if (brokenRule(given, 'responder', 'link') !== undefined)
+      throw new Error('the bench wrote a wrong frame');
+  };
+  tiny.add(name, () => {
+    for (const piece of pieces) decoder.push(piece, check);
+  });
 }
 
 function addIds(tiny: TinyBench): void {

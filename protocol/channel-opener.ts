@@ -36,6 +36,8 @@ export interface RequesterChannel {
   readonly number: number;
   /** Bytes of Input that may be sent now: the initial window once the Ack came, plus grants, minus what was sent. */
   readonly inputCredit: number;
+  /** The output window of this channel, in bytes; from the Ack on what the responder has lowered it to. */
+  readonly outputWindow: number;
   /**
    * Input (within `inputCredit`), InputEof, ExecSignal, ExecResize, Credit. The payload is given away: it may leave later
    * and is not copied before. After `close` and the terminal frame: does nothing.

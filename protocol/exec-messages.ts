@@ -7,7 +7,6 @@ import {
   signalMax,
   terminalSideMax,
   u32Max,
-  windowBytesMax,
 } from './limits.ts';
 import { encodeFixedMap, encodeMap, type Fields, given, parseMap, present } from './map-message.ts';
 import type { ParseResult } from './parse-result.ts';
@@ -164,7 +163,7 @@ function readChoices(fields: FieldReader): ExecChoices {
       : undefined,
     detach: fields.optional('detach', fields.boolean) || undefined,
     replay: fields.optional('replay', (key) => fields.integer(key, 0, replayBytesMax)),
-    window: readWindow(fields),
+    window: fields.optional('window', fields.window),
   });
 }
 
@@ -188,7 +187,10 @@ export function encodeExecAttach(attach: ExecAttach): Uint8Array {
 export function parseExecAttach(payload: Uint8Array): ParseResult<ExecAttach> {
   return parseMap(payload, (fields) => ({
     process: fields.integer('process', 1, u32Max),
-    ...present({ offset: fields.optional('offset', fields.u64), window: readWindow(fields) }),
+    ...present({
+      offset: fields.optional('offset', fields.u64),
+      window: fields.optional('window', fields.window),
+    }),
   }));
 }
 
@@ -286,13 +288,8 @@ function readStarted(fields: FieldReader): ExecStarted {
   return {
     pid: fields.integer('pid', 1, u32Max),
     process: fields.integer('process', 1, u32Max),
-    ...present({ window: readWindow(fields) }),
+    ...present({ window: fields.optional('window', fields.window) }),
   };
-}
-
-/** Every opening map and its Ack may have one. */
-export function readWindow(fields: FieldReader): number | undefined {
-  return fields.optional('window', (key) => fields.integer(key, 1, windowBytesMax));
 }
 
 function readSide(fields: FieldReader, key: string): number {

@@ -1,4 +1,4 @@
-import { u32Max } from './limits.ts';
+import { u32Max, windowBytesMax } from './limits.ts';
 import type { ParseResult } from './parse-result.ts';
 import { brokenPath, pathOfBytes, type WirePath } from './wire-path.ts';
 
@@ -34,6 +34,9 @@ export class FieldReader {
 
   /** As far as a number counts exactly; nothing honest gets there. */
   readonly u64 = (key: string): number => this.integer(key, 0, Number.MAX_SAFE_INTEGER);
+
+  /** Output credit to begin with: a key that every opening map and its Ack may have. */
+  readonly window = (key: string): number => this.integer(key, 1, windowBytesMax);
 
   readonly text = (key: string): string => {
     const value = this.#read(key);

@@ -1,4 +1,3 @@
-import { readWindow } from './exec-messages.ts';
 import type { FieldReader } from './field-reader.ts';
 import { listedEntriesMax, modeMax, sha256Bytes, u16Max } from './limits.ts';
 import { encodeMap, type Fields, parseMap, present } from './map-message.ts';
@@ -227,7 +226,7 @@ function readTarget(fields: FieldReader): FileRequest {
       user: fields.optional('user', fields.text),
       cwd: fields.optional('cwd', fields.text),
       root: fields.optional('root', fields.path),
-      window: readWindow(fields),
+      window: fields.optional('window', fields.window),
     }),
   };
 }

@@ -1,4 +1,3 @@
-import { readWindow } from './exec-messages.ts';
 import type { FieldReader } from './field-reader.ts';
 import { listedPortsMax, u16Max } from './limits.ts';
 import { encodeFixedMap, parseMap, present } from './map-message.ts';
@@ -39,7 +38,7 @@ export function encodePortWatch(request: PortWatch): Uint8Array {
 }
 
 export function parsePortWatch(payload: Uint8Array): ParseResult<PortWatch> {
-  return parseMap(payload, (fields) => present({ window: readWindow(fields) }));
+  return parseMap(payload, (fields) => present({ window: fields.optional('window', fields.window) }));
 }
 
 export function encodePortConnect(request: PortConnect): Uint8Array {
@@ -49,7 +48,7 @@ export function encodePortConnect(request: PortConnect): Uint8Array {
 export function parsePortConnect(payload: Uint8Array): ParseResult<PortConnect> {
   return parseMap(payload, (fields) => ({
     port: readPort(fields),
-    ...present({ window: readWindow(fields) }),
+    ...present({ window: fields.optional('window', fields.window) }),
   }));
 }
 
