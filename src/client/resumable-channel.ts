@@ -77,6 +77,10 @@ export class ResumableChannel implements RequesterChannel, ChannelReceiver {
     return this.#state === 'attached' ? (this.#inner?.inputCredit ?? 0) : 0;
   }
 
+  get outputWindow(): number {
+    return this.#inner?.outputWindow ?? 0;
+  }
+
   get isAway(): boolean {
     return this.#state === 'away';
   }

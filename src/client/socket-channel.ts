@@ -1,7 +1,6 @@
 import type { ChannelKind } from '../../protocol/channel-kinds.ts';
 import type { ChannelReceiver, RequesterChannel } from '../../protocol/channel-opener.ts';
 import { parseCredit } from '../../protocol/control-messages.ts';
-import { readWindow } from '../../protocol/exec-messages.ts';
 import { type Frame, noPayload } from '../../protocol/frame.ts';
 import { parseMap } from '../../protocol/map-message.ts';
 import { isTerminal, messageName, messageTypes } from '../../protocol/message-types.ts';
@@ -50,6 +49,10 @@ export class SocketChannel implements RequesterChannel {
 
   get inputCredit(): number {
     return this.#inputCredit;
+  }
+
+  get outputWindow(): number {
+    return this.#outputWindowBytes;
   }
 
   send(type: number, payload: Uint8Array): void {
@@ -173,5 +176,5 @@ const frameCodes = {
 
 /** The key that every Ack of a channel may have: a node lowers the window of its client with it. */
 function parseWindow(payload: Uint8Array): ParseResult<number | null> {
-  return parseMap(payload, (fields) => readWindow(fields) ?? null);
+  return parseMap(payload, (fields) => fields.optional('window', fields.window) ?? null);
 }

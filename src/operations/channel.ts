@@ -5,9 +5,7 @@ import {
   ResponderError,
 } from '../../protocol/channel-opener.ts';
 import { encodeCredit, parseError } from '../../protocol/control-messages.ts';
-import { readWindow } from '../../protocol/exec-messages.ts';
 import type { Frame } from '../../protocol/frame.ts';
-import { parseMap } from '../../protocol/map-message.ts';
 import { isTerminal, messageTypes } from '../../protocol/message-types.ts';
 import { assertThat } from './assert-that.ts';
 import { ChannelClosedError } from './channel-closed-error.ts';
@@ -64,7 +62,7 @@ export class Channel implements ChannelReceiver {
     this.#signal = request.signal;
     this.#credit = new OutputCredit(
       (bytes) => this.send(messageTypes.Credit.code, encodeCredit(bytes)),
-      request.windowBytes,
+      () => this.#channel?.outputWindow ?? 0,
     );
     this.input = new InputWriter();
   }
@@ -129,8 +127,6 @@ export class Channel implements ChannelReceiver {
   #onAck(payload: Uint8Array): void {
     assertThat(this.#state === 'opening', 'a channel has one Ack');
     this.#state = 'open';
-    const window = parseMap(payload, readWindow);
-    if ('value' in window && window.value !== undefined) this.#credit.windowIs(window.value);
     this.#user.onAck?.(payload);
     this.#acked.resolve(payload);
     if (this.#channel && !this.#isOver()) this.input.attach(this.#channel);

@@ -93,7 +93,7 @@ export class ScriptedChannel implements RequesterChannel {
   /** What may still be sent without a grant; a test may look how far it went down. */
   outputCredit: number;
   readonly #inputWindow: number;
-  readonly #outputWindow: number;
+  readonly outputWindow: number;
   readonly #receiver: ChannelReceiver;
   readonly #waiting: { readonly isThere: () => boolean; readonly settle: () => void }[] = [];
 
@@ -109,7 +109,7 @@ export class ScriptedChannel implements RequesterChannel {
     this.payload = payload;
     this.#receiver = receiver;
     this.#inputWindow = windows.input;
-    this.#outputWindow = windows.output;
+    this.outputWindow = windows.output;
     this.outputCredit = windows.output;
   }
 
@@ -123,7 +123,7 @@ export class ScriptedChannel implements RequesterChannel {
       const bytes = parseCredit(payload);
       assert.ok('value' in bytes && bytes.value > 0);
       this.outputCredit += bytes.value;
-      assert.ok(this.outputCredit <= this.#outputWindow, 'never granted above the window');
+      assert.ok(this.outputCredit <= this.outputWindow, 'never granted above the window');
     }
     this.received.push({ name: messageName(type), payload });
     this.#look();
