@@ -13,7 +13,11 @@ import { delimiter, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { findStaticCompiler } from '../guest/build.mjs';
 
-/** @typedef {{ program: string, why: string, packages: string[], units: string[], isThere: () => boolean | Promise<boolean> }} Need */
+/**
+ * `apart`: installed by a run of apt-get of its own, because not every kin of Debian has the package, and one that is
+ * unknown would keep all the others out.
+ * @typedef {{ program: string, why: string, packages: string[], units: string[], apart?: true, isThere: () => boolean | Promise<boolean> }} Need
+ */
 
 /** @type {Record<string, Need>} */
 const needs = {
@@ -60,13 +64,21 @@ const needs = {
     units: [],
     isThere: () => isOnPath('mount') && isOnPath('umount'),
   },
+  browser: {
+    program: 'chromium',
+    why: 'the tests of the client in a browser drive it',
+    packages: ['chromium'],
+    units: [],
+    apart: true,
+    isThere: () => isOnPath('chromium'),
+  },
 };
 
 /** @type {Record<string, (keyof typeof needs)[]>} */
 const goals = {
   install: ['compiler'],
   start: ['bubblewrap'],
-  test: ['compiler', 'bubblewrap', 'redis', 'engine', 'imageTool', 'mounts'],
+  test: ['compiler', 'bubblewrap', 'redis', 'engine', 'imageTool', 'mounts', 'browser'],
 };
 
 const policyFile = '/usr/sbin/policy-rc.d';
@@ -87,6 +99,17 @@ export async function provision(goal, say) {
     say(advice(missing));
     return;
   }
+  const together = missing.filter((need) => !need.apart);
+  for (const group of [together, ...missing.filter((need) => need.apart).map((need) => [need])]) {
+    if (group.length > 0) install(group, say);
+  }
+}
+
+/**
+ * @param {Need[]} missing
+ * @param {(line: string) => void} say
+ */
+function install(missing, say) {
   const packages = missing.flatMap((need) => need.packages);
   const reasons = missing.map((need) => `${need.packages.join(' ')} (${need.why})`).join(', ');
   say(`warmpool: installing with apt-get: ${reasons}; ${turnOff}`);
