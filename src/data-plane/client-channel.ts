@@ -4,7 +4,7 @@ import { type Frame, headerBytes, viewOf, writeHeader } from '../../protocol/fra
 import { isTerminal, messageTypes } from '../../protocol/message-types.ts';
 import { withWindow } from './ack-window.ts';
 
-const { Ack, Credit, ErrorOutput, Input, InputEof, Output } = messageTypes;
+const { Ack, ErrorOutput, Input, InputEof, Output } = messageTypes;
 
 export interface ClientChannelOptions {
   /** As its client numbers it. */
@@ -78,7 +78,7 @@ export class ClientChannel implements ChannelReceiver {
 
   /** Credit, ExecSignal, ExecResize. The payload is copied. */
   send(type: number, payload: Uint8Array): void {
-    this.#guest?.send(type, type === Credit.code ? payload : new Uint8Array(payload));
+    this.#guest?.send(type, new Uint8Array(payload));
   }
 
   /** The client gives it up; what the guest makes of that is still told. */
