@@ -77,7 +77,10 @@ export class SandboxRoutes {
   }
 
   async remove(request: XgenRequest): Promise<XgenAnswer> {
-    await this.#deps.allocator.deleteSandbox(request.caller, request.sandboxId, request.left);
+    const { allocator } = this.#deps;
+    // The core takes the same delete twice; here a sandbox that has gone is not there.
+    await allocator.getSandbox(request.caller, request.sandboxId);
+    await allocator.deleteSandbox(request.caller, request.sandboxId, request.left);
     return { status: 204 };
   }
 

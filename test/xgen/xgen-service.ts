@@ -1,0 +1,118 @@
+import { newApiKey } from '../../src/auth/api-keys.ts';
+import { TestService } from '../support/service.ts';
+import { XgenClient } from './xgen-client.ts';
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: Headers;
+  /** Empty where there is none. */
+  readonly body: Body;
+}
+
+/** An object of JSON, or an array of them under its indexes. */
+export interface Body {
+  readonly [member: string]: unknown;
+}
+
+/** As the published API shows a sandbox. */
+export interface SandboxObject extends Body {
+  readonly id: string;
+  readonly status: string;
+  readonly created_at: string;
+  readonly expires_at: string;
+}
+
+const admin = newApiKey('acme', ['claim', 'exec', 'files', 'ports', 'admin']);
+const user = newApiKey('acme', ['claim', 'exec', 'files', 'ports']);
+const viewer = newApiKey('acme', ['claim']);
+const stranger = newApiKey('other', ['claim', 'exec', 'files', 'ports', 'admin']);
+
+/** Keys of three roles in one tenant, and one of another tenant. */
+export const keys = {
+  admin: admin.key,
+  user: user.key,
+  viewer: viewer.key,
+  stranger: stranger.key,
+} as const;
+
+/** A whole service with the pool that xgen clients ask for by default, called as they call it. */
+export class XgenService implements AsyncDisposable {
+  readonly service: TestService;
+
+  static async start(
+    options: { readonly minReady?: number; readonly env?: Readonly<Record<string, string>> } = {},
+  ): Promise<XgenService> {
+    const { minReady = 2 } = options;
+    return new XgenService(
+      await TestService.start({
+        pools: [
+          {
+            name: 'base',
+            template: { resources: { cpu: 1, memoryMb: 512, diskMb: 256, pids: 128 } },
+            size: { minReady, maxReady: minReady, maxTotal: 32 },
+          },
+        ],
+        env: {
+          WARMPOOL_RUNTIME: 'bubblewrap',
+          WARMPOOL_API_KEYS: [admin, user, viewer, stranger].map(({ entry }) => entry).join(','),
+          ...options.env,
+        },
+      }),
+    );
+  }
+
+  private constructor(service: TestService) {
+    this.service = service;
+  }
+
+  get origin(): string {
+    return this.service.http;
+  }
+
+  /** As published clients do: a content type of JSON on every call. */
+  async call(method: string, path: string, options: CallOptions = {}): Promise<Answer> {
+    const { key = keys.admin, authorization = `ApiKey ${key}`, body, headers } = options;
+    const response = await fetch(`${this.origin}${path}`, {
+      method,
+      headers: {
+        'content-type': 'application/json',
+        ...(authorization !== null && { authorization }),
+        ...headers,
+      },
+      ...(body !== undefined && { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+    });
+    const text = await response.text();
+    return { status: response.status, headers: response.headers, body: text === '' ? {} : JSON.parse(text) };
+  }
+
+  /** A running sandbox's object. */
+  async create(body: object = {}, key: string = keys.admin): Promise<SandboxObject> {
+    const created = await this.call('POST', '/api/v1/sandboxes', { body, key });
+    if (created.status !== 201) throw new Error(`create: ${created.status} ${JSON.stringify(created.body)}`);
+    return created.body as SandboxObject;
+  }
+
+  async get(id: string, key: string = keys.admin): Promise<SandboxObject> {
+    return (await this.call('GET', `/api/v1/sandboxes/${id}`, { key })).body as SandboxObject;
+  }
+
+  socketUrl(id: string, query = ''): string {
+    return `${this.origin.replace('http', 'ws')}/api/v1/sandboxes/${id}/ws${query}`;
+  }
+
+  connect(id: string, key: string = keys.admin): Promise<XgenClient> {
+    return XgenClient.connect(this.socketUrl(id), { headers: { authorization: `ApiKey ${key}` } });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.service[Symbol.asyncDispose]();
+  }
+}
+
+export interface CallOptions {
+  readonly key?: string;
+  /** null: none at all. */
+  readonly authorization?: string | null;
+  readonly body?: object | string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
