@@ -147,7 +147,8 @@ static int tell_due(void) {
 /* ---- files that were found ---- */
 
 static uint64_t found_key(uint32_t directory, const char *name) {
-  uint64_t hash = 14695981039346656037ull ^ directory;
+  /* The number and the name must not cancel each other out: (directory, "b") and the next one's "c" are different. */
+  uint64_t hash = (14695981039346656037ull ^ directory) * 0x9e3779b97f4a7c15ull;
   for (; *name != '\0'; name += 1) hash = (hash ^ (uint8_t)*name) * 1099511628211ull;
   return hash | 1;
 }

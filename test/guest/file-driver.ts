@@ -88,8 +88,8 @@ export class FileGuest implements AsyncDisposable {
     return this.open('FileWrite', requests.encodeFileWrite(request), answers.parseTransferEnd);
   }
 
-  tarRead(request: requests.TarRead): FileCall<answers.ArchiveEnd> {
-    return this.open('TarRead', requests.encodeTarRead(request), answers.parseArchiveEnd);
+  tarRead(request: requests.TarRead, options?: CallOptions): FileCall<answers.ArchiveEnd> {
+    return this.open('TarRead', requests.encodeTarRead(request), answers.parseArchiveEnd, options);
   }
 
   tarWrite(request: requests.TarWrite): FileCall<answers.ArchiveEnd> {
@@ -120,8 +120,9 @@ export class FileGuest implements AsyncDisposable {
     return this.open('FileChange', requests.encodeFileChange(request), answers.parseFileEntry);
   }
 
-  watch(request: requests.FileWatch): FileCall<never> {
-    return this.open('FileWatch', requests.encodeFileWatch(request), () => ({ error: 'a watch has no End' }));
+  watch(request: requests.FileWatch, options?: CallOptions): FileCall<never> {
+    const noEnd = () => ({ error: 'a watch has no End' });
+    return this.open('FileWatch', requests.encodeFileWatch(request), noEnd, options);
   }
 
   /** Any payload, also a malformed one. */
@@ -177,8 +178,8 @@ export class FileGuest implements AsyncDisposable {
 type OpenCall = Pick<FileCall<unknown>, 'take' | 'fail'>;
 
 export interface CallOptions {
-  /** Instead of collecting the output. */
-  readonly onOutput?: (bytes: Uint8Array) => void;
+  /** Instead of collecting the output; false keeps the credit for it back. */
+  readonly onOutput?: (bytes: Uint8Array) => unknown;
 }
 
 export class FileCall<T> {
@@ -189,7 +190,7 @@ export class FileCall<T> {
   readonly closed: Promise<void>;
   readonly #guest: FileGuest;
   readonly #parseEnd: (payload: Uint8Array) => ParseResult<T>;
-  readonly #onOutput: (bytes: Uint8Array) => void;
+  readonly #onOutput: (bytes: Uint8Array) => unknown;
   readonly #chunks: Uint8Array[] = [];
   #resolveAck: (map: Uint8Array) => void = () => undefined;
   #resolveEnd: (end: T) => void = () => undefined;
@@ -231,7 +232,11 @@ export class FileCall<T> {
 
   /** The records that have come so far. */
   records<R>(parse: (record: Uint8Array) => ParseResult<R>): R[] {
-    return recordsOf(this.output, parse);
+    return this.recordsIn(this.output, parse);
+  }
+
+  recordsIn<R>(bytes: Uint8Array, parse: (record: Uint8Array) => ParseResult<R>): R[] {
+    return recordsOf(bytes, parse);
   }
 
   /** Sends within the credit, and resolves when all was sent or the call is over. */
@@ -293,8 +298,9 @@ export class FileCall<T> {
       case messageTypes.Output.code:
         if (!this.#acknowledged) this.#guest.violations.push('output before its Ack');
         if (payload.length === 0) this.#guest.violations.push('an empty output frame');
-        this.#onOutput(payload);
-        this.#guest.send('Credit', this.channel, encodeCredit(payload.length));
+        if (this.#onOutput(payload) !== false) {
+          this.#guest.send('Credit', this.channel, encodeCredit(payload.length));
+        }
         return false;
       case messageTypes.Credit.code:
         this.#inputCredit += parsed(parseCredit(payload));
