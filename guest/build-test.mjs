@@ -32,6 +32,8 @@ export const unitTestNames = [
   'frame-test',
   'msgpack-test',
   'users-test',
+  'replay-test',
+  'ports-test',
   'sha256-test',
   'file-request-test',
   'tar-entry-test',

@@ -68,6 +68,40 @@ struct bpf_program {
 #define ARCHITECTURE_AARCH64 0xc00000b7u
 #define SYSCALL_X32_BIT 0x40000000u
 
+/* linux/netlink.h, linux/sock_diag.h and linux/inet_diag.h; net/tcp_states.h */
+#define NETLINK_SOCK_DIAG_PROTOCOL 4
+#define NETLINK_REQUEST 0x001
+#define NETLINK_DUMP 0x300
+#define NETLINK_DONE_TYPE 3
+#define SOCK_DIAG_BY_FAMILY_TYPE 20
+#define TCP_STATE_LISTEN 10
+
+struct netlink_header {
+  uint32_t bytes;
+  uint16_t type;
+  uint16_t flags;
+  uint32_t sequence;
+  uint32_t port;
+};
+
+struct inet_diag_request {
+  uint8_t family;
+  uint8_t protocol;
+  uint8_t extensions;
+  uint8_t padding;
+  uint32_t states;
+  uint8_t socket[48];
+};
+
+struct inet_diag_answer {
+  uint8_t family;
+  uint8_t state;
+  uint8_t timer;
+  uint8_t retransmits;
+  uint16_t source_port; /* Big-endian. */
+  uint8_t rest[66];
+};
+
 /* linux/capability.h, version 3 */
 #define CAPABILITY_VERSION_3 0x20080522u
 

@@ -21,6 +21,7 @@
 
 #include "agent.h"
 #include "kernel_abi.h"
+#include "listening.h"
 #include "seccomp.h"
 
 #ifndef WARMPOOL_VERSION
@@ -175,6 +176,7 @@ static bool watch_descriptors(struct agent *to) {
   to->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
   if (to->epoll_fd < 0) return false;
   tasks_init(&to->tasks, to->epoll_fd);
+  to->tasks.diag_fd = listening_open();
   return link_watch(&to->link, to->epoll_fd) && watch(to->epoll_fd, to->signal_fd, EPOLLIN, EVENT_SIGNALS, 0);
 }
 

@@ -10,7 +10,7 @@
 void handle_port_list(struct agent *agent, const struct frame *frame) {
   if (!question_is_valid(agent, frame)) return;
   struct port_list list;
-  read_open_ports(&list);
+  read_open_ports(agent->tasks.diag_fd, &list);
   struct msgpack_writer payload = msgpack_writer(frame_writer_begin(&agent->link.writer), PORT_LIST_BYTES_MAX);
   msgpack_write_map(&payload, 1);
   msgpack_write_str(&payload, "ports");
@@ -48,7 +48,7 @@ void handle_port_watch(struct agent *agent, const struct frame *frame) {
 
 void poll_ports(struct task_table *table, uint64_t now_ms) {
   if (now_ms < ports_next_poll_ms(table)) return;
-  read_open_ports(&table->open_ports);
+  read_open_ports(table->diag_fd, &table->open_ports);
   table->ports_due_ms = now_ms + PORT_POLL_MS;
 }
 

@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "listening.h"
 #include "msgpack.h"
 
 /* Listening sockets come first in the kernel's list; a sandbox with very many connections is not read to its end. */
@@ -82,11 +83,13 @@ static void read_socket_table(const char *path, struct port_set *found) {
   close(fd);
 }
 
-void read_open_ports(struct port_list *list) {
+void read_open_ports(int diag_fd, struct port_list *list) {
   struct port_set open;
   memset(&open, 0, sizeof open);
-  read_socket_table("/proc/net/tcp", &open);
-  read_socket_table("/proc/net/tcp6", &open);
+  if (!listening_read(diag_fd, &open)) {
+    read_socket_table("/proc/net/tcp", &open);
+    read_socket_table("/proc/net/tcp6", &open);
+  }
   list_ports(&open, list);
 }
 

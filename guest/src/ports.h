@@ -34,8 +34,8 @@ struct port_parser {
 
 void parse_ports(struct port_parser *parser, const char *text, size_t length, struct port_set *open);
 void list_ports(const struct port_set *open, struct port_list *list);
-/* As the kernel has it now. */
-void read_open_ports(struct port_list *list);
+/* As the kernel has it now. `diag_fd` is of listening.h. */
+void read_open_ports(int diag_fd, struct port_list *list);
 
 struct port_watch {
   struct port_list told;

@@ -89,7 +89,8 @@ int highest_of(int highest, const int *fds, size_t count) {
 }
 
 int highest_descriptor(struct agent *agent) {
-  const int own[] = {agent->epoll_fd, agent->signal_fd, agent->null_fd, agent->link.input_fd, agent->link.output_fd};
+  const int own[] = {agent->epoll_fd,       agent->signal_fd,      agent->null_fd,
+                     agent->link.input_fd, agent->link.output_fd, agent->tasks.diag_fd};
   return highest_of(tasks_highest_descriptor(&agent->tasks), own, sizeof own / sizeof own[0]);
 }
 

@@ -110,6 +110,7 @@ struct task_table {
   uint32_t channels[TASKS_MAX];
   struct task slots[TASKS_MAX];
   struct sink_table sinks;
+  int diag_fd; /* Of listening.h. */
   size_t port_watchers;
   uint64_t ports_due_ms;
   struct port_list open_ports; /* Known while somebody watches. */

@@ -1,5 +1,6 @@
 /*
- * Fuzz target for all that reads bytes of the link: the frame reader, the MessagePack reader and the ExecStart decoder.
+ * Fuzz target for all that reads bytes of the link: the frame reader, the MessagePack reader and the decoders of processes and
+ * terminals; and for the text of the kernel's socket table.
  *
  * Checked besides memory safety: a stream cut into pieces gives the same frames as the whole of it, and every text
  * of a decoded request lies inside its payload.
@@ -16,6 +17,7 @@
 #include "exec_request.h"
 #include "frame.h"
 #include "msgpack.h"
+#include "ports.h"
 
 static void assert_true(int condition, const char *what) {
   if (condition) return;
@@ -45,7 +47,25 @@ static void decode_everything(uint8_t *payload, size_t length) {
     for (char **text = request.env; *text != NULL; text += 1) check_text(*text, exact, length);
     if (strcmp(request.cwd, "/") != 0) check_text(request.cwd, exact, length);
   }
+  uint16_t columns, rows;
+  memcpy(exact, payload, length);
+  if (decode_terminal_size(exact, length, &columns, &rows) == NULL)
+    assert_true(columns >= 1 && rows >= 1 && columns <= TERMINAL_SIDE_MAX && rows <= TERMINAL_SIDE_MAX, "a size is one");
   free(exact);
+}
+
+static void parse_port_table(const uint8_t *bytes, size_t length, size_t piece, struct port_set *open) {
+  struct port_parser parser = {0};
+  memset(open, 0, sizeof *open);
+  for (size_t at = 0; at < length; at += piece)
+    parse_ports(&parser, (const char *)bytes + at, at + piece > length ? length - at : piece, open);
+}
+
+static void check_port_table(const uint8_t *bytes, size_t length) {
+  static struct port_set whole, pieces;
+  parse_port_table(bytes, length, length + 1, &whole);
+  parse_port_table(bytes, length, 1 + (length > 0 ? bytes[0] % 31u : 0), &pieces);
+  assert_true(memcmp(&whole, &pieces, sizeof whole) == 0, "pieces of a socket table give the ports of the whole");
 }
 
 struct outcome {
@@ -85,6 +105,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length) {
   struct outcome whole = read_stream(bytes, length, SIZE_MAX, 1);
   struct outcome pieces = read_stream(bytes, length, length > 0 ? 1 + bytes[0] % 97u : 1, 0);
   assert_true(whole.frames == pieces.frames && whole.hash == pieces.hash, "pieces give the frames of the whole");
+  check_port_table(bytes, length);
   uint8_t *payload = malloc(length + 1);
   if (payload != NULL) {
     memcpy(payload, bytes, length);
@@ -107,9 +128,11 @@ static uint32_t next_random(void) {
 
 static size_t make_seed(uint8_t *target) {
   static const char EXEC[] =
-      "\x86\xa4" "argv\x93\xa2sh\xa2-c\xa4true\xa3" "env\x82\xa4PATH\xa9/usr/bin:\xa1" "A\xd9\x21"
-      "abcdefghijklmnopqrstuvwxyzabcdefg\xa3" "cwd\xa4/tmp\xa4user\xa6nobody\xa5stdin\xc3\xaatimeout_ms\xcd\x03\xe8";
-  static const uint8_t TYPES[] = {FRAME_EXEC_START, FRAME_HELLO, FRAME_INPUT, FRAME_EXEC_SIGNAL, FRAME_CREDIT};
+      "\x8c\xa4" "argv\x93\xa2sh\xa2-c\xa4true\xa3" "env\x82\xa4PATH\xa9/usr/bin:\xa1" "A\xd9\x21"
+      "abcdefghijklmnopqrstuvwxyzabcdefg\xa3" "cwd\xa4/tmp\xa4user\xa6nobody\xa5stdin\xc3\xaatimeout_ms\xcd\x03\xe8"
+      "\xa3tty\xc3\xa4" "cols\xcc\x84\xa4rows\x2b\xa6" "detach\xc3\xa6replay\xcd\x10\x00\xa6window\xcd\x20\x00";
+  static const uint8_t TYPES[] = {FRAME_EXEC_START, FRAME_HELLO, FRAME_INPUT, FRAME_EXEC_SIGNAL, FRAME_CREDIT,
+                                  FRAME_EXEC_RESIZE, FRAME_EXEC_ATTACH, FRAME_CHANNEL_CLOSE};
   size_t total = 0;
   for (unsigned count = 1 + next_random() % 4; count > 0; count -= 1) {
     static struct frame_writer writer;
