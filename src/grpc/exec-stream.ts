@@ -7,7 +7,7 @@ import type { ExecStreamRequest__Output } from './gen/warmpool/v1/ExecStreamRequ
 import type { ExecStreamResponse } from './gen/warmpool/v1/ExecStreamResponse.ts';
 import { parseAttach, parseExecStart, parseSessionStart, parseTerminalSize } from './parse-requests.ts';
 import { attachInSession, type StreamedProcess, spawnPlain, startInSession } from './streamed-process.ts';
-import { readOneAhead, StreamingCall } from './streaming-call.ts';
+import { onHalfClose, readOneAhead, StreamingCall } from './streaming-call.ts';
 
 type ExecCall = ServerDuplexStream<ExecStreamRequest__Output, ExecStreamResponse>;
 
@@ -48,7 +48,7 @@ class ExecStream {
     streaming.signal.addEventListener('abort', () => clearTimeout(this.#startTimer), { once: true });
     readOneAhead(call);
     call.on('data', (message: ExecStreamRequest__Output) => this.#onMessage(message));
-    call.on('end', () => this.#onHalfClose());
+    onHalfClose(call, () => this.#onHalfClose());
   }
 
   #onMessage(message: ExecStreamRequest__Output): void {

@@ -96,7 +96,7 @@ function streamed(session: SandboxSession, process: Process, takesStdin: boolean
   });
   exited.catch(() => {});
   return {
-    started: { pid: process.pid, process: process.number, offset: process.offset, tty: process.tty },
+    started: { pid: process.pid, process: process.number, offset: process.startOffset, tty: process.tty },
     takesStdin,
     exited,
     release: (byteCount) => process.release(byteCount),

@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream';
 import type { ServerDuplexStream, ServerWritableStream } from '@grpc/grpc-js';
 import type { Principal } from '../allocator/api.ts';
 import type { Operation } from '../auth/operations.ts';
@@ -79,6 +80,19 @@ export class StreamingCall<Request, Response> {
     this.#ended = true;
     this.#abort.abort(new WarmpoolError('CANCELLED', 'the call was cancelled, or its deadline passed'));
   }
+}
+
+/**
+ * Calls `listener` when the client has half-closed. A call that is cancelled ends its stream as well, and may say so
+ * first; so an end counts only if the call is still alive one turn of the event loop later. Otherwise a file that was cut
+ * off could pass for a whole one, and a lost connection for somebody's end of file.
+ */
+export function onHalfClose(call: Readable & { readonly cancelled: boolean }, listener: () => void): void {
+  call.on('end', () =>
+    setImmediate(() => {
+      if (!call.cancelled) listener();
+    }),
+  );
 }
 
 /**

@@ -1,13 +1,12 @@
 import type { Readable } from 'node:stream';
 import { WarmpoolError } from '../domain/errors.ts';
+import { onHalfClose } from './streaming-call.ts';
 
 /**
  * The messages of a client's stream, one at a time: nothing is read ahead of who asks, so the client feels a slow sandbox
  * through HTTP/2's flow control. One reader.
  *
- * States: flowing → ended (the client half-closed) or aborted (the call is over). A cancelled call also ends its stream,
- * and may say so first; so an end counts only when the call is still alive one turn of the event loop later. Otherwise a
- * file cut off in the middle could pass for a whole one.
+ * States: flowing → ended (the client half-closed) or aborted (the call is over).
  */
 export class UploadSource<Message> {
   readonly #call: Readable & { readonly cancelled: boolean };
@@ -21,7 +20,7 @@ export class UploadSource<Message> {
     this.#signal = signal;
     call.pause();
     call.on('data', (message: Message) => this.#onMessage(message));
-    call.on('end', () => setImmediate(() => this.#onEnd()));
+    onHalfClose(call, () => this.#onEnd());
     signal.addEventListener('abort', () => this.#settle((waiting) => waiting.reject(signal.reason)), {
       once: true,
     });
@@ -57,7 +56,6 @@ export class UploadSource<Message> {
   }
 
   #onEnd(): void {
-    if (this.#call.cancelled) return;
     this.#ended = true;
     this.#settle((waiting) => waiting.resolve(null));
   }

@@ -28,7 +28,7 @@ type UploadStream<Header, Response> = ServerReadableStream<UploadMessage<Header>
 /**
  * A client's stream into a file or an archive. It is answered once: with the result, or with the first thing that goes
  * wrong, which ends the call also while the client still writes. A call that is cancelled aborts the writing; its end of
- * stream is never taken for the end of the file (UploadSource).
+ * stream is never taken for the end of the file (onHalfClose).
  */
 export function upload<Header, Parsed extends { readonly sandboxId: string }, Response>(
   edge: Edge,

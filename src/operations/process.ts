@@ -91,6 +91,8 @@ export interface Process {
   readonly tty: boolean;
   /** After an attach, where the guest says it: the bytes of input that it has taken over all channels of the process. */
   readonly inputTakenBytes: number | undefined;
+  /** Number of the first byte of output of this channel: 0 after a start. */
+  readonly startOffset: number;
   /** Number of the next byte of output that the consumer has not been handed: what to attach with after a loss. */
   readonly offset: number;
   /**

@@ -61,6 +61,10 @@ export class RunningProcess implements Process, ChannelUser {
     return this.#answered.input;
   }
 
+  get startOffset(): number {
+    return this.#answered.offset;
+  }
+
   get offset(): number {
     return this.#answered.offset + this.#sinkBytes + this.#buffer.takenBytes;
   }
