@@ -40,6 +40,7 @@ export interface LinkChannelOptions {
  */
 export class LinkChannel implements RequesterChannel, BulkSource {
   readonly number: number;
+  readonly outputWindow: number;
   readonly #request: number;
   readonly #requestId: number;
   readonly #kind: ChannelKind;
@@ -50,7 +51,6 @@ export class LinkChannel implements RequesterChannel, BulkSource {
   readonly #onEnd: () => void;
   #state: 'opening' | 'open' | 'ended' = 'opening';
   #closing = false;
-  readonly #outputWindow: number;
   /** What the guest may still send. */
   #outputCredit: number;
   /** Received, and not given back. */
@@ -58,7 +58,6 @@ export class LinkChannel implements RequesterChannel, BulkSource {
   /** Given back by the receiver, and waiting for its frame. */
   #toGrant = 0;
   #outputEnded = false;
-  readonly outputWindow: number;
   #inputCredit = 0;
   #inputEnded = false;
   readonly #queue: SendQueue;
@@ -71,11 +70,10 @@ export class LinkChannel implements RequesterChannel, BulkSource {
     this.#receiver = deps.receiver;
     this.#onEnd = deps.onEnd;
     this.number = options.number;
+    this.outputWindow = options.outputWindow;
     this.#request = options.request;
     this.#requestId = options.requestId;
     this.#kind = options.kind;
-    this.outputWindow = options.outputWindow;
-    this.#outputWindow = options.outputWindow;
     this.#outputCredit = options.outputWindow;
     this.#queue = new SendQueue(options.number);
     this.#inputWindow = options.kind.input ? options.inputWindow : 0;
@@ -93,10 +91,6 @@ export class LinkChannel implements RequesterChannel, BulkSource {
 
   get inputCredit(): number {
     return this.#inputCredit;
-  }
-
-  get outputWindow(): number {
-    return this.#outputWindow;
   }
 
   send(type: number, payload: Uint8Array): void {
