@@ -10,6 +10,7 @@ import { after, before, describe, test } from 'node:test';
 import { Sandbox, type ServiceSandbox, Warmpool } from '../../src/client/node/entry-node.ts';
 import { requirement } from '../support/requirements.ts';
 import { TestService } from '../support/service.ts';
+import { CollectedText } from './collected-text.ts';
 import { TcpProxy } from './tcp-proxy.ts';
 
 describe('a sandbox over the client, on bubblewrap', await requirement('bubblewrap'), () => {
@@ -114,7 +115,7 @@ describe('a sandbox over the client, on bubblewrap', await requirement('bubblewr
       rows: 31,
       command: 'stty size; read x; stty size; sleep 63',
     });
-    const output = new Text(terminal.output);
+    const output = new CollectedText(terminal.output);
     await output.has('31 91\r\n');
     terminal.resize({ cols: 100, rows: 40 });
     await terminal.write('go\r');
@@ -134,7 +135,7 @@ describe('a sandbox over the client, on bubblewrap', await requirement('bubblewr
         'stty raw -echo; echo ready; read x; i=0; while [ $i -lt 20000 ]; do echo "line $i of the output"; i=$((i+1)); done',
       replayBytes: 1_048_576,
     });
-    const output = new Text(terminal.output);
+    const output = new CollectedText(terminal.output);
     await output.has('ready\n');
     proxy.cutEvery(60_000);
     await terminal.write('\n');
@@ -189,12 +190,12 @@ describe('a sandbox over the client, on bubblewrap', await requirement('bubblewr
     assert.deepEqual([entry?.running, entry?.attached, entry?.end], [true, false, 11]);
     await using other = await Sandbox.connect({ wsUrl: sandbox.info.wsUrl, token: sandbox.info.dataToken });
     const attached = await other.processes.attach(left.number, { offset: 5 });
-    const output = new Text(attached.stdout);
+    const output = new CollectedText(attached.stdout);
     await output.has('56789\n');
     const third = await sandbox.processes.attach(left.number);
     await assert.rejects(attached.wait(), { code: 'taken_over' });
     await third.write('it\n');
-    const rest = new Text(third.stdout);
+    const rest = new CollectedText(third.stdout);
     await rest.has('0123456789\ngot it\n');
     assert.equal((await third.wait()).exitCode, 0);
     await assert.rejects(sandbox.processes.attach(4_000_000), { code: 'process_unknown' });
@@ -391,29 +392,6 @@ describe('a sandbox over the client, on bubblewrap', await requirement('bubblewr
     );
   });
 });
-
-/** All that was printed so far, for a test to wait for a part of it. */
-class Text {
-  text = '';
-  readonly ended: Promise<void>;
-  #wakes: (() => void)[] = [];
-
-  constructor(pieces: AsyncIterable<Uint8Array>) {
-    this.ended = this.#read(pieces).catch(() => {});
-  }
-
-  async has(text: string): Promise<void> {
-    while (!this.text.includes(text)) await new Promise<void>((resolve) => this.#wakes.push(resolve));
-  }
-
-  async #read(pieces: AsyncIterable<Uint8Array>): Promise<void> {
-    const decoder = new TextDecoder();
-    for await (const piece of pieces) {
-      this.text += decoder.decode(piece, { stream: true });
-      for (const wake of this.#wakes.splice(0)) wake();
-    }
-  }
-}
 
 function lines(pieces: AsyncIterable<Uint8Array>): { next(): Promise<string | undefined> } {
   const iterator = (async function* () {

@@ -4,7 +4,7 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 /** A port in front of another one. `cut` ends all its connections without a goodbye, as a cable that is pulled. */
 export class TcpProxy implements AsyncDisposable {
   readonly #server: Server;
-  readonly #target: { host: string; port: number };
+  #target: { host: string; port: number };
   readonly #pairs = new Set<readonly [Socket, Socket]>();
   /** Bytes of answers after which the next connection is cut by itself. */
   #cutAfterBytes = Number.POSITIVE_INFINITY;
@@ -33,6 +33,12 @@ export class TcpProxy implements AsyncDisposable {
     const through = new URL(url);
     through.host = `127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
     return through.href;
+  }
+
+  /** Where connections go from now on: what was behind came back on another port. */
+  retarget(url: string): void {
+    const { hostname, port } = new URL(url);
+    this.#target = { host: hostname, port: Number(port) };
   }
 
   /** From now on every connection is cut once it has brought this many bytes. */
