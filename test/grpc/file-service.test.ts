@@ -5,14 +5,12 @@ import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promise
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import type { ClientReadableStream, ServiceError } from '@grpc/grpc-js';
 import { extract, pack } from 'tar-stream';
 import type { ReadFileResponse__Output } from '../../src/grpc/gen/warmpool/v1/ReadFileResponse.ts';
 import type { WatchDirResponse__Output } from '../../src/grpc/gen/warmpool/v1/WatchDirResponse.ts';
-import type { WriteFileHeader } from '../../src/grpc/gen/warmpool/v1/WriteFileHeader.ts';
-import type { WriteFileResponse__Output } from '../../src/grpc/gen/warmpool/v1/WriteFileResponse.ts';
 import type { GuestLink } from '../../src/guest-link/guest-link.ts';
 import { guestMissing, RealGuest } from '../guest-link/real-guest.ts';
+import { answerOf, download, upload } from '../support/file-calls.ts';
 import { grpcFixture } from '../support/grpc-fixture.ts';
 import { failureOf, RawClients, streamFailure } from '../support/grpc-raw.ts';
 
@@ -42,55 +40,6 @@ describe('files over gRPC, in a real guest', { skip, timeout: 60_000 }, async ()
 
   const at = (name: string) => ({ sandboxId, path: join(folder, name), user: '0', cwd: '/' });
 
-  function unary<Request, Response>(
-    send: (request: Request, done: (error: ServiceError | null, response?: Response) => void) => unknown,
-    request: Request,
-  ): Promise<Response> {
-    return new Promise((resolve, reject) => {
-      send(request, (error, response) => {
-        if (error || !response) reject(error);
-        else resolve(response);
-      });
-    });
-  }
-
-  /** Writes with the backpressure of the stream, as a client should. */
-  async function upload(
-    header: WriteFileHeader,
-    chunks: Iterable<Buffer>,
-  ): Promise<WriteFileResponse__Output> {
-    let answered: (error: ServiceError | null, response?: WriteFileResponse__Output) => void = () => {};
-    const answer = new Promise<WriteFileResponse__Output>((resolve, reject) => {
-      answered = (error, response) => (error || !response ? reject(error) : resolve(response));
-    });
-    answer.catch(() => {});
-    const stream = files.writeFile((error, response) => answered(error, response));
-    stream.write({ header });
-    for (const chunk of chunks) {
-      if (!stream.write({ chunk })) await Promise.race([once(stream, 'drain'), answer]);
-    }
-    stream.end();
-    return answer;
-  }
-
-  async function download(stream: ClientReadableStream<ReadFileResponse__Output>) {
-    const hash = createHash('sha256');
-    let bytes = 0;
-    const kinds: string[] = [];
-    let end: ReadFileResponse__Output['end'] = null;
-    for await (const message of stream as AsyncIterable<ReadFileResponse__Output>) {
-      const kind = message.message ?? '';
-      if (kinds.at(-1) !== kind) kinds.push(kind);
-      if (message.chunk) {
-        assert.ok(message.chunk.length <= 65_536);
-        hash.update(message.chunk);
-        bytes += message.chunk.length;
-      }
-      if (message.end) end = message.end;
-    }
-    return { bytes, sha256: hash.digest('hex'), kinds, end };
-  }
-
   it('I14 carries 100 MB up and down with equal checksums and flat memory', async () => {
     const chunk = randomBytes(65_536);
     const count = 1_600;
@@ -106,12 +55,12 @@ describe('files over gRPC, in a real guest', { skip, timeout: 60_000 }, async ()
         yield copy;
       }
     }
-    const written = await upload(at('big'), chunks());
+    const written = await upload(files, at('big'), chunks());
     const sum = expected.digest('hex');
     assert.equal(written.bytes, count * 65_536);
     assert.equal(written.sha256.toString('hex'), sum);
     assert.equal((await stat(join(folder, 'big'))).size, count * 65_536);
-    const read = await download(files.readFile({ ...at('big'), sha256: true }));
+    const read = await download(files, { ...at('big'), sha256: true });
     assert.deepEqual(read.kinds, ['entry', 'chunk', 'end']);
     assert.equal(read.bytes, count * 65_536);
     assert.equal(read.sha256, sum);
@@ -149,11 +98,11 @@ describe('files over gRPC, in a real guest', { skip, timeout: 60_000 }, async ()
 
   it('reads a part, and says where a file ends', async () => {
     await writeFile(join(folder, 'part'), '0123456789');
-    const part = await download(files.readFile({ ...at('part'), offset: 3, length: 4 }));
+    const part = await download(files, { ...at('part'), offset: 3, length: 4 });
     assert.deepEqual([part.bytes, part.sha256], [4, createHash('sha256').update('3456').digest('hex')]);
     assert.equal(part.end?.sha256.length, 0);
-    assert.equal((await download(files.readFile({ ...at('part'), offset: 100 }))).bytes, 0);
-    assert.equal((await download(files.readFile({ ...at('part'), length: 0 }))).bytes, 0);
+    assert.equal((await download(files, { ...at('part'), offset: 100 })).bytes, 0);
+    assert.equal((await download(files, { ...at('part'), length: 0 })).bytes, 0);
   });
 
   it('writes in one go or not at all: a call that is cancelled in the middle leaves the old file', async () => {
@@ -185,80 +134,85 @@ describe('files over gRPC, in a real guest', { skip, timeout: 60_000 }, async ()
   it('refuses other bytes than the checksum says, and keeps the old file', async () => {
     await writeFile(join(folder, 'sum'), 'old');
     const wrong = { ...at('sum'), sha256: Buffer.alloc(32) };
-    await assert.rejects(upload(wrong, [Buffer.from('new')]), /INVALID_ARGUMENT.*checksum/);
+    await assert.rejects(upload(files, wrong, [Buffer.from('new')]), /INVALID_ARGUMENT.*checksum/);
     assert.equal(await readFile(join(folder, 'sum'), 'utf8'), 'old');
     const right = { ...at('sum'), sha256: createHash('sha256').update('new').digest() };
-    await upload(right, [Buffer.from('new')]);
+    await upload(files, right, [Buffer.from('new')]);
     assert.equal(await readFile(join(folder, 'sum'), 'utf8'), 'new');
   });
 
   it('appends, writes in place, refuses to replace, and makes the directories that lead there', async () => {
-    await upload({ ...at('deep/er/file'), parents: true, mode: 0o600 }, [Buffer.from('hello')]);
+    await upload(files, { ...at('deep/er/file'), parents: true, mode: 0o600 }, [Buffer.from('hello')]);
     const path = join(folder, 'deep/er/file');
     assert.equal((await stat(path)).mode & 0o7777, 0o600);
-    await upload({ ...at('deep/er/file'), append: true }, [Buffer.from(' world')]);
-    await upload({ ...at('deep/er/file'), offset: 0 }, [Buffer.from('J')]);
+    await upload(files, { ...at('deep/er/file'), append: true }, [Buffer.from(' world')]);
+    await upload(files, { ...at('deep/er/file'), offset: 0 }, [Buffer.from('J')]);
     assert.equal(await readFile(path, 'utf8'), 'Jello world');
-    await assert.rejects(upload({ ...at('deep/er/file'), exclusive: true }, []), /ALREADY_EXISTS/);
+    await assert.rejects(upload(files, { ...at('deep/er/file'), exclusive: true }, []), /ALREADY_EXISTS/);
   });
 
   it('answers a refusal while the client still writes', async () => {
     const many = function* () {
       for (let count = 0; count < 2_000; count += 1) yield Buffer.alloc(65_536);
     };
-    await assert.rejects(upload(at('no/such/folder/file'), many()), /NOT_FOUND/);
-    await assert.rejects(upload({ ...at('x'), mode: 0o10000 }, many()), /INVALID_ARGUMENT.*mode/);
+    await assert.rejects(upload(files, at('no/such/folder/file'), many()), /NOT_FOUND/);
+    await assert.rejects(upload(files, { ...at('x'), mode: 0o10000 }, many()), /INVALID_ARGUMENT.*mode/);
   });
 
   it('pages a directory by name, and goes on after what was removed meanwhile', async () => {
-    await unary(files.makeDir.bind(files), at('pages'));
+    await answerOf(files.makeDir.bind(files), at('pages'));
     const names = Array.from({ length: 25 }, (_, index) => `f${String(index).padStart(2, '0')}`);
     for (const name of names) await writeFile(join(folder, 'pages', name), name);
     const listed: string[] = [];
     let pageToken = '';
     do {
-      const page = await unary(files.listDir.bind(files), { ...at('pages'), pageSize: 10, pageToken });
+      const page = await answerOf(files.listDir.bind(files), { ...at('pages'), pageSize: 10, pageToken });
       assert.ok(page.entries.length <= 10);
       listed.push(...page.entries.map((entry) => entry.name));
       pageToken = page.nextPageToken;
       await rm(join(folder, 'pages', listed.at(-1) ?? ''));
     } while (pageToken !== '');
     assert.deepEqual(listed, names);
-    const empty = await unary(files.listDir.bind(files), { ...at('pages'), pageToken: btoa('zzz') });
+    const empty = await answerOf(files.listDir.bind(files), { ...at('pages'), pageToken: btoa('zzz') });
     assert.deepEqual([empty.entries, empty.nextPageToken], [[], '']);
   });
 
   it('names that are not UTF-8 are bytes, in and out', async () => {
     const name = Buffer.from([0x6e, 0xff, 0x6e]);
     const pathBytes = Buffer.concat([Buffer.from(join(folder, 'bytes/')), name]);
-    await unary(files.makeDir.bind(files), at('bytes'));
-    await upload({ sandboxId, pathBytes, user: '0', cwd: '/' }, [Buffer.from('x')]);
-    const { entries } = await unary(files.listDir.bind(files), at('bytes'));
+    await answerOf(files.makeDir.bind(files), at('bytes'));
+    await upload(files, { sandboxId, pathBytes, user: '0', cwd: '/' }, [Buffer.from('x')]);
+    const { entries } = await answerOf(files.listDir.bind(files), at('bytes'));
     assert.equal(entries[0]?.name, '');
     assert.deepEqual(entries[0]?.nameBytes, name);
-    const { removed } = await unary(files.remove.bind(files), { sandboxId, pathBytes, user: '0', cwd: '/' });
+    const { removed } = await answerOf(files.remove.bind(files), {
+      sandboxId,
+      pathBytes,
+      user: '0',
+      cwd: '/',
+    });
     assert.equal(Number(removed), 1);
   });
 
   it('looks, makes, renames, changes and removes', async () => {
     await writeFile(join(folder, 'one'), '123');
-    const { entry } = await unary(files.stat.bind(files), at('one'));
+    const { entry } = await answerOf(files.stat.bind(files), at('one'));
     assert.deepEqual([entry?.name, entry?.kind, Number(entry?.size)], ['one', 'FILE_KIND_FILE', 3]);
     const modifiedAt = { seconds: 1_000_000_000, nanos: 5_000_000 };
-    const changed = await unary(files.change.bind(files), { ...at('one'), mode: 0o640, modifiedAt });
+    const changed = await answerOf(files.change.bind(files), { ...at('one'), mode: 0o640, modifiedAt });
     assert.equal(changed.entry?.mode, 0o640);
     assert.deepEqual(changed.entry?.modifiedAt, modifiedAt);
-    await unary(files.rename.bind(files), { ...at('one'), to: join(folder, 'two') });
+    await answerOf(files.rename.bind(files), { ...at('one'), to: join(folder, 'two') });
     await writeFile(join(folder, 'one'), 'again');
     const clash = { ...at('one'), to: join(folder, 'two'), noReplace: true };
     assert.equal((await failureOf((done) => files.rename(clash, done))).details.reason, 'FILE_EXISTS');
-    const made = await unary(files.makeDir.bind(files), { ...at('x/y'), parents: true });
+    const made = await answerOf(files.makeDir.bind(files), { ...at('x/y'), parents: true });
     assert.equal(made.created, true);
-    const again = await unary(files.makeDir.bind(files), { ...at('x/y'), parents: true });
+    const again = await answerOf(files.makeDir.bind(files), { ...at('x/y'), parents: true });
     assert.equal(again.created, false);
     const full = await failureOf((done) => files.remove(at('x'), done));
     assert.equal(full.details.reason, 'DIRECTORY_NOT_EMPTY');
-    const { removed } = await unary(files.remove.bind(files), { ...at('x'), recursive: true });
+    const { removed } = await answerOf(files.remove.bind(files), { ...at('x'), recursive: true });
     assert.equal(Number(removed), 2);
   });
 
@@ -295,7 +249,7 @@ describe('files over gRPC, in a real guest', { skip, timeout: 60_000 }, async ()
   });
 
   it('watches a directory: the headers say that the watch is on', async () => {
-    await unary(files.makeDir.bind(files), at('watched'));
+    await answerOf(files.makeDir.bind(files), at('watched'));
     const stream = files.watchDir({ ...at('watched'), recursive: true });
     stream.on('error', () => {});
     const events: WatchDirResponse__Output[] = [];
@@ -385,11 +339,11 @@ describe('files over gRPC, in a real guest', { skip, timeout: 60_000 }, async ()
       await act();
       return allocator.sessions.at(-1)?.uses ?? 0;
     };
-    assert.equal(await usesOf(() => unary(files.stat.bind(files), at('used'))), 0);
-    assert.equal(await usesOf(() => unary(files.listDir.bind(files), at('.'))), 0);
-    assert.ok((await usesOf(() => download(files.readFile(at('used'))))) > 0);
-    assert.ok((await usesOf(() => upload(at('used'), [Buffer.from('y')]))) > 0);
-    assert.ok((await usesOf(() => unary(files.remove.bind(files), at('used')))) > 0);
+    assert.equal(await usesOf(() => answerOf(files.stat.bind(files), at('used'))), 0);
+    assert.equal(await usesOf(() => answerOf(files.listDir.bind(files), at('.'))), 0);
+    assert.ok((await usesOf(() => download(files, at('used')))) > 0);
+    assert.ok((await usesOf(() => upload(files, at('used'), [Buffer.from('y')]))) > 0);
+    assert.ok((await usesOf(() => answerOf(files.remove.bind(files), at('used')))) > 0);
     const open = allocator.sessions.flatMap((session, index) => (session.closed ? [] : [index]));
     assert.deepEqual(open, [], `of ${allocator.sessions.length} sessions`);
   });

@@ -1,0 +1,8 @@
+import { requirement } from '../support/requirements.ts';
+import { fileJob } from './file-job.ts';
+
+fileJob({
+  name: 'bubblewrap',
+  skip: (await requirement('bubblewrap')).skip,
+  env: { WARMPOOL_RUNTIME: 'bubblewrap' },
+});
