@@ -80,6 +80,7 @@ static bool take_frames(struct agent *agent) {
     }
     if (link->frames_pending || !link->readable) return true;
     if (!link_read(link)) return false;
+    if (link->input_ended) tasks_detach(&agent->tasks);
   }
   return true;
 }
@@ -100,8 +101,10 @@ static int milliseconds_to_wait(struct agent *agent, uint64_t now_ms) {
 }
 
 static void kill_everything(struct agent *agent) {
-  for (size_t i = 0; i < agent->tasks.active_count; i += 1)
-    task_signal_group(&agent->tasks.slots[agent->tasks.order[i]], SIGKILL);
+  for (size_t i = 0; i < agent->tasks.active_count; i += 1) {
+    task_signal_foreground(active_task(&agent->tasks, i), SIGKILL);
+    task_signal_group(active_task(&agent->tasks, i), SIGKILL);
+  }
   /* As PID 1 the guest owns all there is; anywhere else "all" would be other people's processes. */
   if (getpid() == 1) kill(-1, SIGKILL);
 }

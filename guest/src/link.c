@@ -20,6 +20,7 @@ bool link_read(struct link *link) {
   size_t space;
   uint8_t *at = frame_reader_space(&link->reader, &space);
   ssize_t got = read(link->input_fd, at, space);
+  link->input_ended = got == 0;
   if (got > 0) {
     frame_reader_added(&link->reader, (size_t)got);
     link->frames_pending = true;

@@ -22,6 +22,7 @@ struct link {
   /* True: the input may come back after its end, and a broken output is no reason to stop. */
   bool reattaches;
   bool readable;
+  bool input_ended; /* The last read met the end, which a new writer may lift. */
   bool writable;
   /* The reader may hold whole frames that wait for room for their answers. */
   bool frames_pending;

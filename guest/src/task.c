@@ -107,6 +107,13 @@ void task_discard(struct task_table *table, struct task *task) {
   free_slot(table, task);
 }
 
+static void tell_to_end(struct task *task) {
+  task_signal_group(task, task->kind == TASK_WORKER ? SIGTERM : SIGHUP);
+  task_signal_foreground(task, SIGHUP);
+  task_signal_group(task, SIGCONT);
+  task_signal_foreground(task, SIGCONT);
+}
+
 void task_abandon(struct task_table *table, struct task *task, uint64_t now_ms) {
   if (task->kind == TASK_TUNNEL) tunnel_reset(task);
   if (task->kind == TASK_TUNNEL || task->kind == TASK_PORT_WATCH) {
@@ -115,11 +122,9 @@ void task_abandon(struct task_table *table, struct task *task, uint64_t now_ms) 
   }
   task_leave_channel(table, task);
   if (task->detached) return;
-  /* The signal comes before its input ends, so that a worker cannot take that for InputEof. */
-  task_signal_group(task, task->kind == TASK_WORKER ? SIGTERM : SIGHUP);
-  task_signal_foreground(task, SIGHUP);
-  task_signal_group(task, SIGCONT);
-  task_signal_foreground(task, SIGCONT);
+  /* The signal comes before its input ends, so that a worker cannot take that for InputEof. One that has answered exits by
+   * itself and has nothing to undo any more. */
+  if (!task->finished) tell_to_end(task);
   stdin_close(&task->input);
   /* A terminal is kept until its process has gone, to reach its foreground group at the deadline. */
   if (!task->terminal) outputs_leave_to_sinks(table, task);
@@ -137,6 +142,13 @@ void task_end_at_once(struct task_table *table, struct task *task, uint64_t now_
   task_signal_group(task, SIGKILL);
   task_signal_foreground(task, SIGKILL);
   task_discard(table, task);
+}
+
+void tasks_detach(struct task_table *table) {
+  for (size_t i = 0; i < table->active_count; i += 1) {
+    struct task *task = active_task(table, i);
+    if (task->detached) task_leave_channel(table, task);
+  }
 }
 
 static int greater(int a, int b) { return a > b ? a : b; }

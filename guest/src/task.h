@@ -135,6 +135,8 @@ void task_leave_channel(struct task_table *table, struct task *task);
 void task_move_to_channel(struct task_table *table, struct task *task, uint32_t channel);
 /* The requester has gone: the task is told to end by its kind, and made to later. */
 void task_abandon(struct task_table *table, struct task *task, uint64_t now_ms);
+/* The link is lost: detached processes go on as if their channels had been closed. */
+void tasks_detach(struct task_table *table);
 /* As a new epoch does it: at once. */
 void task_end_at_once(struct task_table *table, struct task *task, uint64_t now_ms);
 

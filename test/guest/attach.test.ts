@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import { type ListedProcess, parseExecAttached, parseProcessList } from '../../protocol/exec-messages.ts';
 import { type Execution, eventually, GuestDriver, isAlive, parsed } from './guest-driver.ts';
@@ -207,6 +208,20 @@ describe('processes that outlive their channel', () => {
     await again.says('on');
     again.signal(9);
     assert.equal((await again.exited()).signal, 9);
+  });
+
+  test('a lost link leaves it unattended, so that it does not wait for a reader that is gone', async () => {
+    await using other = await GuestDriver.start({ args: ['--link=reattach'], window: 1000 });
+    const writer = other.begin(['sh', '-c', 'head -c 1000000 /dev/zero; sleep 1000'], {
+      detach: true,
+      givesCredit: false,
+    });
+    await other.until(() => writer.outputBytes === 1000, 'the window');
+    const children = () => readFileSync(`/proc/${writer.pid}/task/${writer.pid}/children`, 'utf8').trim();
+    const commandOf = (pid: string) => readFileSync(`/proc/${pid}/comm`, 'utf8').trim();
+    assert.equal(commandOf(children()), 'head');
+    other.input.end();
+    await eventually(() => children() !== '' && commandOf(children()) === 'sleep', 'the rest of its output');
   });
 
   test('keeps the newest 64 of those that ended', async () => {

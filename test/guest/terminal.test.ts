@@ -132,6 +132,14 @@ describe('terminals', () => {
     assert.equal((await shell.exited()).signal, signalHangup);
   });
 
+  test('G3 a process cannot type into its terminal, nor load a line discipline', async () => {
+    const attempt = (request: string, argument: string) =>
+      `$a = ${argument}; ioctl(STDIN, ${request}, $a) or print "refused: $!\n";`;
+    const script = `${attempt('0x5412', '"x"')} ${attempt('0x5423', 'pack("i", 1)')} ${attempt('0x541c', '"\x02"')}`;
+    const { stdout } = await guest.run(['perl', '-e', script], { tty });
+    assert.equal(stdout.toString(), 'refused: Operation not permitted\r\n'.repeat(3));
+  });
+
   test('InputEof is the end-of-file character, and input may follow it', async () => {
     const cat = guest.begin(['sh', '-c', 'cat; echo first; cat; echo second'], { tty });
     cat.writeStdin('one\n');
