@@ -153,13 +153,13 @@ async function start(config: Config, log: Log, started: ClosingStack): Promise<S
   const keys = new ApiKeys(config.apiKeys);
   const dataPlane = started.use(
     await DataPlane.start(
-      { allocator, keys, tokens, clock, observer: metrics, log },
+      { allocator, keys, tokens, clock, observer: metrics.dataPlane, log },
       { listen: config.dataListen, allowedOrigins: config.dataOrigins },
     ),
   );
   const xgen = started.use(
     new XgenDialect(
-      { allocator, keys, dataTokens: tokens, dataKey, clock, observer: metrics, log },
+      { allocator, keys, dataTokens: tokens, dataKey, clock, observer: metrics.dataPlane, log },
       { previewDomain: null, requestsPerMinuteMax: xgenRequestsPerMinuteMax },
     ),
   );
@@ -170,6 +170,7 @@ async function start(config: Config, log: Log, started: ClosingStack): Promise<S
         metrics,
         readiness,
         dialects: [xgen.app],
+        onRequest: (request, response) => xgen.handle(request, response),
         onUpgrade: (request, socket, head) => {
           if (!xgen.upgrade(request, socket, head)) dataPlane.upgrade(request, socket, head);
         },

@@ -1,4 +1,4 @@
-import { createServer, type IncomingMessage, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { getRequestListener } from '@hono/node-server';
@@ -15,6 +15,8 @@ export interface HttpServerDeps {
   readonly readiness: () => Promise<Readiness>;
   /** Routes of whole dialects. They know the sizes of their own bodies. */
   readonly dialects?: readonly Hono[];
+  /** Sees each request first. True: it is being answered. */
+  readonly onRequest?: (request: IncomingMessage, response: ServerResponse) => boolean;
   /** WebSockets at this port, and whatever else wants to upgrade: answers or ends the connection. Absent: there are none. */
   readonly onUpgrade?: (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
 }
@@ -46,6 +48,7 @@ export async function startHttpServer(
   options: { readonly listen: { readonly host: string; readonly port: number } },
 ): Promise<HttpServer> {
   const { host, port } = options.listen;
+  const answer = getRequestListener(routes(deps).fetch, { overrideGlobalObjects: false });
   const server = createServer(
     {
       headersTimeout: headersTimeoutMs,
@@ -54,7 +57,9 @@ export async function startHttpServer(
       connectionsCheckingInterval: 1_000,
       maxHeaderSize: headerBytesMax,
     },
-    getRequestListener(routes(deps).fetch, { overrideGlobalObjects: false }),
+    (request, response) => {
+      if (!deps.onRequest?.(request, response)) void answer(request, response);
+    },
   );
   server.maxConnections = connectionsMax;
   server.maxHeadersCount = headersMax;

@@ -48,7 +48,12 @@ export class XgenService implements AsyncDisposable {
         pools: [
           {
             name: 'base',
-            template: { resources: { cpu: 1, memoryMb: 512, diskMb: 256, pids: 128 } },
+            template: {
+              image: 'warmpool/base',
+              user: 'user',
+              cwd: '/home/user',
+              resources: { cpu: 1, memoryMb: 512, diskMb: 256, pids: 128 },
+            },
             size: { minReady, maxReady: minReady, maxTotal: 32 },
           },
         ],

@@ -70,10 +70,6 @@ function mount(app: Hono, base: string, version: XgenVersion, deps: XgenAppDeps)
   const { routes } = deps;
   const serve = (c: Context, work: (context: Context) => Promise<XgenAnswer>) =>
     answer(c, version, deps, work);
-  const guarded =
-    (permission: XgenPermission, handle: (request: XgenRequest) => Promise<XgenAnswer>) => (c: Context) =>
-      serve(c, async () => handle(await admit(c, version, permission, deps)));
-
   for (const name of ['auth', 'sandboxes'])
     app.options(`${base}/${name}/*`, (c) => c.body(null, 204, corsHeaders));
   app.options(`${base}/sandboxes`, (c) => c.body(null, 204, corsHeaders));
@@ -83,36 +79,26 @@ function mount(app: Hono, base: string, version: XgenVersion, deps: XgenAppDeps)
       return token(await readBody(c), version, deps);
     }),
   );
-  const sandboxes = `${base}/sandboxes`;
-  app.post(
-    sandboxes,
-    guarded('sandbox:create', (request) => routes.create(request)),
-  );
-  app.get(
-    sandboxes,
-    guarded('sandbox:read', (request) => routes.list(request)),
-  );
-  app.get(
-    `${sandboxes}/:id`,
-    guarded('sandbox:read', (request) => routes.get(request)),
-  );
-  app.delete(
-    `${sandboxes}/:id`,
-    guarded('sandbox:delete', (request) => routes.remove(request)),
-  );
-  app.post(
-    `${sandboxes}/:id/keepalive`,
-    guarded('sandbox:write', (request) => routes.keepAlive(request)),
-  );
-  app.post(
-    `${sandboxes}/:id/exec`,
-    guarded('sandbox:exec', (request) => routes.exec(request)),
-  );
-  app.get(
-    `${sandboxes}/:id/services`,
-    guarded('sandbox:read', (request) => routes.services(request)),
-  );
-  app.get(`${sandboxes}/:id/ws`, (c) =>
+  const all = `${base}/sandboxes`;
+  const one = `${all}/:id`;
+  const on = (
+    method: string,
+    path: string,
+    permission: XgenPermission,
+    handle: (request: XgenRequest) => Promise<XgenAnswer>,
+  ) => app.on(method, path, (c) => serve(c, async () => handle(await admit(c, version, permission, deps))));
+  on('POST', all, 'sandbox:create', (request) => routes.create(request));
+  on('GET', all, 'sandbox:read', (request) => routes.list(request));
+  on('GET', one, 'sandbox:read', (request) => routes.get(request));
+  on('DELETE', one, 'sandbox:delete', (request) => routes.remove(request));
+  for (const [name, permission, handle] of [
+    ['keepalive', 'sandbox:write', (request: XgenRequest) => routes.keepAlive(request)],
+    ['exec', 'sandbox:exec', (request: XgenRequest) => routes.exec(request)],
+  ] as const) {
+    on('POST', `${one}/${name}`, permission, handle);
+  }
+  on('GET', `${one}/services`, 'sandbox:read', (request) => routes.services(request));
+  app.get(`${one}/ws`, (c) =>
     serve(c, async () => {
       throw new XgenFailure('INVALID_REQUEST', 'this address is for WebSocket upgrades');
     }),

@@ -1,5 +1,5 @@
 import { hkdfSync } from 'node:crypto';
-import type { IncomingMessage } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { getConnInfo } from '@hono/node-server/conninfo';
 import type { Hono } from 'hono';
@@ -13,6 +13,7 @@ import { XgenCredentials } from '../../data-plane/xgen/xgen-credentials.ts';
 import { parseXgenAddress, XgenRoute, type XgenRouteDeps } from '../../data-plane/xgen/xgen-route.ts';
 import type { Clock } from '../../domain/clock.ts';
 import type { Log } from '../../observability/log.ts';
+import { PreviewProxy } from './preview-proxy.ts';
 import { SandboxRoutes } from './sandbox-routes.ts';
 import { xgenApp } from './xgen-app.ts';
 
@@ -38,6 +39,7 @@ export interface XgenDialectOptions {
 export class XgenDialect implements AsyncDisposable {
   readonly app: Hono;
   readonly #sockets: XgenRoute;
+  readonly #preview: PreviewProxy;
 
   constructor(deps: XgenDialectDeps, options: XgenDialectOptions) {
     const { allocator, clock, log, observer } = deps;
@@ -45,6 +47,8 @@ export class XgenDialect implements AsyncDisposable {
     const credentials = new XgenCredentials({ keys: deps.keys, tokens, dataTokens: deps.dataTokens });
     const rateLimit = new RateLimit(clock, options.requestsPerMinuteMax);
     this.#sockets = new XgenRoute({ allocator, credentials, rateLimit, clock, observer, log });
+    const previewDeps = { allocator, clock, credentials, log };
+    this.#preview = new PreviewProxy(previewDeps, options.previewDomain ?? 'localhost');
     this.app = xgenApp({
       routes: new SandboxRoutes(
         { allocator, clock },
@@ -58,8 +62,14 @@ export class XgenDialect implements AsyncDisposable {
     });
   }
 
+  /** Requests for the ports of sandboxes. False: it is not one of them, and was not touched. */
+  handle(request: IncomingMessage, response: ServerResponse): boolean {
+    return this.#preview.handle(request, response);
+  }
+
   /** False: the upgrade is not for this dialect, and was not touched. */
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): boolean {
+    if (this.#preview.upgrade(request, socket, head)) return true;
     const address = parseXgenAddress(request.url ?? '');
     if (address === null || offers(request, nativeSubprotocol)) return false;
     void this.#sockets.upgrade(request, socket, head, address);
