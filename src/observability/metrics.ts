@@ -1,7 +1,8 @@
 import { collectDefaultMetrics, Registry } from 'prom-client';
 import type { RuntimeName } from '../domain/pool-spec.ts';
 import { type EndReason, endReasons } from '../domain/sandbox.ts';
-import { ClosedCounter, ClosedGauge, ClosedHistogram, PoolGauge } from './closed-metrics.ts';
+import { ClosedCounter, ClosedHistogram, PoolGauge } from './closed-metrics.ts';
+import { DataPlaneMetrics } from './data-plane-metrics.ts';
 
 /** How a create call ended: served from the pool or by a boot in the foreground, or not served. */
 export const claimOutcomes = ['warm', 'cold', 'no_capacity', 'failed', 'cancelled'] as const;
@@ -16,30 +17,6 @@ export type BootOutcome = (typeof bootOutcomes)[number];
 
 export const execOutcomes = ['exited', 'signalled', 'timed_out', 'refused', 'lost'] as const;
 export type ExecOutcome = (typeof execOutcomes)[number];
-
-/** How an upgrade to a data socket ended. */
-export const upgradeOutcomes = ['accepted', 'refused', 'abandoned'] as const;
-export type UpgradeOutcome = (typeof upgradeOutcomes)[number];
-
-/** What the channels of data sockets are for. */
-export const channelUses = ['exec', 'files', 'ports'] as const;
-export type ChannelUse = (typeof channelUses)[number];
-
-/** Close codes of protocol/README.md section 9, 1005 for a client that gave none, and `other` for what clients make up. */
-export const socketCloses = [
-  '1000',
-  '1001',
-  '1003',
-  '1005',
-  '1006',
-  '1009',
-  '1011',
-  '1013',
-  '4400',
-  '4401',
-  'other',
-] as const;
-export type SocketClose = (typeof socketCloses)[number];
 
 /** The verbs of the store's port that are one command each. */
 export const storeVerbs = [
@@ -161,28 +138,8 @@ export class Metrics {
     'Objects without a record that were destroyed.',
     { runtime: runtimes },
   );
-  readonly #upgrades = this.#counter('data_upgrades_total', 'Upgrades to data sockets by outcome.', {
-    outcome: upgradeOutcomes,
-  });
-  readonly #sockets = new ClosedGauge(this.#registry, 'warmpool_data_connections', 'Open data sockets.', {});
-  readonly #socketCloses = this.#counter('data_closes_total', 'Data sockets that ended, by close code.', {
-    code: socketCloses,
-  });
-  readonly #channels = new ClosedGauge(
-    this.#registry,
-    'warmpool_data_channels',
-    'Open channels of data sockets.',
-    { use: channelUses },
-  );
-  readonly #channelsOpened = this.#counter('data_channels_opened_total', 'Channels of data sockets.', {
-    use: channelUses,
-  });
-  readonly #dataBytes = this.#counter('data_bytes_total', 'Bytes of messages of data sockets.', {
-    direction: ['received', 'sent'],
-  });
-  /** Counted here and handed over at each scrape: a counter of the library costs more than a small message. */
-  #receivedBytes = 0;
-  #sentBytes = 0;
+  /** For the data plane, which counts far more often than the rest. */
+  readonly dataPlane = new DataPlaneMetrics(this.#registry);
   readonly #dropped = new Map<Droppable, ClosedCounter<Record<never, never>>>();
 
   constructor(pools: readonly string[]) {
@@ -244,36 +201,6 @@ export class Metrics {
     this.#execSeconds.observe({}, seconds);
   }
 
-  upgradeAnswered(outcome: UpgradeOutcome): void {
-    this.#upgrades.add({ outcome });
-  }
-
-  connectionOpened(): void {
-    this.#sockets.add({}, 1);
-  }
-
-  connectionClosed(code: number): void {
-    this.#sockets.add({}, -1);
-    this.#socketCloses.add({ code: socketCloses.find((known) => known === String(code)) ?? 'other' });
-  }
-
-  channelOpened(use: ChannelUse): void {
-    this.#channelsOpened.add({ use });
-    this.#channels.add({ use }, 1);
-  }
-
-  channelEnded(use: ChannelUse): void {
-    this.#channels.add({ use }, -1);
-  }
-
-  received(byteCount: number): void {
-    this.#receivedBytes += byteCount;
-  }
-
-  sent(byteCount: number): void {
-    this.#sentBytes += byteCount;
-  }
-
   storeAnswered(verb: StoreVerb, seconds: number): void {
     this.#storeSeconds.observe({ verb }, seconds);
   }
@@ -306,10 +233,7 @@ export class Metrics {
   /** The Prometheus text format. */
   async expose(): Promise<string> {
     await this.#refresh().catch(() => {});
-    this.#dataBytes.add({ direction: 'received' }, this.#receivedBytes);
-    this.#dataBytes.add({ direction: 'sent' }, this.#sentBytes);
-    this.#receivedBytes = 0;
-    this.#sentBytes = 0;
+    this.dataPlane.flush();
     return this.#registry.metrics();
   }
 

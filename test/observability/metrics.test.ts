@@ -95,5 +95,39 @@ test('names are in base units and carry no ids', async () => {
     assert.doesNotMatch(name, /_ms|_millis|_minutes/);
   }
   const labels = new Set([...text.matchAll(/[{,]([a-z_]+)="/g)].map((match) => match[1]));
-  assert.deepEqual([...labels].sort(), ['cause', 'le', 'outcome', 'pool', 'reason', 'runtime', 'verb']);
+  assert.deepEqual([...labels].sort(), [
+    'cause',
+    'code',
+    'direction',
+    'le',
+    'outcome',
+    'pool',
+    'reason',
+    'runtime',
+    'use',
+    'verb',
+  ]);
+});
+
+test('data sockets are counted by closed sets: a code that a client makes up is `other`', async () => {
+  const metrics = new Metrics([]);
+  const { dataPlane } = metrics;
+  dataPlane.upgradeAnswered('accepted');
+  dataPlane.connectionOpened();
+  dataPlane.connectionOpened();
+  dataPlane.connectionClosed(4999);
+  dataPlane.channelOpened('files');
+  dataPlane.received(10);
+  dataPlane.sent(5);
+  dataPlane.sent(6);
+  for (let scrape = 0; scrape < 2; scrape += 1) {
+    const text = await metrics.expose();
+    assert.match(text, /^warmpool_data_connections 1$/m);
+    assert.match(text, /^warmpool_data_closes_total\{code="other"\} 1$/m);
+    assert.match(text, /^warmpool_data_closes_total\{code="1013"\} 0$/m);
+    assert.match(text, /^warmpool_data_channels\{use="files"\} 1$/m);
+    assert.match(text, /^warmpool_data_bytes_total\{direction="received"\} 10$/m);
+    assert.match(text, /^warmpool_data_bytes_total\{direction="sent"\} 11$/m);
+    assert.doesNotMatch(text, /4999/);
+  }
 });
