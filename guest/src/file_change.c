@@ -155,7 +155,15 @@ static void change_owner(int held, const char *owner) {
   struct identity identity;
   if (!resolve_user(&FILES, owner, strlen(owner), getuid(), getgid(), &identity))
     fail("user_unknown", "owner: no such user or group");
-  if (fchownat(held, "", identity.uid, identity.gid, AT_EMPTY_PATH) != 0) fail_step("chown", errno);
+  if (fchownat(held, "", identity.uid, identity.gid, AT_EMPTY_PATH) == 0) return;
+  if (errno == EBADF) {
+    /* gVisor does not take an O_PATH descriptor. */
+    char link[DESCRIPTOR_LINK_BYTES];
+    descriptor_link(held, link);
+    if (fchownat(AT_FDCWD, link, identity.uid, identity.gid, 0) == 0) return;
+  }
+  if (errno == EINVAL) fail("user_unavailable", "owner: no such id in this sandbox");
+  fail_step("chown", errno);
 }
 
 void change_file(const struct file_request *request) {
