@@ -22,8 +22,11 @@ export async function unpackInto(
 ): Promise<{ readonly entries: number; readonly bytes: number }> {
   await mkdir(directory, { recursive: true });
   const unpacking = extract();
-  const feeding = feed(unpacking, archive, options.signal);
-  feeding.catch(() => {});
+  let failure: { readonly error: unknown } | undefined;
+  const feeding = feed(unpacking, archive, options.signal).catch((error: unknown) => {
+    failure = { error };
+    unpacking.destroy(error instanceof Error ? error : new Error(String(error)));
+  });
   const directories: { readonly path: string; readonly header: Header }[] = [];
   let entries = 0;
   let bytes = 0;
@@ -31,54 +34,64 @@ export async function unpackInto(
     bytes += count;
     options.onBytes?.(name, count);
   };
-  for await (const entry of unpacking) {
-    const { header } = entry;
-    const path = await safePath(directory, header.name);
-    entries += 1;
-    options.onBytes?.(header.name, 0);
-    if (header.type === 'directory') {
-      if (path !== directory) {
-        await makeDirectory(path);
-        directories.push({ path, header });
-      }
-    } else if (header.type === 'file' || header.type === 'contiguous-file') {
-      await writeFile(path, header, entry as AsyncIterable<Uint8Array>, onBytes);
-    } else if (header.type === 'symlink') {
-      await rm(path, { force: true });
-      await symlink(header.linkname, path);
-    } else if (header.type === 'link') {
-      const target = await safePath(directory, header.linkname);
-      if (!(await lstat(target)).isFile()) throw refused(header.name, 'a link to what is no file');
-      await rm(path, { force: true });
-      await link(target, path);
-    } else {
-      throw refused(header.name, `an entry of the kind ${header.type}`);
+  try {
+    for await (const entry of unpacking) {
+      const { header } = entry;
+      const path = await safePath(directory, header.name);
+      entries += 1;
+      options.onBytes?.(header.name, 0);
+      await unpackEntry(directory, path, { header, content: entry as AsyncIterable<Uint8Array> }, onBytes);
+      if (header.type === 'directory') directories.push({ path, header });
+      entry.resume();
     }
-    entry.resume();
+  } catch (error) {
+    // A source that broke off ends the unpacking, which only says that it was ended.
+    throw failure === undefined ? error : failure.error;
   }
   await feeding;
+  if (failure !== undefined) throw failure.error;
   // From the inside out: what a directory allows, and when it changed, is said once nothing is written into it any more.
-  for (const { path, header } of directories.reverse()) await finish(path, header);
+  for (const { path, header } of directories.reverse()) {
+    if (path !== directory) await finish(path, header);
+  }
   return { entries, bytes };
 }
 
-/** A failure of either end is one of the other. */
+async function unpackEntry(
+  directory: string,
+  path: string,
+  entry: { readonly header: Header; readonly content: AsyncIterable<Uint8Array> },
+  onBytes: (name: string, bytes: number) => void,
+): Promise<void> {
+  const { header } = entry;
+  if (header.type === 'directory') {
+    if (path !== directory) await makeDirectory(path);
+  } else if (header.type === 'file' || header.type === 'contiguous-file') {
+    await writeFile(path, header, entry.content, onBytes);
+  } else if (header.type === 'symlink') {
+    await rm(path, { force: true });
+    await symlink(header.linkname, path);
+  } else if (header.type === 'link') {
+    const target = await safePath(directory, header.linkname);
+    if (!(await lstat(target)).isFile()) throw refused(header.name, 'a link to what is no file');
+    await rm(path, { force: true });
+    await link(target, path);
+  } else {
+    throw refused(header.name, `an entry of the kind ${header.type}`);
+  }
+}
+
 async function feed(
   unpacking: Extract,
   archive: AsyncIterable<Uint8Array>,
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  try {
-    for await (const piece of archive) {
-      signal?.throwIfAborted();
-      if (unpacking.destroyed) return;
-      if (!unpacking.write(piece)) await drained(unpacking);
-    }
-    unpacking.end(undefined);
-  } catch (error) {
-    unpacking.destroy(error instanceof Error ? error : new Error(String(error)));
-    throw error;
+  for await (const piece of archive) {
+    signal?.throwIfAborted();
+    if (unpacking.destroyed) return;
+    if (!unpacking.write(piece)) await drained(unpacking);
   }
+  unpacking.end(undefined);
 }
 
 /** Or closed: whoever unpacks has given up. */
