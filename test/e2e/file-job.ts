@@ -41,35 +41,33 @@ export function fileJob(setup: Pick<Setup, 'name' | 'skip' | 'env'>): void {
     };
 
     test('I14 100 MB go up and down with equal checksums while the service stays flat', async () => {
-      const { files } = raw;
       const chunk = randomBytes(65_536);
-      const expected = createHash('sha256');
-      const rssBefore = rssOf(service);
-      let rssMax = 0;
-      function* chunks() {
-        for (let index = 0; index < 1_600; index += 1) {
-          chunk.writeUInt32BE(index);
-          expected.update(chunk);
-          if (index % 100 === 0) rssMax = Math.max(rssMax, rssOf(service));
-          yield Buffer.from(chunk);
+      const upAndDown = async () => {
+        const expected = createHash('sha256');
+        let rssMax = 0;
+        function* chunks() {
+          for (let index = 0; index < 1_600; index += 1) {
+            chunk.writeUInt32BE(index);
+            expected.update(chunk);
+            if (index % 100 === 0) rssMax = Math.max(rssMax, rssOf(service));
+            yield Buffer.from(chunk);
+          }
         }
-      }
-      const upMs = performance.now();
-      const written = await upload(files, { sandboxId, path: 'big' }, chunks());
-      const downMs = performance.now();
-      const read = await download(files, { sandboxId, path: 'big', sha256: true });
-      const endMs = performance.now();
-      const sum = expected.digest('hex');
-      assert.deepEqual(
-        [written.sha256.toString('hex'), read.sha256, read.end?.sha256.toString('hex'), read.bytes],
-        [sum, sum, sum, 1_600 * 65_536],
-      );
-      assert.equal((await sh('sha256sum big; stat -c %U:%a big')).trim(), `${sum}  big\nuser:644`);
-      const grewBytes = Math.max(rssMax, rssOf(service)) - rssBefore;
-      console.log(
-        `${setup.name}: 100 MiB up ${Math.round(downMs - upMs)} ms, down ${Math.round(endMs - downMs)} ms, grew ${Math.round(grewBytes / mebibyte)} MiB`,
-      );
-      assert.ok(grewBytes < 64 * mebibyte, `the service grew by ${grewBytes} bytes`);
+        const written = await upload(raw.files, { sandboxId, path: 'big' }, chunks());
+        const read = await download(raw.files, { sandboxId, path: 'big', sha256: true });
+        const sum = expected.digest('hex');
+        assert.deepEqual(
+          [written.sha256.toString('hex'), read.sha256, read.end?.sha256.toString('hex'), read.bytes],
+          [sum, sum, sum, 1_600 * 65_536],
+        );
+        assert.equal((await sh('sha256sum big; stat -c %U:%a big')).trim(), `${sum}  big\nuser:644`);
+        return Math.max(rssMax, rssOf(service));
+      };
+      // The first time fills the heap with what it then works with, garbage included.
+      const warmBytes = await upAndDown();
+      await answerOf(raw.files.remove.bind(raw.files), { sandboxId, path: 'big' });
+      const grewBytes = (await upAndDown()) - warmBytes;
+      assert.ok(grewBytes < 16 * mebibyte, `the service grew by ${grewBytes} bytes`);
     });
 
     test('a full disk is a clear error, and the old file stays whole', async () => {
