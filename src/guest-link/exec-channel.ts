@@ -165,8 +165,8 @@ export class ExecChannel implements GuestProcess, ChannelReceiver {
   }
 }
 
-/** Credit goes back in quarters of the window: few frames, and the guest never runs dry before one is on its way. */
-const grantFraction = 4;
+/** Credit goes back in halves of the window, as in operations: each grant is a write that wakes the guest. */
+const grantFraction = 2;
 
 function ended(why: string): WarmpoolError {
   return new WarmpoolError('INTERNAL', `the command is followed no longer: ${why}`);

@@ -81,7 +81,7 @@ function fieldNamed(message: string): string {
   return commandFields.find((field) => new RegExp(`\\b${field}\\b`).test(message)) ?? 'argv';
 }
 
-const commandFields = ['argv', 'env', 'cwd', 'user', 'stdin', 'timeout_ms'];
+const commandFields = ['argv', 'env', 'cwd', 'user', 'stdin', 'timeout_ms', 'tty', 'detach', 'replay'];
 
 function quoted(text = ''): string {
   return JSON.stringify(printable(text));

@@ -167,20 +167,20 @@ describe('output', () => {
     link.close();
   });
 
-  it('gives credit back in quarters of the window', async () => {
+  it('gives credit back in halves of the window', async () => {
     const { guest, link } = await openScripted({ window: 1_000 });
     const started = link.spawn(command(), discard);
     const channel = await guest.acknowledge();
     const process = await started;
     guest.send({ type: Output.code, channel, payload: Buffer.alloc(1_000) });
     await nextTurn();
-    process.release(200);
+    process.release(499);
     await nextTurn();
     assert.equal(guest.unread.length, 0);
-    process.release(60);
+    process.release(61);
     const credit = await guest.next(Credit.code);
-    assert.deepEqual(parseCredit(credit.payload), { value: 260 });
-    assert.throws(() => process.release(741), /only delivered bytes/);
+    assert.deepEqual(parseCredit(credit.payload), { value: 560 });
+    assert.throws(() => process.release(441), /only delivered bytes/);
     link.close();
   });
 
