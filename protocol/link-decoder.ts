@@ -11,11 +11,12 @@ import {
  * Cuts a byte stream into frames, strictly: the first byte that does not fit ends it for good, because on a synchronised
  * link that is a broken or hostile peer.
  *
- * It owns at most one unfinished frame. A frame that lies whole in a chunk is handed out as a view on that chunk, so
- * nothing is copied; one that spans chunks is gathered in an allocation of its own size, which a header may claim but
- * only up to 65,549 bytes. Either way header and payload come in one piece, `Frame.message`: on both wires a frame is
- * the same bytes, so that a node forwards them as they are. Turned down: concatenating chunks, which is quadratic for a
- * slow sender, and one reused buffer, which would make every payload a view that the next frame overwrites.
+ * It owns at most one unfinished frame. A frame that lies whole in a chunk and is a good part of it is handed out as a
+ * view on that chunk, so nothing is copied; a smaller one is copied, because whoever keeps it would keep all of the chunk
+ * alive with it. One that spans chunks is gathered in an allocation of its own size, which a header may claim but only up
+ * to 65,549 bytes. Each way header and payload come in one piece, `Frame.message`: on both wires a frame is the same bytes,
+ * so that a node forwards them as they are. Turned down: concatenating chunks, which is quadratic for a slow sender, and
+ * one reused buffer, which would make every payload a view that the next frame overwrites.
  *
  * States: reading a header (`#rest` null) → reading the rest (`#rest` set) → …; `broken` or `stopped` from any, for good.
  */
@@ -59,9 +60,8 @@ export class LinkDecoder {
     const trailerOffset = payloadOffset + length;
     if (trailerOffset + linkTrailerBytes > chunk.length) return this.#gather(chunk, offset, onFrame);
     if (view.getUint32(trailerOffset) !== linkTrailer) return this.#break(wrongTrailer, chunk);
-    onFrame(
-      readFrame(view, offset + linkHeaderOffset, chunk.subarray(offset + linkHeaderOffset, trailerOffset)),
-    );
+    const message = toKeep(chunk.subarray(offset + linkHeaderOffset, trailerOffset));
+    onFrame(readFrame(view, offset + linkHeaderOffset, message));
     return trailerOffset + linkTrailerBytes;
   }
 
@@ -100,4 +100,11 @@ export class LinkDecoder {
   }
 }
 
+/** A copy, when the view would keep many times its own size alive. */
+function toKeep(view: Uint8Array): Uint8Array {
+  return view.length * keptFactorMax < view.buffer.byteLength ? new Uint8Array(view) : view;
+}
+
+/** Output of 16 KB in chunks of 64 KB, the common case, stays uncopied. */
+const keptFactorMax = 4;
 const wrongTrailer = 'a frame does not end with the trailer';

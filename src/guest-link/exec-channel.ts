@@ -147,7 +147,8 @@ export class ExecChannel implements GuestProcess, ChannelReceiver {
 
   #onOutput(stream: 'stdout' | 'stderr', frame: Frame): void {
     this.#held += frame.payload.length;
-    this.#output.onOutput(stream, toKeep(frame.payload));
+    const { buffer, byteOffset, byteLength } = frame.payload;
+    this.#output.onOutput(stream, Buffer.from(buffer, byteOffset, byteLength));
   }
 
   #onExit(frame: Frame): void {
@@ -175,16 +176,3 @@ function ended(why: string): WarmpoolError {
 function isWithin(value: number, max: number): boolean {
   return Number.isInteger(value) && value >= 1 && value <= max;
 }
-
-/**
- * Bytes the receiver may keep. A view would keep the whole chunk alive that it came in, so it is handed on only when it
- * is a good part of that; otherwise a thousand kept lines could hold a thousand chunks of 64 KiB.
- */
-function toKeep(payload: Uint8Array): Buffer {
-  if (payload.length * keptFractionMax < payload.buffer.byteLength) {
-    return Buffer.from(new Uint8Array(payload).buffer);
-  }
-  return Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength);
-}
-
-const keptFractionMax = 4;

@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { encodeError, parseCredit } from '../../protocol/control-messages.ts';
 import { parseExecStart } from '../../protocol/exec-messages.ts';
+import { headerBytes } from '../../protocol/frame.ts';
 import { messageTypes } from '../../protocol/message-types.ts';
 import type { ResponderErrorCode } from '../../protocol/responder-error-codes.ts';
 import type { ErrorCode } from '../../src/domain/errors.ts';
@@ -163,7 +164,7 @@ describe('output', () => {
       kept.map((bytes) => bytes.length),
       [10, 16_384, 10],
     );
-    for (const bytes of kept) assert.ok(bytes.buffer.byteLength <= bytes.length * 4);
+    for (const bytes of kept) assert.ok(bytes.buffer.byteLength <= (bytes.length + headerBytes) * 4);
     link.close();
   });
 

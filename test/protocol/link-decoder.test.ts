@@ -61,6 +61,14 @@ describe('the link decoder', () => {
     assert.equal(frame?.payload.buffer, stream.buffer);
   });
 
+  it('keeps no chunk alive for a small frame, and no frame uncopied that is a good part of it', () => {
+    const bulk = { ...aFrame(''), payload: new Uint8Array(16_384) };
+    const stream = streamOf([aFrame('x'), bulk, bulk, bulk, aFrame('y')]);
+    const [first, second, , , last] = decodeInChunks(stream, () => stream.length);
+    assert.equal(second?.payload.buffer, stream.buffer);
+    for (const small of [first, last]) assert.ok((small?.payload.buffer.byteLength ?? 0) < 64);
+  });
+
   it('gives header and payload in one piece that may be written to, whole in a chunk or gathered', () => {
     const frames = [aFrame('first'), aFrame(''), aFrame('third')];
     for (const size of [1, 7, 30, 1_000]) {
