@@ -2,6 +2,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Allocator } from '../../src/allocator/allocator.ts';
 import { Placement } from '../../src/allocator/placement.ts';
 import { Reaper } from '../../src/allocator/reaper.ts';
+import { DataAccess } from '../../src/auth/data-access.ts';
+import { newDataKey } from '../../src/auth/data-key.ts';
+import { DataTokens } from '../../src/auth/data-token.ts';
 import { ClosingStack } from '../../src/closing-stack.ts';
 import { SystemClock } from '../../src/domain/clock.ts';
 import { PoolCatalog } from '../../src/domain/pool-catalog.ts';
@@ -70,8 +73,10 @@ feed.start();
 await placement.start();
 reaper.start();
 
+// Signing a token is part of every create, as in the service.
+const data = new DataAccess(new DataTokens({ clock }, [newDataKey()]), 'ws://127.0.0.1:8081');
 const grpc = started.use(
-  await startGrpcServer({ allocator, keys: [], log }, { listen: { host: '127.0.0.1', port: 0 } }),
+  await startGrpcServer({ allocator, keys: [], log, data }, { listen: { host: '127.0.0.1', port: 0 } }),
 );
 let lastEventMs = 0;
 const noteEvent = () => {
