@@ -12,8 +12,11 @@ import { type Setup, smallPool } from './main-job.ts';
 
 const mebibyte = 1_048_576;
 
-/** Files and terminals over gRPC in real sandboxes, by the service as a user runs it. */
-export function fileJob(setup: Pick<Setup, 'name' | 'skip' | 'env'>): void {
+/**
+ * Files and terminals over gRPC in real sandboxes, by the service as a user runs it. `diskMb` must leave room in the home
+ * for one file of 100 MiB and not for two.
+ */
+export function fileJob(setup: Pick<Setup, 'name' | 'skip' | 'env'> & { readonly diskMb: number }): void {
   describe(`files and terminals on ${setup.name}`, { skip: setup.skip, timeout: 180_000 }, () => {
     let service: TestService;
     let client: WarmpoolClient;
@@ -21,7 +24,7 @@ export function fileJob(setup: Pick<Setup, 'name' | 'skip' | 'env'>): void {
     let sandboxId: string;
 
     before(async () => {
-      const resources = { cpu: 2, memoryMb: 512, diskMb: 160, pids: 64 };
+      const resources = { cpu: 2, memoryMb: 512, diskMb: setup.diskMb, pids: 64 };
       const pool = smallPool({ size: { minReady: 1 }, template: { resources } });
       service = await TestService.start({ pools: [pool], env: setup.env });
       client = connect(service.grpc);

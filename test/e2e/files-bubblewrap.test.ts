@@ -4,5 +4,6 @@ import { fileJob } from './file-job.ts';
 fileJob({
   name: 'bubblewrap',
   skip: (await requirement('bubblewrap')).skip,
+  diskMb: 160,
   env: { WARMPOOL_RUNTIME: 'bubblewrap' },
 });

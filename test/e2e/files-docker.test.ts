@@ -10,5 +10,7 @@ after(() => engine?.[Symbol.asyncDispose]());
 fileJob({
   name: 'Docker',
   skip,
+  // The home gets about half of it.
+  diskMb: 320,
   env: { WARMPOOL_RUNTIME: 'docker', DOCKER_HOST: engine?.dockerHost ?? '' },
 });

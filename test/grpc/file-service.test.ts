@@ -347,4 +347,27 @@ describe('files over gRPC, in a real guest', { skip, timeout: 60_000 }, async ()
     const open = allocator.sessions.flatMap((session, index) => (session.closed ? [] : [index]));
     assert.deepEqual(open, [], `of ${allocator.sessions.length} sessions`);
   });
+
+  it('a guest that dies ends what was going on in it, with a clear error', async () => {
+    await using mortal = new RealGuest('once');
+    await using lost = await mortal.open();
+    allocator.guest = lost;
+    try {
+      const writing = upload(files, at('lost'), endless());
+      const watch = files.watchDir(at('.'));
+      const watching = streamFailure(watch);
+      await once(watch, 'metadata');
+      mortal.child.kill('SIGKILL');
+      await assert.rejects(writing, /UNAVAILABLE/);
+      assert.equal((await watching).details.reason, 'GUEST_UNREACHABLE');
+      const after = await failureOf((done) => files.stat(at('.'), done));
+      assert.equal(after.details.reason, 'GUEST_UNREACHABLE');
+    } finally {
+      allocator.guest = link;
+    }
+  });
 });
+
+function* endless(): Generator<Buffer> {
+  for (;;) yield Buffer.alloc(65_536);
+}
