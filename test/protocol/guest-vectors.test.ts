@@ -4,8 +4,10 @@ import { buildGuest } from '../../guest/build.mjs';
 import { parseError } from '../../protocol/control-messages.ts';
 import { encodeExecStart, terminalSizeDefault } from '../../protocol/exec-messages.ts';
 import type { Frame } from '../../protocol/frame.ts';
+import { linkHeaderOffset, linkTrailerBytes } from '../../protocol/link-framing.ts';
 import { isTerminal, messageName, messageRule, messageTypes } from '../../protocol/message-types.ts';
 import { GuestDriver, linkFrame } from '../guest/guest-driver.ts';
+import { fuzzSeed, Random } from '../guest-link/random.ts';
 import { requirement } from '../support/requirements.ts';
 import { bytesOf, framesOf, must, readLinkVectors } from './vectors.ts';
 
@@ -14,6 +16,7 @@ import { bytesOf, framesOf, must, readLinkVectors } from './vectors.ts';
  * the valid ones are obeyed.
  */
 const { valid, invalid } = readLinkVectors();
+const mutantsPerVector = 20;
 const { Ack, ChannelClose, Error: Refusal, Hello } = messageTypes;
 const misunderstood = ['unknown_message', 'invalid_payload'];
 /** Of a path that no file has: the agent names what is wrong with it. */
@@ -83,6 +86,26 @@ describe('the agent on the golden vectors', await requirement('bubblewrap'), () 
       const { code } = must(parseError((await refused(frame)).payload));
       assert.equal(code, 'unknown_message', vector.name);
     }
+  });
+
+  it('R5 survives every vector with a flipped bit, and answers afterwards', async (t) => {
+    const seed = fuzzSeed();
+    t.diagnostic(`FUZZ_SEED=${seed}`);
+    const random = new Random(seed);
+    const requests = valid.filter(({ sender, type }) => sender === 'requester' && type !== Hello.code);
+    for (const vector of requests) {
+      const original = bytesOf(vector.hex);
+      for (let mutants = 0; mutants < mutantsPerVector; mutants += 1) {
+        const mutant = original.slice();
+        const index = linkHeaderOffset + random.below(original.length - linkHeaderOffset - linkTrailerBytes);
+        mutant[index] = (mutant[index] ?? 0) ^ (1 << random.below(8));
+        guest.sendBytes(mutant);
+      }
+      guest.send('Ping', 0, Buffer.from(vector.name.slice(0, 64)), 77);
+      await guest.next(({ type, id }) => type === messageTypes.Pong.code && id === 77);
+    }
+    await guest.hello(new Uint8Array(16).fill(0xab));
+    await guest.roundTrip();
   });
 
   function assertUnderstood(answer: Frame): void {
