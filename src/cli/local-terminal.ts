@@ -1,3 +1,5 @@
+import { spawnSync } from 'node:child_process';
+
 /**
  * The terminal this process runs on. Owns its mode: raw while keys go elsewhere, and what it was before at the end, also
  * when the end is a signal or an exception (libuv itself restores it on a plain exit).
@@ -26,6 +28,9 @@ export class LocalTerminal implements Disposable {
     if (!this.isTerminal) return;
     process.stdin.setRawMode(true);
     this.#isRaw = true;
+    // Node's raw mode goes on putting a carriage return before each newline, which breaks programs that mean "one line
+    // down" by a newline. The terminal inside does that work already. What was before comes back with the mode.
+    spawnSync('stty', ['-opost'], { stdio: ['inherit', 'ignore', 'ignore'] });
   }
 
   onResize(listener: (size: { readonly cols: number; readonly rows: number }) => void): Disposable {
