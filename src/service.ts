@@ -159,15 +159,33 @@ async function start(config: Config, log: Log, started: ClosingStack): Promise<S
   );
   const xgen = started.use(
     new XgenDialect(
-      { allocator, keys, dataTokens: tokens, dataKey, clock, observer: metrics.dataPlane, log },
+      {
+        allocator,
+        keys,
+        dataTokens: tokens,
+        dataKey,
+        clock,
+        observer: metrics.dataPlane,
+        log,
+        activeSandboxes: () => countActive(store, catalog),
+      },
       { previewDomain: null, requestsPerMinuteMax: xgenRequestsPerMinuteMax },
     ),
   );
+  feed.listen({
+    heard: ({ to, tenant }) => {
+      if (to === 'stopped' && tenant !== null) xgen.metrics.deleted();
+    },
+    missed: () => {},
+  });
   const data = new DataAccess(tokens, config.dataUrl ?? socketUrl(dataPlane.address, log));
   const http = started.use(
     await startHttpServer(
       {
-        metrics,
+        metrics: {
+          contentType: metrics.contentType,
+          expose: async () => `${await metrics.expose()}${await xgen.metrics.expose()}`,
+        },
         readiness,
         dialects: [xgen.app],
         onRequest: (request, response) => xgen.handle(request, response),
@@ -301,6 +319,15 @@ async function assignRuntimes(
 
 function catalogPool(spec: PoolSpec): CatalogPool {
   return { spec, specVersion: specVersionOf(spec.template) };
+}
+
+/** Those that somebody has: neither ready nor booting for a pool. */
+async function countActive(store: Pick<PoolStore, 'readPool'>, catalog: PoolCatalog): Promise<number> {
+  const snapshots = await Promise.all(catalog.all().map(({ spec }) => store.readPool(spec.name)));
+  return snapshots.reduce(
+    (sum, pool) => sum + (pool === null ? 0 : Math.max(0, pool.live - pool.ready - pool.starting)),
+    0,
+  );
 }
 
 async function declarePools(store: PoolStore, pools: readonly CatalogPool[]): Promise<void> {

@@ -30,7 +30,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     'protocol',
     'package-root',
   ],
-  http: ['domain', 'observability', 'allocator/api', 'auth', 'operations', 'xgen dialect'],
+  http: ['domain', 'observability', 'allocator/api', 'auth', 'protocol', 'operations', 'xgen dialect'],
   'data-plane': [
     'domain',
     'observability',

@@ -16,12 +16,14 @@ import type { Log } from '../../observability/log.ts';
 import { BodyReader, isObject } from './body-reader.ts';
 import type { SandboxRoutes } from './sandbox-routes.ts';
 import { timeOf } from './sandbox-view.ts';
+import type { XgenMetrics } from './xgen-metrics.ts';
 
 export interface XgenAppDeps {
   readonly routes: SandboxRoutes;
   readonly credentials: XgenCredentials;
   readonly tokens: XgenTokens;
   readonly rateLimit: RateLimit;
+  readonly metrics: XgenMetrics;
   readonly log: Log;
   /** The other end of the connection, without its port. */
   readonly remoteAddress: (context: Context) => string;
@@ -68,13 +70,19 @@ export function xgenApp(deps: XgenAppDeps): Hono {
 
 function mount(app: Hono, base: string, version: XgenVersion, deps: XgenAppDeps): void {
   const { routes } = deps;
-  const serve = (c: Context, work: (context: Context) => Promise<XgenAnswer>) =>
-    answer(c, version, deps, work);
+  const serve = async (c: Context, path: string, work: () => Promise<XgenAnswer>) => {
+    const startedMs = performance.now();
+    const answered = await answer(c, version, deps, work);
+    deps.metrics.answered(c.req.method, path, answered.status, (performance.now() - startedMs) / 1_000);
+    return answered;
+  };
+  /** As clients of metrics know a route: the same for both places where it is mounted. */
+  const patternOf = (path: string) => path.replace(/^\/xgen/, '').replace(':id', '{id}');
   for (const name of ['auth', 'sandboxes'])
     app.options(`${base}/${name}/*`, (c) => c.body(null, 204, corsHeaders));
   app.options(`${base}/sandboxes`, (c) => c.body(null, 204, corsHeaders));
   app.post(`${base}/auth/token`, (c) =>
-    serve(c, async () => {
+    serve(c, `/api/${version}/auth/token`, async () => {
       count(deps, `address ${deps.remoteAddress(c)}`);
       return token(await readBody(c), version, deps);
     }),
@@ -86,8 +94,15 @@ function mount(app: Hono, base: string, version: XgenVersion, deps: XgenAppDeps)
     path: string,
     permission: XgenPermission,
     handle: (request: XgenRequest) => Promise<XgenAnswer>,
-  ) => app.on(method, path, (c) => serve(c, async () => handle(await admit(c, version, permission, deps))));
-  on('POST', all, 'sandbox:create', (request) => routes.create(request));
+  ) =>
+    app.on(method, path, (c) =>
+      serve(c, patternOf(path), async () => handle(await admit(c, version, permission, deps))),
+    );
+  on('POST', all, 'sandbox:create', async (request) => {
+    const created = await routes.create(request);
+    deps.metrics.created();
+    return created;
+  });
   on('GET', all, 'sandbox:read', (request) => routes.list(request));
   on('GET', one, 'sandbox:read', (request) => routes.get(request));
   on('DELETE', one, 'sandbox:delete', (request) => routes.remove(request));
@@ -99,12 +114,12 @@ function mount(app: Hono, base: string, version: XgenVersion, deps: XgenAppDeps)
   }
   on('GET', `${one}/services`, 'sandbox:read', (request) => routes.services(request));
   app.get(`${one}/ws`, (c) =>
-    serve(c, async () => {
+    serve(c, patternOf(`${one}/ws`), async () => {
       throw new XgenFailure('INVALID_REQUEST', 'this address is for WebSocket upgrades');
     }),
   );
   const missing = (c: Context) =>
-    serve(c, async () => {
+    serve(c, 'unmatched', async () => {
       throw new XgenFailure('ROUTE_NOT_FOUND', 'there is nothing at this path');
     });
   // Other dialects may have other names beside these at the root.
@@ -118,16 +133,17 @@ async function answer(
   c: Context,
   version: XgenVersion,
   deps: XgenAppDeps,
-  work: (context: Context) => Promise<XgenAnswer>,
+  work: () => Promise<XgenAnswer>,
 ): Promise<Response> {
   const requestId = randomUUID();
   const headers = { ...corsHeaders, 'x-request-id': requestId };
   try {
-    const { status, body, headers: own } = await work(c);
+    const { status, body, headers: own } = await work();
     if (status === 204) return c.body(null, 204, { ...headers, ...own });
     return c.json(body, status, { ...headers, ...own });
   } catch (error) {
     const failure = failureOf(error, c.req.param('id'), deps.log);
+    if (failure.status === 401) deps.metrics.unauthorized(failure.message);
     const retryAfterMs = failure.details?.retry_after_ms;
     const retryAfter =
       typeof retryAfterMs === 'number' ? { 'retry-after': String(Math.ceil(retryAfterMs / 1_000)) } : {};
@@ -169,10 +185,15 @@ function count(deps: XgenAppDeps, client: string): void {
   if (retryAfterMs !== undefined) throw tooManyRequests(retryAfterMs);
 }
 
-function token(body: BodyReader, version: XgenVersion, { credentials, tokens }: XgenAppDeps): XgenAnswer {
+function token(
+  body: BodyReader,
+  version: XgenVersion,
+  { credentials, tokens, metrics }: XgenAppDeps,
+): XgenAnswer {
   const key = body.value('api_key');
   if (typeof key !== 'string' || key === '') throw new XgenFailure('INVALID_REQUEST', 'api_key is missing');
   const issued = tokens.issue(credentials.ofKey(key));
+  metrics.tokenIssued();
   const expiry =
     version === 'v1' ? { expires_at: timeOf(issued.expiresAtMs) } : { expires_at_ms: issued.expiresAtMs };
   return { status: 200, body: { token: issued.token, ...expiry } };
@@ -181,9 +202,7 @@ function token(body: BodyReader, version: XgenVersion, { credentials, tokens }: 
 /** Clients call everything with a content type of JSON, also where they send nothing. */
 async function readBody(c: Context): Promise<BodyReader> {
   if (c.req.method === 'GET' || c.req.method === 'DELETE') return new BodyReader({});
-  if (Number(c.req.header('content-length') ?? 0) > bodyBytesMax) throw tooLarge();
-  const text = await c.req.text();
-  if (Buffer.byteLength(text) > bodyBytesMax) throw tooLarge();
+  const text = await readText(c.req.raw.body);
   if (text.trim() === '') return new BodyReader({});
   let body: unknown;
   try {
@@ -195,8 +214,17 @@ async function readBody(c: Context): Promise<BodyReader> {
   return new BodyReader(body);
 }
 
-function tooLarge(): XgenFailure {
-  return new XgenFailure('INVALID_REQUEST', 'the body is over 1 MiB', undefined, 413);
+/** However long its sender says it is, no more than the limit is held. */
+async function readText(body: ReadableStream<Uint8Array> | null): Promise<string> {
+  const pieces: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const piece of body ?? []) {
+    bytes += piece.length;
+    if (bytes > bodyBytesMax)
+      throw new XgenFailure('INVALID_REQUEST', 'the body is over 1 MiB', undefined, 413);
+    pieces.push(piece);
+  }
+  return Buffer.concat(pieces).toString();
 }
 
 function failureOf(error: unknown, sandboxId: string | undefined, log: Log): XgenFailure {

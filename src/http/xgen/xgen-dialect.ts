@@ -16,6 +16,7 @@ import type { Log } from '../../observability/log.ts';
 import { PreviewProxy } from './preview-proxy.ts';
 import { SandboxRoutes } from './sandbox-routes.ts';
 import { xgenApp } from './xgen-app.ts';
+import { XgenMetrics } from './xgen-metrics.ts';
 
 export interface XgenDialectDeps {
   readonly allocator: AllocatorApi;
@@ -25,6 +26,8 @@ export interface XgenDialectDeps {
   readonly dataKey: DataKey;
   readonly clock: Clock;
   readonly observer: XgenRouteDeps['observer'];
+  /** Claimed sandboxes that have not ended, of all tenants. */
+  readonly activeSandboxes: () => Promise<number>;
   readonly log: Log;
 }
 
@@ -38,6 +41,7 @@ export interface XgenDialectOptions {
 /** The xgen dialect of one service: its routes, its sockets, and what both of them know of callers. */
 export class XgenDialect implements AsyncDisposable {
   readonly app: Hono;
+  readonly metrics: XgenMetrics;
   readonly #sockets: XgenRoute;
   readonly #preview: PreviewProxy;
 
@@ -47,6 +51,10 @@ export class XgenDialect implements AsyncDisposable {
     const credentials = new XgenCredentials({ keys: deps.keys, tokens, dataTokens: deps.dataTokens });
     const rateLimit = new RateLimit(clock, options.requestsPerMinuteMax);
     this.#sockets = new XgenRoute({ allocator, credentials, rateLimit, clock, observer, log });
+    this.metrics = new XgenMetrics({
+      activeSandboxes: deps.activeSandboxes,
+      connections: () => this.#sockets.size,
+    });
     const previewDeps = { allocator, clock, credentials, log };
     this.#preview = new PreviewProxy(previewDeps, options.previewDomain ?? 'localhost');
     this.app = xgenApp({
@@ -57,6 +65,7 @@ export class XgenDialect implements AsyncDisposable {
       credentials,
       tokens,
       rateLimit,
+      metrics: this.metrics,
       log,
       remoteAddress: (c) => getConnInfo(c).remote.address ?? '',
     });
@@ -64,7 +73,13 @@ export class XgenDialect implements AsyncDisposable {
 
   /** Requests for the ports of sandboxes. False: it is not one of them, and was not touched. */
   handle(request: IncomingMessage, response: ServerResponse): boolean {
-    return this.#preview.handle(request, response);
+    const startedMs = performance.now();
+    if (!this.#preview.handle(request, response)) return false;
+    response.once('close', () => {
+      const seconds = (performance.now() - startedMs) / 1_000;
+      this.metrics.answered(request.method ?? '', 'preview', response.statusCode, seconds);
+    });
+    return true;
   }
 
   /** False: the upgrade is not for this dialect, and was not touched. */
