@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { buildGuest } from '../../guest/build.mjs';
 import { encodeCredit, parseCredit, parseError } from '../../protocol/control-messages.ts';
 import * as answers from '../../protocol/file-answers.ts';
 import * as requests from '../../protocol/file-requests.ts';
@@ -12,6 +11,7 @@ import type { ParseResult } from '../../protocol/parse-result.ts';
 import { RecordReader } from '../../protocol/record-reader.ts';
 import { encodeHello } from '../../protocol/session-messages.ts';
 import { type DriverOptions, firstNonce, linkFrame, parsed } from './guest-driver.ts';
+import { guestFor } from './guest-for.ts';
 
 /**
  * File requests to the real agent over two pipes. Each is a `FileCall`: what it was answered with, what it gave, and what it
@@ -51,7 +51,7 @@ export class FileGuest implements AsyncDisposable {
   }
 
   constructor(options: DriverOptions) {
-    this.process = spawn(options.binary ?? buildGuest().path, [...(options.args ?? [])], {
+    this.process = spawn(options.binary ?? guestFor(options.uid), [...(options.args ?? [])], {
       stdio: ['pipe', 'pipe', 'inherit'],
       env: { ...options.env },
       ...(options.uid === undefined ? {} : { uid: options.uid, gid: options.gid ?? options.uid }),

@@ -3,7 +3,6 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import type { Readable, Writable } from 'node:stream';
-import { buildGuest } from '../../guest/build.mjs';
 import { type ErrorMessage, encodeCredit, parseCredit, parseError } from '../../protocol/control-messages.ts';
 import {
   type ExecAttach,
@@ -22,6 +21,7 @@ import { linkOverheadBytes, writeLinkFrame } from '../../protocol/link-framing.t
 import { brokenRule, messageName, messageTypes } from '../../protocol/message-types.ts';
 import type { ParseResult } from '../../protocol/parse-result.ts';
 import { encodeHello, parseWelcome, type Welcome } from '../../protocol/session-messages.ts';
+import { guestFor } from './guest-for.ts';
 
 /**
  * Drives the real agent as an ordinary process over two pipes, frame by frame: what the node's own link would hide (frames
@@ -73,7 +73,7 @@ export class GuestDriver implements AsyncDisposable {
 
   constructor(options: DriverOptions = {}) {
     this.#window = options.window ?? defaultWindow;
-    this.process = spawn(options.binary ?? buildGuest().path, [...(options.args ?? [])], {
+    this.process = spawn(options.binary ?? guestFor(options.uid), [...(options.args ?? [])], {
       stdio: ['pipe', 'pipe', 'pipe'],
       env: { ...options.env },
       ...(options.uid === undefined ? {} : { uid: options.uid, gid: options.gid ?? options.uid }),
