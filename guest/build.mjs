@@ -32,6 +32,9 @@ const releaseFlags = [
   '-fdata-sections',
   '-Wl,--gc-sections',
   '-Wl,-z,noexecstack',
+  // A static program lies where it is linked: code that could lie anywhere is only larger.
+  '-fno-pie',
+  '-no-pie',
   // Headers and read-only data share the pages of the code: up to two pages less of padding.
   '-Wl,-z,noseparate-code',
   '-Wl,--build-id=none',

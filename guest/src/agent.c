@@ -94,7 +94,7 @@ static bool link_is_runnable(struct agent *agent) {
 static int milliseconds_to_wait(struct agent *agent, uint64_t now_ms) {
   struct link *link = &agent->link;
   if (link_is_runnable(agent) || agent->reap_pending || tasks_runnable(&agent->tasks, link, now_ms)) return 0;
-  uint64_t deadline_ms = tasks_next_deadline_ms(&agent->tasks, now_ms);
+  uint64_t deadline_ms = tasks_next_deadline_ms(&agent->tasks);
   if (deadline_ms == UINT64_MAX) return -1;
   if (deadline_ms <= now_ms) return 0;
   return deadline_ms - now_ms > INT_MAX ? INT_MAX : (int)(deadline_ms - now_ms);

@@ -50,6 +50,8 @@ void poll_ports(struct task_table *table, uint64_t now_ms) {
   if (now_ms < ports_next_poll_ms(table)) return;
   read_open_ports(table->diag_fd, &table->open_ports);
   table->ports_due_ms = now_ms + PORT_POLL_MS;
+  for (size_t i = 0; i < table->active_count; i += 1)
+    if (active_task(table, i)->kind == TASK_PORT_WATCH) task_touch(table, active_task(table, i));
 }
 
 uint64_t ports_next_poll_ms(const struct task_table *table) {

@@ -236,6 +236,7 @@ void handle_frame(struct agent *agent, const struct frame *frame) {
   }
   /* What belongs to a channel that is not open is dropped: it may have crossed the terminal frame. */
   struct task *task = task_of_channel(&agent->tasks, frame->channel);
+  if (task != NULL) task_touch(&agent->tasks, task);
   switch (frame->type) {
     case FRAME_HELLO: handle_hello(agent, frame); break;
     case FRAME_PING: handle_ping(agent, frame); break;

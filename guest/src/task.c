@@ -6,14 +6,18 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#include "port_requests.h"
 #include "pty.h"
-#include "task_end.h"
 #include "task_output.h"
 #include "tunnel.h"
 
+void task_touch(struct task_table *table, const struct task *task) {
+  size_t slot = (size_t)(task - table->slots);
+  table->ready[slot / 64] |= UINT64_C(1) << slot % 64;
+}
+
 void tasks_init(struct task_table *table, int epoll_fd) {
   table->epoll_fd = epoll_fd;
+  table->deadline_ms = UINT64_MAX;
   for (size_t i = 0; i < TASKS_MAX; i += 1) table->order[i] = (uint16_t)i;
 }
 
@@ -52,6 +56,7 @@ struct task *task_open(struct task_table *table, enum task_kind kind, uint32_t c
       .input = stdin_pipe(descriptors->input, descriptors->input_kind),
       .result = {.fd = descriptors->result},
   };
+  task_touch(table, task);
   return task;
 }
 
@@ -74,6 +79,7 @@ static size_t position_of(const struct task_table *table, const struct task *tas
 }
 
 void task_leave_channel(struct task_table *table, struct task *task) {
+  task_touch(table, task);
   if (task->channel == 0) return;
   task->channel = 0;
   table->channel_count -= 1;
@@ -81,6 +87,7 @@ void task_leave_channel(struct task_table *table, struct task *task) {
 }
 
 void task_move_to_channel(struct task_table *table, struct task *task, uint32_t channel) {
+  task_touch(table, task);
   if (task->channel == 0) table->channel_count += 1;
   task->channel = channel;
   table->channels[position_of(table, task)] = channel;
@@ -94,6 +101,7 @@ static void free_slot(struct task_table *table, struct task *task) {
   table->order[position] = table->order[table->active_count];
   table->channels[position] = table->channels[table->active_count];
   table->order[table->active_count] = slot;
+  table->ready[slot / 64] &= ~(UINT64_C(1) << slot % 64);
 }
 
 void task_discard(struct task_table *table, struct task *task) {
@@ -177,6 +185,7 @@ void task_exited(struct task_table *table, pid_t pid, int wait_status, uint64_t 
   for (size_t i = 0; i < table->active_count; i += 1) {
     struct task *task = active_task(table, i);
     if (task->pid != pid || task->exited) continue;
+    task_touch(table, task);
     task->exited = true;
     task->wait_status = wait_status;
     task->ended_us = now_us;
@@ -190,115 +199,13 @@ void task_exited(struct task_table *table, pid_t pid, int wait_status, uint64_t 
 void tasks_note_empty_groups(struct task_table *table) {
   for (size_t i = 0; i < table->active_count; i += 1) {
     struct task *task = active_task(table, i);
-    if (task->exited && !task->group_gone) task->group_gone = kill(-task->pid, 0) != 0 && errno == ESRCH;
+    if (!task->exited || task->group_gone || kill(-task->pid, 0) == 0 || errno != ESRCH) continue;
+    task->group_gone = true;
+    task_touch(table, task);
   }
 }
 
 void task_add_output_credit(struct task *task, uint32_t bytes) {
   uint32_t left = task->output_window - task->output_credit;
   task->output_credit += bytes < left ? bytes : left;
-}
-
-/* Blocked with something to write: UINT64_MAX unless trying again without being told may help. */
-static uint64_t input_retry_at_ms(const struct task *task) {
-  bool blocked = task->terminal && task->input.length > 0 && !task->input.writable;
-  return blocked ? task->input_retry_ms : UINT64_MAX;
-}
-
-static void pump_input(struct task *task, struct link *link, uint64_t now_ms) {
-  if (now_ms >= input_retry_at_ms(task)) task->input.writable = true;
-  if (stdin_can_pump(&task->input)) task->input_retry_ms = now_ms + TERMINAL_RETRY_MS;
-  stdin_pump(&task->input);
-  if (task->channel != 0 && stdin_owes_credit(&task->input) && link_has_room(link, CONTROL_FRAME_BYTES_MAX))
-    send_credit(link, task->channel, stdin_grant(&task->input));
-}
-
-void tasks_expire(struct task_table *table, uint64_t now_ms) {
-  for (size_t i = 0; i < table->active_count; i += 1) {
-    struct task *task = active_task(table, i);
-    bool waits = task->deadline_stage == DEADLINE_ARMED || task->deadline_stage == DEADLINE_TERMINATED;
-    if (!waits || now_ms < task->deadline_ms) continue;
-    if (task->deadline_stage == DEADLINE_ARMED) {
-      task->timed_out = true;
-      task->deadline_stage = DEADLINE_TERMINATED;
-      task->deadline_ms = now_ms + TIMEOUT_KILL_MS;
-      task_signal_group(task, SIGTERM);
-      task_signal_foreground(task, SIGTERM);
-      task_signal_group(task, SIGCONT);
-      task_signal_foreground(task, SIGCONT);
-    } else {
-      task->deadline_stage = DEADLINE_KILLED;
-      task_signal_group(task, SIGKILL);
-      task_signal_foreground(task, SIGKILL);
-    }
-  }
-}
-
-void tasks_pump(struct task_table *table, struct link *link, uint64_t now_ms) {
-  poll_ports(table, now_ms);
-  /* One frame of each pipe per pass, so that all tasks share the link. */
-  for (bool more = true; more;) {
-    more = false;
-    for (size_t i = 0; i < table->active_count; i += 1) {
-      if (table->channels[i] == 0) continue;
-      struct task *task = active_task(table, i);
-      take_worker_ack(task, link);
-      tunnel_settle(table, task, link, now_ms);
-      more |= pump_output(task, link, now_ms);
-      more |= pump_port_records(table, task, link);
-    }
-  }
-  /* Backwards: finishing puts the last one, which was seen already, into the place that becomes free. */
-  for (size_t i = table->active_count; i-- > 0;) {
-    struct task *task = active_task(table, i);
-    drain_unattended_output(task, now_ms);
-    if (task->kind != TASK_TUNNEL || task->acknowledged) pump_input(task, link, now_ms);
-    tunnel_pump_ends(task, link);
-    if (task_is_over(task, now_ms)) finish_task(table, task, link, now_ms);
-  }
-  sinks_drain(&table->sinks, now_ms);
-}
-
-bool tasks_runnable(struct task_table *table, struct link *link, uint64_t now_ms) {
-  bool room_for_output = has_room_for_output(link);
-  bool room_for_answer = link_has_room(link, CONTROL_FRAME_BYTES_MAX);
-  for (size_t i = 0; i < table->active_count; i += 1) {
-    struct task *task = active_task(table, i);
-    if (output_can_pump(task, room_for_output)) return true;
-    if (task_is_over(task, now_ms) && has_room_to_finish(task, link)) return true;
-    if (room_for_answer && task->channel != 0 && stdin_owes_credit(&task->input)) return true;
-    if (stdin_can_pump(&task->input) && (task->kind != TASK_TUNNEL || task->acknowledged)) return true;
-    if (room_for_answer && (tunnel_has_end_to_tell(task) || tunnel_can_settle(task, now_ms))) return true;
-    if (room_for_output && port_records_can_pump(table, task)) return true;
-  }
-  return false;
-}
-
-static uint64_t earlier(uint64_t a, uint64_t b) { return a < b ? a : b; }
-
-uint64_t tasks_next_deadline_ms(struct task_table *table, uint64_t now_ms) {
-  uint64_t next = earlier(sinks_next_deadline_ms(&table->sinks), ports_next_poll_ms(table));
-  for (size_t i = 0; i < table->active_count; i += 1) {
-    const struct task *task = active_task(table, i);
-    if (task->deadline_stage == DEADLINE_ARMED || task->deadline_stage == DEADLINE_TERMINATED)
-      next = earlier(next, task->deadline_ms);
-    next = earlier(next, task_quiet_deadline_ms(task, now_ms));
-    next = earlier(next, input_retry_at_ms(task));
-    if (task->kind == TASK_TUNNEL && !task->acknowledged) next = earlier(next, task->deadline_ms);
-  }
-  return next;
-}
-
-void tasks_event(struct task_table *table, enum event_source source, uint32_t index) {
-  if (source == EVENT_SINK) {
-    sinks_event(&table->sinks, index);
-    return;
-  }
-  struct task *task = &table->slots[index];
-  switch (source) {
-    case EVENT_STDIN: task->input.writable = true; break;
-    case EVENT_STDOUT: task->outputs[STREAM_STDOUT].readable = task->outputs[STREAM_STDOUT].fd >= 0; break;
-    case EVENT_STDERR: task->outputs[STREAM_STDERR].readable = task->outputs[STREAM_STDERR].fd >= 0; break;
-    default: task->result.readable = task->result.fd >= 0;
-  }
 }

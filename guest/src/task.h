@@ -101,10 +101,14 @@ struct task {
   uint32_t after_kill_bytes;
 };
 
+#define READY_WORDS (TASKS_MAX / 64u)
+
 struct task_table {
   int epoll_fd;
   size_t active_count;
   size_t channel_count;
+  uint64_t ready[READY_WORDS]; /* A bit per slot: to be visited in the next turn. */
+  uint64_t deadline_ms;        /* No task has an earlier one. */
   uint32_t processes_started; /* The number of the newest. */
   uint16_t order[TASKS_MAX];
   uint32_t channels[TASKS_MAX];
@@ -115,6 +119,9 @@ struct task_table {
   uint64_t ports_due_ms;
   struct port_list open_ports; /* Known while somebody watches. */
 };
+
+/* Something of it has changed: it is visited in the next turn. */
+void task_touch(struct task_table *table, const struct task *task);
 
 void tasks_init(struct task_table *table, int epoll_fd);
 /* The n-th of those in use. */
@@ -157,9 +164,9 @@ void tasks_expire(struct task_table *table, uint64_t now_ms);
 /* Moves bytes both ways and finishes what is over, as far as credit and the room of the link allow. */
 void tasks_pump(struct task_table *table, struct link *link, uint64_t now_ms);
 /* True when tasks_pump could do something right now. */
-bool tasks_runnable(struct task_table *table, struct link *link, uint64_t now_ms);
+bool tasks_runnable(const struct task_table *table, struct link *link, uint64_t now_ms);
 /* The next instant at which time alone changes something; UINT64_MAX for none. */
-uint64_t tasks_next_deadline_ms(struct task_table *table, uint64_t now_ms);
+uint64_t tasks_next_deadline_ms(const struct task_table *table);
 
 void tasks_event(struct task_table *table, enum event_source source, uint32_t index);
 

@@ -90,6 +90,11 @@ static void take_answer(struct task *task, struct link *link) {
   else answer_error(link, task->channel, id, "io_error", "the worker ended without an answer");
 }
 
+bool worker_has_answer(const struct task *task) {
+  return task->kind == TASK_WORKER && task->channel != 0 && task->result.readable && !task->finished &&
+         (!task->acknowledged || outputs_at_end(task));
+}
+
 void take_worker_ack(struct task *task, struct link *link) {
   if (task->kind == TASK_WORKER && !task->acknowledged) take_answer(task, link);
 }
@@ -117,7 +122,7 @@ bool task_is_over(const struct task *task, uint64_t now_ms) {
   }
 }
 
-bool has_room_to_finish(const struct task *task, struct link *link) {
+static bool has_room_to_finish(const struct task *task, struct link *link) {
   if (task->channel == 0 || task->finished) return true;
   return link_has_room(link, task->kind == TASK_WORKER ? WORKER_RESULT_BYTES_MAX : CONTROL_FRAME_BYTES_MAX);
 }

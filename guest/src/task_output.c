@@ -7,11 +7,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* Output leaves this much for answers, so that a busy process cannot keep an exit or an error waiting. */
-#define ANSWER_RESERVE_BYTES (2u * (CONTROL_FRAME_BYTES_MAX + FRAME_OVERHEAD_BYTES))
-
 bool has_room_for_output(struct link *link) {
-  return link_has_room(link, OUTPUT_FRAME_BYTES_MAX + ANSWER_RESERVE_BYTES);
+  return link_has_room(link, OUTPUT_ROOM_BYTES);
 }
 
 void output_close(struct output_pipe *output) {

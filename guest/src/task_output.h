@@ -7,6 +7,10 @@
 
 #include "task.h"
 
+/* Output leaves this much for answers, so that a busy process cannot keep an exit or an error waiting. */
+#define ANSWER_RESERVE_BYTES (2u * (CONTROL_FRAME_BYTES_MAX + FRAME_OVERHEAD_BYTES))
+#define OUTPUT_ROOM_BYTES (OUTPUT_FRAME_BYTES_MAX + ANSWER_RESERVE_BYTES)
+
 bool has_room_for_output(struct link *link);
 /* One frame of each stream at most. True when there may be more. */
 bool pump_output(struct task *task, struct link *link, uint64_t now_ms);
