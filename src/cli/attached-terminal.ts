@@ -32,6 +32,8 @@ export async function runOnThisTerminal(
     if (typeof end === 'number') return end;
     return exitCodeOf(end);
   } catch (error) {
+    // Leaving ends the output, too, and that is no failure.
+    if (leaving.isLeft) return await leaving.left;
     local.resetScreen();
     const number = terminal.number;
     local.say(
@@ -78,7 +80,10 @@ class Leaving {
   #end(farewell: string, exitCode: number): void {
     this.isLeft = true;
     this.farewell = farewell;
-    this.#terminal.detach().then(() => this.#leave(exitCode));
+    const leave = () => this.#leave(exitCode);
+    this.#terminal.detach().then(leave, leave);
+    // Whoever wants to go does not wait for a node that does not answer.
+    setTimeout(leave, goodbyeMsMax).unref();
   }
 }
 
@@ -131,6 +136,7 @@ function tellOfCuts(sandbox: NodeSandbox, local: LocalTerminal): () => void {
 }
 
 const tellAfterMs = 1_500;
+const goodbyeMsMax = 2_000;
 
 function exitCodeOf(end: CommandEnd): number {
   if (end.timedOut) return exitCodes.timedOut;
