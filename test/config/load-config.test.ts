@@ -309,3 +309,38 @@ test('a key file that cannot be read is an error, never a start without keys', (
     'WARMPOOL_API_KEYS_FILE | apiKeysFile | /nowhere cannot be read (ENOENT)',
   ]);
 });
+
+test('the data plane is told its address from outside, the origins of its pages and its key', () => {
+  const plain = load({});
+  assert.deepEqual([plain.dataUrl, plain.dataOrigins, plain.dataKeyFile], [null, [], null]);
+  const config = load({
+    WARMPOOL_DATA_URL: 'wss://data.example.com/',
+    WARMPOOL_DATA_ORIGINS: 'https://app.example.com, http://localhost:3000',
+    WARMPOOL_DATA_KEY: '/etc/warmpool/data.pem',
+  });
+  assert.equal(config.dataUrl, 'wss://data.example.com');
+  assert.deepEqual(config.dataOrigins, ['https://app.example.com', 'http://localhost:3000']);
+  assert.equal(config.dataKeyFile, '/etc/warmpool/data.pem');
+  assert.equal(load({ WARMPOOL_DATA_URL: 'ws://10.0.0.1:8081/data/' }).dataUrl, 'ws://10.0.0.1:8081/data');
+});
+
+test('addresses and origins that no client could use are refused', () => {
+  for (const url of [
+    'https://data.example.com',
+    'data.example.com',
+    'wss://user:secret@data.example.com',
+    'wss://data.example.com/?a=b',
+    'wss://data.example.com/#x',
+  ]) {
+    assert.throws(() => load({ WARMPOOL_DATA_URL: url }), /WARMPOOL_DATA_URL/, url);
+  }
+  for (const origins of [
+    '*',
+    'app.example.com',
+    'https://app.example.com/',
+    'https://app.example.com/x',
+    'HTTPS://a.b',
+  ]) {
+    assert.throws(() => load({ WARMPOOL_DATA_ORIGINS: origins }), /WARMPOOL_DATA_ORIGINS/, origins);
+  }
+});
