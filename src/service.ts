@@ -169,7 +169,11 @@ async function start(config: Config, log: Log, started: ClosingStack): Promise<S
         log,
         activeSandboxes: () => countActive(store, catalog),
       },
-      { previewDomain: null, requestsPerMinuteMax: xgenRequestsPerMinuteMax },
+      {
+        externalUrl: config.httpUrl,
+        previewDomain: config.previewDomain,
+        requestsPerMinuteMax: config.xgenRequestsPerMinute,
+      },
     ),
   );
   feed.listen({
@@ -348,7 +352,5 @@ function socketUrl(bound: { readonly host: string; readonly port: number }, log:
   return `ws://${address(isAny ? { host: 'localhost', port: bound.port } : bound)}`;
 }
 
-/** What the published xgen API allows a client. */
-const xgenRequestsPerMinuteMax = 120;
 /** A guest answers Hello as its first act; on a loaded host its start may take a while. */
 const openTimeoutMs = 10_000;

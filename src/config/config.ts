@@ -4,6 +4,12 @@ import type { PoolSpec } from '../domain/pool-spec.ts';
 export interface Config {
   readonly grpcListen: ListenAddress;
   readonly httpListen: ListenAddress;
+  /** What addresses of the dialects begin with, without a slash at its end; null: as each caller has reached the service. */
+  readonly httpUrl: string | null;
+  /** Below it are the host names of sandboxes' ports; null: `localhost`. */
+  readonly previewDomain: string | null;
+  /** Of one client of the xgen dialect; 0: no limit. */
+  readonly xgenRequestsPerMinute: number;
   readonly dataListen: ListenAddress;
   /** What `ws_url` begins with, without a slash at its end; null: the address that the data port listens on. */
   readonly dataUrl: string | null;

@@ -60,6 +60,9 @@ export function loadConfig(sources: ConfigSources): Config {
   return deepFreeze({
     grpcListen: settings.grpcListen,
     httpListen: settings.httpListen,
+    httpUrl: settings.httpUrl ?? null,
+    previewDomain: settings.previewDomain ?? null,
+    xgenRequestsPerMinute: settings.xgenRequestsPerMinute,
     dataListen: settings.dataListen,
     dataUrl: settings.dataUrl ?? null,
     dataOrigins: settings.dataOrigins,

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { parseDuration } from './duration.ts';
 import { parseListenAddress } from './listen-address.ts';
-import { parseOrigins, parseSocketUrl } from './web-addresses.ts';
+import { parseHttpUrl, parseOrigins, parsePreviewDomain, parseSocketUrl } from './web-addresses.ts';
 
 /**
  * Every setting once: its name in the YAML file, its environment variable, what it may be, and its default. Both
@@ -24,11 +24,24 @@ function oneOf<const Choices extends readonly [string, ...string[]]>(choices: Ch
 const listenAddress = fromText('must be host:port, such as 127.0.0.1:50051 or [::1]:0', parseListenAddress);
 const path = z.string({ error: 'must be a path' }).refine((text) => !text.includes('\0'), 'must be a path');
 
+const requestsMessage = 'must be a whole number from 0, for no limit, to 1000000';
 const originsMessage = 'must be origins such as https://app.example.com, parted by commas';
 
 export const settingsSchema = z.strictObject({
   grpcListen: listenAddress.prefault('127.0.0.1:50051'),
   httpListen: listenAddress.prefault('127.0.0.1:8080'),
+  httpUrl: fromText(
+    'must be http://host:port or https://host, with a path at most, such as https://api.example.com',
+    parseHttpUrl,
+  ).optional(),
+  previewDomain: fromText(
+    'must be a domain, with a port if it is not the usual one, such as preview.example.com',
+    parsePreviewDomain,
+  ).optional(),
+  xgenRequestsPerMinute: z
+    .union([z.number(), z.string().regex(/^\d+$/).transform(Number)], { error: requestsMessage })
+    .pipe(z.number().int(requestsMessage).min(0, requestsMessage).max(1_000_000, requestsMessage))
+    .default(120),
   dataListen: listenAddress.prefault('127.0.0.1:8081'),
   dataUrl: fromText(
     'must be ws://host:port or wss://host, with a path at most, such as wss://data.example.com',
@@ -82,6 +95,9 @@ export type Setting = keyof typeof settingsSchema.shape;
 export const variableOf = {
   grpcListen: 'WARMPOOL_GRPC_LISTEN',
   httpListen: 'WARMPOOL_HTTP_LISTEN',
+  httpUrl: 'WARMPOOL_HTTP_URL',
+  previewDomain: 'WARMPOOL_PREVIEW_DOMAIN',
+  xgenRequestsPerMinute: 'WARMPOOL_XGEN_REQUESTS_PER_MINUTE',
   dataListen: 'WARMPOOL_DATA_LISTEN',
   dataUrl: 'WARMPOOL_DATA_URL',
   dataOrigins: 'WARMPOOL_DATA_ORIGINS',

@@ -1,10 +1,25 @@
 /** A WebSocket address that paths are put behind: without a slash at its end. null for anything else. */
 export function parseSocketUrl(text: string): string | null {
+  return parseBareUrl(text, ['ws:', 'wss:']);
+}
+
+/** The same for HTTP. */
+export function parseHttpUrl(text: string): string | null {
+  return parseBareUrl(text, ['http:', 'https:']);
+}
+
+/** A domain that names are put in front of, in lower case, and the port of its server if it is not the usual one. */
+export function parsePreviewDomain(text: string): string | null {
+  const lower = text.toLowerCase();
+  const port = Number(/:(\d+)$/.exec(lower)?.[1] ?? 1);
+  return /^[a-z0-9-]+(\.[a-z0-9-]+)*(:\d{1,5})?$/.test(lower) && port >= 1 && port <= 65_535 ? lower : null;
+}
+
+function parseBareUrl(text: string, protocols: readonly string[]): string | null {
   if (!URL.canParse(text)) return null;
   const url = new URL(text);
-  const isSocket = url.protocol === 'ws:' || url.protocol === 'wss:';
   const isBare = url.username === '' && url.password === '' && url.search === '' && url.hash === '';
-  if (!isSocket || !isBare || url.hostname === '') return null;
+  if (!protocols.includes(url.protocol) || !isBare || url.hostname === '') return null;
   return url.href.replace(/\/+$/, '');
 }
 

@@ -10,7 +10,7 @@ import { sandboxUser } from './xgen-user.ts';
 
 export interface XgenWatchesDeps {
   readonly guest: ChannelOpener;
-  readonly outlet: Pick<XgenOutlet, 'send'>;
+  readonly outlet: Pick<XgenOutlet, 'send' | 'room'>;
   readonly workspace: Promise<void>;
   readonly log: Log;
 }
@@ -86,7 +86,11 @@ class Watch {
   async #run(first: OpenWatch): Promise<void> {
     for (let open = first; ; open = await this.#open()) {
       try {
-        for await (const event of open.watch.events) this.#tell(open.folder, event);
+        for await (const event of open.watch.events) {
+          this.#tell(open.folder, event);
+          // Events wait in the guest for a client that does not read, and are lost there rather than kept here.
+          await this.#deps.outlet.room();
+        }
       } catch (error) {
         // Its folder has gone, or too much lies in it now: what is left of it is found by opening anew.
         if (!(error instanceof ResponderError)) throw error;

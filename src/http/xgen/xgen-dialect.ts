@@ -32,6 +32,8 @@ export interface XgenDialectDeps {
 }
 
 export interface XgenDialectOptions {
+  /** What addresses in answers begin with; null: as the caller has reached us. */
+  readonly externalUrl: string | null;
   /** Where sandboxes' ports are shown, with its port if that is not the usual one; null: below this host's own name. */
   readonly previewDomain: string | null;
   /** Accepted requests of one client in a minute; 0: no limit. */
@@ -60,7 +62,7 @@ export class XgenDialect implements AsyncDisposable {
     this.app = xgenApp({
       routes: new SandboxRoutes(
         { allocator, clock },
-        { externalUrl: null, previewDomain: options.previewDomain },
+        { externalUrl: options.externalUrl, previewDomain: options.previewDomain },
       ),
       credentials,
       tokens,
