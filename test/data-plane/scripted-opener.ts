@@ -61,7 +61,7 @@ export class ScriptedChannel implements RequesterChannel {
   inputCredit = 0;
   readonly outputWindow: number;
   isClosed = false;
-  #hasEnded = false;
+  hasEnded = false;
   readonly #receiver: ChannelReceiver;
   #wake: () => void = () => {};
 
@@ -75,7 +75,7 @@ export class ScriptedChannel implements RequesterChannel {
   }
 
   send(type: number, payload: Uint8Array): void {
-    if (this.#hasEnded || this.isClosed) return;
+    if (this.hasEnded || this.isClosed) return;
     if (type === messageTypes.Input.code) this.inputCredit -= payload.length;
     this.sent.push({ type, payload: Buffer.from(payload) });
     this.#wake();
@@ -93,7 +93,7 @@ export class ScriptedChannel implements RequesterChannel {
 
   /** From the guest, in one piece as the link's decoder hands it out. */
   emit(type: number, payload: Uint8Array = new Uint8Array(0), id = 0): void {
-    if (isTerminal(type)) this.#hasEnded = true;
+    if (isTerminal(type)) this.hasEnded = true;
     const frame = parseFrame(encodeFrame({ type, channel: this.number, id, payload }));
     if ('error' in frame) throw new Error(frame.error);
     this.#receiver.onFrame(frame.value);
