@@ -344,3 +344,22 @@ export class FileCall<T> {
 function recordsOf<R>(bytes: Uint8Array, parse: (record: Uint8Array) => ParseResult<R>): R[] {
   return [...parsed(new RecordReader(parse).push(bytes))];
 }
+
+/** The code an answer was refused with, or "fine". */
+export async function codeOf(end: Promise<unknown>): Promise<string> {
+  try {
+    await end;
+    return 'fine';
+  } catch (error) {
+    return error instanceof FileError ? error.code : String(error);
+  }
+}
+
+/** For what no frame announces: polls a condition of the file system. */
+export async function waitUntil(holds: () => boolean): Promise<void> {
+  const deadlineMs = Date.now() + patienceMs;
+  while (!holds()) {
+    assert.ok(Date.now() < deadlineMs, 'waited too long');
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}

@@ -20,7 +20,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { FileGuest } from './file-driver.ts';
+import { codeOf, FileGuest } from './file-driver.ts';
 
 /** Archives both ways, with GNU tar as the other side, and archives that mean harm. */
 const rootOnly = { skip: process.getuid?.() === 0 ? false : 'needs root' };
@@ -408,15 +408,6 @@ function tarOf(...entries: Entry[]): Buffer {
     ];
   });
   return Buffer.concat([...parts, Buffer.alloc(1024)]);
-}
-
-async function codeOf(end: Promise<unknown>): Promise<string> {
-  try {
-    await end;
-    return 'fine';
-  } catch (error) {
-    return (error as { code?: string }).code ?? String(error);
-  }
 }
 
 const describeScript = `

@@ -20,7 +20,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { encodeCredit } from '../../protocol/control-messages.ts';
 import { parseWatchRecord, type WatchRecord } from '../../protocol/file-answers.ts';
-import { type FileCall, FileGuest } from './file-driver.ts';
+import { type FileCall, FileGuest, waitUntil } from './file-driver.ts';
 
 const rootOnly = { skip: process.getuid?.() === 0 ? false : 'needs root' };
 
@@ -272,13 +272,4 @@ function linesOf(records: readonly WatchRecord[]): string[] {
     const kind = record.kind === undefined ? '' : ` ${record.kind}`;
     return `${record.event} ${String(record.path)}${kind}`;
   });
-}
-
-/** For what is only told: polls what has come so far. */
-async function waitUntil(holds: () => boolean): Promise<void> {
-  const deadlineMs = Date.now() + 30_000;
-  while (!holds()) {
-    assert.ok(Date.now() < deadlineMs, 'waited too long');
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
 }
