@@ -228,7 +228,7 @@ describe('watching files', () => {
       },
     );
     await call.ack;
-    const script = `for i in $(seq ${Math.ceil(queued / 1000) * 3}); do seq -f "$i-%g-with-a-name-of-some-length" 1000 | xargs touch; done; mkdir late`;
+    const script = `for i in $(seq ${Math.ceil(queued / 1000)}); do seq -f "$i-%g-with-a-name-of-some-length" 1000 | xargs touch; done; mkdir late`;
     assert.equal(spawnSync('sh', ['-c', script], { cwd: path }).status, 0);
     holding = false;
     slow.send('Credit', call.channel, encodeCredit(held));
