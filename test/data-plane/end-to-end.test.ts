@@ -72,7 +72,9 @@ describe('the data plane over real sandboxes, on bubblewrap', await requirement(
 
   test('a command runs with what the claim customised, over both ports', async () => {
     const overHttp = sandbox.wsUrl.replace(/^ws:\/\/[^/]+/, service.http.replace('http', 'ws'));
-    for (const url of [sandbox.wsUrl, overHttp]) {
+    // A client of the other dialect's address that offers the native protocol gets it.
+    const atTheDialect = overHttp.replace(/\/warmpool\/.*/, `/api/v1/sandboxes/${sandbox.id}/ws`);
+    for (const url of [sandbox.wsUrl, overHttp, atTheDialect]) {
       using socket = await RawClient.open(url, { token: sandbox.dataToken });
       await socket.ready();
       const { text, exitCode } = await run(
