@@ -33,7 +33,7 @@ export interface GuestLinkOptions {
   readonly openTimeoutMs: number;
   /** Output bytes that each channel may have on the way, and so the most that one slow receiver holds. */
   readonly window?: number;
-  /** How long the guest may take to answer a start before the link counts as dead, and a request on channel 0. */
+  /** How long the guest may take to open a channel before the link counts as dead, and to answer on channel 0. */
   readonly answerTimeoutMs?: number;
 }
 
@@ -125,11 +125,7 @@ export class GuestLink implements Guest, AsyncDisposable {
     }
     const open = (receiver: ChannelReceiver) =>
       this.open(messageTypes.ExecStart.code, payload.value, receiver);
-    const channel = new ExecChannel(command, { output, open }, { windowBytes: this.#windowBytes });
-    const cancel = this.#clock.after(this.#answerTimeoutMs, () =>
-      this.#close(`the guest did not answer a start within ${this.#answerTimeoutMs} ms`),
-    );
-    return channel.started.finally(cancel);
+    return new ExecChannel(command, { output, open }, { windowBytes: this.#windowBytes }).started;
   }
 
   open(
@@ -152,8 +148,9 @@ export class GuestLink implements Guest, AsyncDisposable {
       'a channel asks for no more than the window of its link',
     );
     const number = this.#nextChannel();
+    const onAnswered = kind.endsUnopened ? () => {} : this.#answerAwaited(type);
     const channel = new LinkChannel(
-      { outbox: this.#outbox, receiver, onEnd: () => this.#channels.delete(number) },
+      { outbox: this.#outbox, receiver, onAnswered, onEnd: () => this.#channels.delete(number) },
       { number, request: type, requestId: number, kind, outputWindow, inputWindow: welcome.window },
     );
     this.#channels.set(number, channel);
@@ -274,6 +271,16 @@ export class GuestLink implements Guest, AsyncDisposable {
     this.#closed.resolve(reason);
     this.#transport.destroy();
     this.#logger?.debug({ reason }, 'guest link closed');
+  }
+
+  /**
+   * Gives the guest its time to open a channel; the call that is given back says that it did. What is answered when it is
+   * done, like the removal of a great tree, may take as long as its requester waits.
+   */
+  #answerAwaited(type: number): () => void {
+    return this.#clock.after(this.#answerTimeoutMs, () =>
+      this.#close(`the guest did not answer ${messageName(type)} within ${this.#answerTimeoutMs} ms`),
+    );
   }
 
   /** Every channel hears of the loss, whatever another's receiver makes of it. */

@@ -47,6 +47,8 @@ export class LinkChannel implements RequesterChannel, BulkSource {
   readonly #inputWindow: number;
   readonly #outbox: Outbox;
   readonly #receiver: ChannelReceiver;
+  /** Nobody waits for the answer any more. */
+  readonly #onAnswered: () => void;
   /** Before the receiver hears of the end, which may well open the next channel. */
   readonly #onEnd: () => void;
   #state: 'opening' | 'open' | 'ended' = 'opening';
@@ -63,11 +65,12 @@ export class LinkChannel implements RequesterChannel, BulkSource {
   readonly #queue: SendQueue;
 
   constructor(
-    deps: { outbox: Outbox; receiver: ChannelReceiver; onEnd: () => void },
+    deps: { outbox: Outbox; receiver: ChannelReceiver; onAnswered: () => void; onEnd: () => void },
     options: LinkChannelOptions,
   ) {
     this.#outbox = deps.outbox;
     this.#receiver = deps.receiver;
+    this.#onAnswered = deps.onAnswered;
     this.#onEnd = deps.onEnd;
     this.number = options.number;
     this.outputWindow = options.outputWindow;
@@ -155,6 +158,7 @@ export class LinkChannel implements RequesterChannel, BulkSource {
   #onAck(frame: Frame): void {
     parsed(frame, parseAckPayload(this.#request, frame.payload));
     this.#state = 'open';
+    this.#onAnswered();
     this.#inputCredit = this.#inputWindow;
     this.#outbox.offer(this);
     this.#deliver(frame);
@@ -213,6 +217,7 @@ export class LinkChannel implements RequesterChannel, BulkSource {
   }
 
   #end(): void {
+    if (this.opening) this.#onAnswered();
     this.#state = 'ended';
     this.#inputCredit = 0;
     this.#queue.clear();

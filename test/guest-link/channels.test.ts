@@ -1,81 +1,20 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { type ChannelReceiver, type OpenOptions, ResponderError } from '../../protocol/channel-opener.ts';
+import { type ChannelReceiver, ResponderError } from '../../protocol/channel-opener.ts';
 import { encodeCredit, encodeError, parseCredit } from '../../protocol/control-messages.ts';
-import { encodeExecResize, encodeExecStarted } from '../../protocol/exec-messages.ts';
-import {
-  encodeFileEntry,
-  encodeListEnd,
-  encodeTransferEnd,
-  type FileEntry,
-} from '../../protocol/file-answers.ts';
-import { type Frame, noPayload } from '../../protocol/frame.ts';
+import { encodeExecResize } from '../../protocol/exec-messages.ts';
+import { encodeListEnd, encodeTransferEnd } from '../../protocol/file-answers.ts';
+import { noPayload } from '../../protocol/frame.ts';
 import { emptyMap } from '../../protocol/map-message.ts';
-import { isTerminal, type MessageName, messageName, messageTypes } from '../../protocol/message-types.ts';
+import { isTerminal, messageName, messageTypes } from '../../protocol/message-types.ts';
 import { encodePortList } from '../../protocol/port-messages.ts';
-import type { GuestLink } from '../../src/guest-link/guest-link.ts';
-import { exitFrame, openScripted, type ScriptedGuest, type SentFrame } from './scripted-guest.ts';
+import { asked, entryBytes, opened, Recorder } from './recorded-channel.ts';
+import { exitFrame, openScripted } from './scripted-guest.ts';
 import { assertAlive, unreachable } from './scripted-link.ts';
 
 const { Ack, ChannelClose, Credit, End, Error: Refusal, ExecResize, FileList, FileRead } = messageTypes;
-const { FileStat, Input, InputEof, Output, OutputEof, PortConnect, PortList } = messageTypes;
-
-const entry: FileEntry = {
-  name: 'a',
-  kind: 'file',
-  size: 3,
-  mode: 0o644,
-  mtimeMs: 0,
-  uid: 0,
-  gid: 0,
-};
-
-class Recorder implements ChannelReceiver {
-  readonly frames: Frame[] = [];
-  readonly lost: Error[] = [];
-
-  onFrame(frame: Frame): void {
-    this.frames.push(frame);
-  }
-
-  onLost(error: Error): void {
-    this.lost.push(error);
-  }
-
-  get names(): readonly string[] {
-    return this.frames.map(({ type }) => messageName(type));
-  }
-}
-
-/** A channel that the scripted guest has been asked for. */
-async function asked(guest: ScriptedGuest, link: GuestLink, name: MessageName, options?: OpenOptions) {
-  const receiver = new Recorder();
-  const channel = link.open(messageTypes[name].code, emptyMap, receiver, options);
-  const { id } = await guest.next(messageTypes[name].code);
-  const say = (type: number, payload: Uint8Array = emptyMap, answered = 0) =>
-    guest.send({ type, channel: channel.number, id: answered, payload });
-  return { receiver, channel, id, say };
-}
-
-/** … and has acknowledged. */
-async function opened(guest: ScriptedGuest, link: GuestLink, name: MessageName, options?: OpenOptions) {
-  const given = await asked(guest, link, name, options);
-  given.say(Ack.code, ackOf(name, given.channel.number), given.id);
-  await nextTurn();
-  assert.deepEqual(given.receiver.names, ['Ack']);
-  return given;
-}
-
-function ackOf(name: MessageName, process: number): Uint8Array {
-  if (name === 'ExecStart') return encodeExecStarted({ pid: 9, process });
-  return name === 'FileRead' ? entryBytes() : emptyMap;
-}
-
-function entryBytes(): Uint8Array {
-  const bytes = encodeFileEntry(entry);
-  return 'value' in bytes ? bytes.value : assert.fail(bytes.error);
-}
+const { FileStat, Input, InputEof, Output, PortConnect, PortList } = messageTypes;
 
 describe('a channel', () => {
   it('is told everything from its Ack to its End, and nothing after it', async () => {
@@ -175,6 +114,18 @@ describe('a channel', () => {
     assert.deepEqual(unanswered.receiver.names, ['ChannelClose']);
     assert.deepEqual(answered.receiver.names, ['ChannelClose']);
     link.close();
+  });
+
+  it('D20 costs the guest its link when it is not opened in time; what ends without an Ack may take long', async () => {
+    const { guest, link, clock } = await openScripted({ answerTimeoutMs: 50 });
+    const long = await asked(guest, link, 'FileRemove');
+    await opened(guest, link, 'FileRead');
+    assert.equal(clock.timers, 0);
+    const silent = await asked(guest, link, 'PortConnect');
+    clock.advance(50);
+    assert.match(await link.closed, /did not answer PortConnect within 50 ms/);
+    for (const { receiver } of [long, silent]) assert.equal(receiver.lost.length, 1);
+    assert.equal(clock.timers, 0);
   });
 
   it('is told once that its link is lost', async () => {
@@ -394,94 +345,6 @@ describe('a request on channel 0', () => {
     }
     assert.equal(clock.timers, 0);
   });
-});
-
-describe('a guest that breaks the rules of a channel', () => {
-  type Say = (channel: number, id: number) => SentFrame;
-  const violations: readonly [string, MessageName, Say, RegExp][] = [
-    ['output for a write', 'FileWrite', say(Output.code, 'x'), /Output of 1 bytes for FileWrite/],
-    [
-      'error output of a tunnel',
-      'PortConnect',
-      say(messageTypes.ErrorOutput.code, 'x'),
-      /ErrorOutput of 1 bytes/,
-    ],
-    [
-      '16,385 bytes of a tunnel',
-      'PortConnect',
-      say(Output.code, 'x'.repeat(16_385)),
-      /Output of 16385 bytes/,
-    ],
-    [
-      'credit for a read',
-      'FileRead',
-      (channel) => ({ type: Credit.code, channel, payload: encodeCredit(1) }),
-      /Credit for/,
-    ],
-    ['the end of output of a read', 'FileRead', say(OutputEof.code, ''), /OutputEof for an open FileRead/],
-    ['the exit of a file', 'FileRead', (channel) => exitFrame(channel), /ExecExit for an open FileRead/],
-    ['an End of a watch', 'FileWatch', map(End.code), /FileWatch gets no End/],
-    ['an End that is not of its request', 'FileRead', map(End.code), /End with a wrong payload: bytes/],
-    ['a second Ack', 'FileList', map(Ack.code), /Ack for an open FileList/],
-    ['an Ack with a payload of another request', 'FileStat', answer(Ack.code), /FileStat gets no Ack/],
-    ['an Ack that is not of its request', 'TarRead', answer(Ack.code), /Ack with a wrong payload: name/],
-    [
-      'an End without an Ack where there must be one',
-      'TarWrite',
-      answer(End.code),
-      /End before TarWrite was answered/,
-    ],
-    ['an Ack with no id', 'TarWrite', map(Ack.code), /Ack answers request 0/],
-    ['an entry with the id of another request', 'FileStat', map(End.code), /End answers request 0/],
-    ['an error of no list', 'FileList', map(Refusal.code), /Error with a wrong payload/],
-  ];
-  for (const [name, request, frame, reason] of violations) {
-    it(`G2 loses its link by ${name}`, async () => {
-      const { guest, link } = await openScripted();
-      const early = ['FileStat', 'TarRead', 'TarWrite'].includes(request);
-      const given = await (early ? asked : opened)(guest, link, request);
-      guest.send(frame(given.channel.number, given.id));
-      const why = await link.closed;
-      assert.match(why, /^the guest broke the protocol: /);
-      assert.match(why, reason);
-      assert.equal(given.receiver.lost.length, 1);
-      assert.ok(!given.receiver.names.some((seen) => isTerminal(codeOf(seen))));
-    });
-  }
-
-  it('G2 loses its link by output behind the end of output, and by a second one', async () => {
-    for (const again of [Output.code, OutputEof.code]) {
-      const { guest, link } = await openScripted();
-      const { say: tell } = await opened(guest, link, 'PortConnect');
-      tell(OutputEof.code, noPayload);
-      tell(again, again === Output.code ? Buffer.from('x') : noPayload);
-      assert.match(await link.closed, /OutputEof/);
-    }
-  });
-
-  it('G2 loses its link by an answer to a request on channel 0 that is not of its type', async () => {
-    const { guest, link } = await openScripted();
-    const pending = link.request(PortList.code, emptyMap);
-    const { id } = await guest.next(PortList.code);
-    guest.send({ type: Ack.code, id, payload: encodePortList([3, 1]) });
-    await assert.rejects(pending, unreachable(/ports: not ascending/));
-  });
-
-  function say(type: number, text: string): Say {
-    return (channel) => ({ type, channel, payload: Buffer.from(text) });
-  }
-
-  function map(type: number): Say {
-    return (channel) => ({ type, channel, payload: emptyMap });
-  }
-
-  function answer(type: number): Say {
-    return (channel, id) => ({ type, channel, id, payload: emptyMap });
-  }
-
-  function codeOf(name: string): number {
-    return Object.entries(messageTypes).find(([known]) => known === name)?.[1].code ?? 0;
-  }
 });
 
 it('opens channels by opening types only', async () => {

@@ -121,7 +121,7 @@ describe('starting a process', () => {
     const started = link.spawn(command(), discard);
     await guest.next(ExecStart.code);
     clock.advance(500);
-    await assert.rejects(started, unreachable(/did not answer a start within 500 ms/));
+    await assert.rejects(started, unreachable(/did not answer ExecStart within 500 ms/));
     assert.equal(clock.timers, 0);
   });
 });
