@@ -137,7 +137,9 @@ class ExecStream {
   #onHalfClose(): void {
     if (this.#phase.kind === 'waiting') {
       this.#refuse({ field: 'start', description: 'the stream ended before its first message' });
-    } else if (this.#phase.kind === 'running') this.#phase.process.endStdin();
+    } else if (this.#phase.kind === 'running' && this.#phase.process.endsWithStream) {
+      this.#phase.process.endStdin();
+    }
   }
 
   #refuse(violation: FieldViolation): void {

@@ -11,6 +11,8 @@ export interface StreamedProcess
   extends Pick<GuestProcess, 'exited' | 'release' | 'writeStdin' | 'endStdin' | 'signal'> {
   readonly started: ExecStarted;
   readonly takesStdin: boolean;
+  /** Whether the end of the stream is the end of its input: not where a cut connection would then end a shell. */
+  readonly endsWithStream: boolean;
   /** Of a terminal. */
   readonly resize?: (size: TerminalSize) => void;
   /** Lets go of what the stream held; the process has ended, or goes on without the stream. */
@@ -33,6 +35,7 @@ export async function spawnPlain(
   return {
     started: { pid: process.pid, process: process.process },
     takesStdin: request.stdin,
+    endsWithStream: true,
     exited: process.exited,
     release: (byteCount) => process.release(byteCount),
     writeStdin: (bytes) => process.writeStdin(bytes),
@@ -98,6 +101,7 @@ function streamed(session: SandboxSession, process: Process, takesStdin: boolean
   return {
     started: { pid: process.pid, process: process.number, offset: process.startOffset, tty: process.tty },
     takesStdin,
+    endsWithStream: false,
     exited,
     release: (byteCount) => process.release(byteCount),
     async writeStdin(bytes) {

@@ -84,8 +84,9 @@ export class StreamingCall<Request, Response> {
 
 /**
  * Calls `listener` when the client has half-closed. A call that is cancelled ends its stream as well, and may say so
- * first; so an end counts only if the call is still alive one turn of the event loop later. Otherwise a file that was cut
- * off could pass for a whole one, and a lost connection for somebody's end of file.
+ * first; so an end counts only if the call is still alive one turn of the event loop later. Even then it is no proof:
+ * clients of Node half-close what they cancel, and the two may arrive apart. What must not be cut off says itself that it
+ * is whole.
  */
 export function onHalfClose(call: Readable & { readonly cancelled: boolean }, listener: () => void): void {
   call.on('end', () =>

@@ -7,10 +7,11 @@ import { withSession } from './session-use.ts';
 import { readOneAhead } from './streaming-call.ts';
 import { UploadSource } from './upload-source.ts';
 
-/** One message of an upload: the header first, chunks after it. */
+/** One message of an upload: the header first, chunks after it, the end last. */
 export interface UploadMessage<Header> {
   readonly header?: Header | null;
   readonly chunk?: Buffer | null;
+  readonly end?: object | null;
 }
 
 interface Upload<Header, Parsed extends { readonly sandboxId: string }, Response> {
@@ -27,8 +28,8 @@ type UploadStream<Header, Response> = ServerReadableStream<UploadMessage<Header>
 
 /**
  * A client's stream into a file or an archive. It is answered once: with the result, or with the first thing that goes
- * wrong, which ends the call also while the client still writes. A call that is cancelled aborts the writing; its end of
- * stream is never taken for the end of the file (onHalfClose).
+ * wrong, which ends the call also while the client still writes. A call that is cancelled aborts the writing; and a
+ * stream that ends without saying that nothing is missing has failed: clients of Node half-close what they cancel.
  */
 export function upload<Header, Parsed extends { readonly sandboxId: string }, Response>(
   edge: Edge,
@@ -88,8 +89,10 @@ async function* chunksOf<Header>(
   for (let message = await source.next(); message !== null; message = await source.next()) {
     session.used();
     if (message.chunk) yield message.chunk;
+    else if (message.end) return;
     else if (message.header) {
       throw invalidRequest([{ field: 'header', description: 'must be the first message only' }]);
     } else throw invalidRequest([{ field: 'message', description: 'is empty' }]);
   }
+  throw invalidRequest([{ field: 'end', description: 'must be the last message: something may be missing' }]);
 }

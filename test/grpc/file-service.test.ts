@@ -227,7 +227,7 @@ describe('files over gRPC, in a real guest', { skip, timeout: 60_000 }, async ()
       );
       stream.write({ header: { ...at('tar'), parents: true } });
       archive.on('data', (chunk: unknown) => stream.write({ chunk: chunk as Buffer }));
-      archive.on('end', () => stream.end());
+      archive.on('end', () => stream.end({ end: {} }));
     });
     assert.equal(Number(answer.entries), 2);
     assert.equal(await readFile(join(folder, 'tar/d/a.txt'), 'utf8'), 'hello');
@@ -316,7 +316,7 @@ describe('files over gRPC, in a real guest', { skip, timeout: 60_000 }, async ()
     assert.equal(nobody.details.violations[0]?.field, 'user');
   });
 
-  it('an upload must begin with its header, and has one', async () => {
+  it('an upload begins with its header, has one, and says that it is whole', async () => {
     const first = await failureOf((done) => {
       const stream = files.writeFile(done);
       stream.write({ chunk: Buffer.from('x') });
@@ -330,6 +330,12 @@ describe('files over gRPC, in a real guest', { skip, timeout: 60_000 }, async ()
     assert.equal(second.details.violations[0]?.field, 'header');
     const none = await failureOf((done) => void files.writeFile(done).end());
     assert.equal(none.details.violations[0]?.field, 'header');
+    const cut = await failureOf((done) => {
+      const stream = files.writeFile(done);
+      stream.write({ header: at('twice') });
+      stream.end({ chunk: Buffer.from('half of it') });
+    });
+    assert.equal(cut.details.violations[0]?.field, 'end');
     assert.equal((await readdir(folder)).includes('twice'), false);
   });
 

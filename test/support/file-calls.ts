@@ -39,7 +39,7 @@ export async function upload(
   for (const chunk of chunks) {
     if (!stream.write({ chunk })) await Promise.race([once(stream, 'drain'), answer]);
   }
-  stream.end();
+  stream.end({ end: {} });
   return answer;
 }
 

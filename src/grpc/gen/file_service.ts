@@ -22,6 +22,7 @@ import type { RenameRequest as _warmpool_v1_RenameRequest, RenameRequest__Output
 import type { RenameResponse as _warmpool_v1_RenameResponse, RenameResponse__Output as _warmpool_v1_RenameResponse__Output } from './warmpool/v1/RenameResponse.ts';
 import type { StatRequest as _warmpool_v1_StatRequest, StatRequest__Output as _warmpool_v1_StatRequest__Output } from './warmpool/v1/StatRequest.ts';
 import type { StatResponse as _warmpool_v1_StatResponse, StatResponse__Output as _warmpool_v1_StatResponse__Output } from './warmpool/v1/StatResponse.ts';
+import type { UploadEnd as _warmpool_v1_UploadEnd, UploadEnd__Output as _warmpool_v1_UploadEnd__Output } from './warmpool/v1/UploadEnd.ts';
 import type { WatchDirRequest as _warmpool_v1_WatchDirRequest, WatchDirRequest__Output as _warmpool_v1_WatchDirRequest__Output } from './warmpool/v1/WatchDirRequest.ts';
 import type { WatchDirResponse as _warmpool_v1_WatchDirResponse, WatchDirResponse__Output as _warmpool_v1_WatchDirResponse__Output } from './warmpool/v1/WatchDirResponse.ts';
 import type { WriteFileHeader as _warmpool_v1_WriteFileHeader, WriteFileHeader__Output as _warmpool_v1_WriteFileHeader__Output } from './warmpool/v1/WriteFileHeader.ts';
@@ -65,6 +66,7 @@ export interface ProtoGrpcType {
       RenameResponse: MessageTypeDefinition<_warmpool_v1_RenameResponse, _warmpool_v1_RenameResponse__Output>
       StatRequest: MessageTypeDefinition<_warmpool_v1_StatRequest, _warmpool_v1_StatRequest__Output>
       StatResponse: MessageTypeDefinition<_warmpool_v1_StatResponse, _warmpool_v1_StatResponse__Output>
+      UploadEnd: MessageTypeDefinition<_warmpool_v1_UploadEnd, _warmpool_v1_UploadEnd__Output>
       WatchDirRequest: MessageTypeDefinition<_warmpool_v1_WatchDirRequest, _warmpool_v1_WatchDirRequest__Output>
       WatchDirResponse: MessageTypeDefinition<_warmpool_v1_WatchDirResponse, _warmpool_v1_WatchDirResponse__Output>
       WriteFileHeader: MessageTypeDefinition<_warmpool_v1_WriteFileHeader, _warmpool_v1_WriteFileHeader__Output>
