@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { after, before, describe, it } from 'node:test';
+import { WebSocket } from 'ws';
 import { bubblewrapAsRoot, eventually } from '../support/bubblewrap-sandboxes.ts';
+import { killFromOutside } from '../support/traces.ts';
 import { refusedUpgrade, T, XgenClient } from './xgen-client.ts';
 import { type Answer, keys, type SandboxObject, XgenService } from './xgen-service.ts';
 
@@ -331,6 +334,50 @@ describe('the xgen dialect of a whole service', { skip }, () => {
     );
     const token = await service.call('POST', '/api/v2/auth/token', { body: { api_key: keys.user } });
     assert.equal(typeof token.body.expires_at_ms, 'number');
+  });
+});
+
+describe('the ends of xgen sockets', { skip }, () => {
+  it('the native subprotocol at the same address gives the native session', async () => {
+    await using service = await XgenService.start({ minReady: 1 });
+    const { id } = await service.create();
+    const socket = new WebSocket(service.socketUrl(id), 'warmpool.v1', {
+      headers: { authorization: `Bearer ${keys.admin}` },
+    });
+    const [ready] = await once(socket, 'message');
+    assert.equal(socket.protocol, 'warmpool.v1');
+    assert.equal(ready[0], 0x50);
+    assert.ok(ready.length > 9, 'the native Ready has a payload');
+    socket.terminate();
+  });
+
+  it('a service that stops closes its sockets with 1001, those that run nothing at once', async () => {
+    await using service = await XgenService.start({ minReady: 1, env: { WARMPOOL_DRAIN_TIMEOUT: '2s' } });
+    const { id } = await service.create();
+    using idle = await service.connect(id);
+    using busy = await service.connect(id);
+    busy.send(T.start, 5, 0, { command: 'cat' });
+    await busy.find(({ type }) => type === T.ack);
+    service.service.process.kill('SIGTERM');
+    assert.equal((await idle.closed).code, 1001);
+    busy.send(T.stdin, 5, 0, Buffer.from('still\n'));
+    assert.equal(await busy.output(5, 'still'), 'still\n');
+    assert.equal((await busy.closed).code, 1001);
+  });
+
+  it('a sandbox that is killed from outside is told as failed, and its sockets close with 1011', async () => {
+    await using service = await XgenService.start({ minReady: 1 });
+    const { id } = await service.create();
+    using client = await service.connect(id);
+    await killFromOutside(service.service.folder, null);
+    assert.equal((await client.closed).code, 1011);
+    assert.equal(client.frames.at(-1)?.type, T.sandboxError);
+    assert.equal(client.frames.at(-1)?.map.code, 'sandbox_failed');
+    assert.equal((await service.get(id)).status, 'error');
+    const refused = await refusedUpgrade(service.socketUrl(id), {
+      headers: { authorization: `ApiKey ${keys.admin}` },
+    });
+    assert.deepEqual([refused.status, refused.body.code], [409, 'SANDBOX_NOT_READY']);
   });
 });
 
