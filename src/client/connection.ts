@@ -200,7 +200,7 @@ export class DataConnection implements ChannelOpener, AsyncDisposable {
         // A node that takes connections only to cut them is no better than one that takes none.
         if (lostAtMs - beganAtMs > steadyMs) failures = 0;
       }
-      const hopeless = connectedOnce ? !end.isWorthAnotherTry : end.error.code !== 'unavailable';
+      const hopeless = connectedOnce ? !end.isWorthAnotherTry : !passingAtFirst.has(end.error.code);
       const { giveUpAfterMs } = this.#reconnect;
       const patienceMs = connectedOnce ? giveUpAfterMs : Math.min(firstPatienceMs, giveUpAfterMs);
       if (hopeless || performance.now() - lostAtMs >= patienceMs) {
@@ -320,7 +320,9 @@ const passingRefusals: ReadonlySet<string> = new Set([
   'sandbox_failed',
 ]);
 
+/** A node is there, and could not take the very first connection. One that is not there will not come by waiting. */
+const passingAtFirst: ReadonlySet<string> = new Set(['unavailable', 'connection_lost']);
 /** A connection that lasted this long counts as a good one: the next pause is the first again. */
 const steadyMs = 10_000;
-/** A node that says "not now" to the first connection usually starts; one that is not there will not come by waiting. */
+/** A node that says "not now" to the first connection usually starts. */
 const firstPatienceMs = 10_000;

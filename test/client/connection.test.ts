@@ -68,11 +68,12 @@ test('a refused upgrade is an error with a code, and the first one is not tried 
   }
 });
 
-test('a node that is not there is unreachable; one that says not now is asked again', async () => {
+test('a node that is not there is unreachable; one that says not now, or breaks off, is asked again', async () => {
   const nobody = new DataConnection({ dial: dialNode }, { url: 'ws://127.0.0.1:1/x' });
   await assert.rejects(nobody.ready(), { code: 'unreachable' });
   const { node, connection } = await start();
   node.refusals = [503, 503];
+  node.cutsBeforeReady = 2;
   await connection.ready();
   assert.equal(node.connections.length, 1);
 });

@@ -16,6 +16,8 @@ export class Responder implements AsyncDisposable {
   /** What the next upgrades are refused with: 503, 404, … */
   refusals: number[] = [];
   ready: Ready = readyDefault;
+  /** So many of the next connections are taken and then cut, without a Ready. */
+  cutsBeforeReady = 0;
   readonly #http: Server;
   readonly #arrived: (() => void)[] = [];
 
@@ -39,6 +41,11 @@ export class Responder implements AsyncDisposable {
         return;
       }
       sockets.handleUpgrade(request, socket, head, (webSocket) => {
+        if (this.cutsBeforeReady > 0) {
+          this.cutsBeforeReady -= 1;
+          webSocket.terminate();
+          return;
+        }
         const { authorization } = request.headers;
         const connection = new ResponderConnection(webSocket, authorization);
         this.connections.push(connection);
