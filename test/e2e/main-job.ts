@@ -210,6 +210,19 @@ async function untilPool(
 /** Sandboxes on Docker outlive their service, so a test that shares a store takes its own away. */
 export async function deleteAll(client: WarmpoolClient): Promise<void> {
   const deletions: Promise<void>[] = [];
-  for await (const { id } of client.list()) deletions.push(client.delete(id));
+  for await (const { id } of client.list()) deletions.push(deleteSurely(client, id));
   await Promise.all(deletions);
+}
+
+/** Asks again when nothing is known of the outcome: a service short of processor time may hear its store too late. */
+async function deleteSurely(client: WarmpoolClient, id: string): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await client.delete(id);
+    } catch (error) {
+      const code = isWarmpoolError(error) ? error.code : null;
+      if (attempt > 1 && code === 'SANDBOX_NOT_FOUND') return;
+      if (attempt === 5 || code !== 'STORE_UNAVAILABLE') throw error;
+    }
+  }
 }
