@@ -38,6 +38,7 @@ export class Executor {
       observer.execEnded('refused', 0);
       throw error;
     });
+    this.#used(record);
     const kill = () => process.signal(sigkill);
     signal.addEventListener('abort', kill, { once: true });
     // The caller gave up while the process was being started: it must not run on unseen.
@@ -47,6 +48,13 @@ export class Executor {
       .catch(() => observer.execEnded('lost', 0))
       .finally(() => signal.removeEventListener('abort', kill));
     return process;
+  }
+
+  /** A command is use, which extends the lease, at most once per tenth of its ttl (protocol/README.md 3.3). */
+  #used({ id, claim, lease }: SandboxRecord): void {
+    if (!claim || !lease || lease.remainingMs > lease.ttlMs * 0.9) return;
+    // While the store is away the next command tries again.
+    this.#deps.store.renew({ id, tenant: claim.tenant }, null, 'extend').catch(() => {});
   }
 
   async exec(principal: Principal, request: ExecRequest, signal: AbortSignal): Promise<ExecResult> {
@@ -96,7 +104,7 @@ function exitOrAbort(exited: Promise<ProcessExit>, signal: AbortSignal): Promise
 }
 
 export interface ExecutorDeps {
-  readonly store: Pick<PoolStore, 'get'>;
+  readonly store: Pick<PoolStore, 'get' | 'renew'>;
   readonly catalog: PoolCatalog;
   readonly observer: AllocatorObserver;
   /** The link to a sandbox's guest; null when its node is not this process. */

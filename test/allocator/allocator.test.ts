@@ -56,6 +56,17 @@ test('a keepalive extends the lease and never shortens it; a timeout may', async
   await assert.rejects(core.allocator.setTimeout(alice, record.id, 1e12), hasCode('INVALID_REQUEST'));
 });
 
+test('a command extends the lease as a keepalive does; looking does not', async () => {
+  await using core = await startCore();
+  const { record } = await core.allocator.createSandbox(alice, { ...plain, timeoutMs: 60_000 }, never);
+  await core.allocator.setTimeout(alice, record.id, 5_000);
+  const looked = await core.allocator.getSandbox(alice, record.id);
+  assert.ok((looked.lease?.remainingMs ?? 0) <= 5_000);
+  await core.allocator.exec(alice, command(record.id, 'true'), never);
+  const used = await core.allocator.getSandbox(alice, record.id);
+  assert.ok((used.lease?.remainingMs ?? 0) > 5_000);
+});
+
 test('no keepalive moves the lease past maxLifetime', async () => {
   await using core = await startCore({
     pools: [poolSpec({ lease: { ttlMs: 1_000, maxLifetimeMs: 10_000 } })],
