@@ -5,7 +5,7 @@ import { startProcess } from '../../src/operations/process.ts';
 import { readFile } from '../../src/operations/read-file.ts';
 import { writeFile } from '../../src/operations/write-file.ts';
 import { EngineCopy } from '../floors/engine-copy.ts';
-import { rawPipeBytesPerSecond } from '../floors/raw-pipe.ts';
+import { RawPipe } from '../floors/raw-pipe.ts';
 import { medianOf } from '../measure/samples.ts';
 import { atLeast, atMost, type Gate, type Outcome, single } from '../outcome.ts';
 import { type Bench, PartMissing, type Subject, skipped } from '../subject.ts';
@@ -53,6 +53,7 @@ async function measure(bench: Bench, name: 'bubblewrap' | 'docker'): Promise<rea
     const memory = new MemoryWatch(data.service.process.pid ?? 0);
     started.use(memory);
 
+    const rawPipe = started.use(await RawPipe.start(dockerHost));
     const pipe: number[] = [];
     const output: number[] = [];
     const terminal: number[] = [];
@@ -60,7 +61,7 @@ async function measure(bench: Bench, name: 'bubblewrap' | 'docker'): Promise<rea
     memory.begin();
     for (let round = 0; round < rounds; round += 1) {
       bench.signal.throwIfAborted();
-      pipe.push(await rawPipeBytesPerSecond(outputBytes, dockerHost));
+      pipe.push(await rawPipe.bytesPerSecond(outputBytes));
       output.push(await outputRate(session, outputBytes, undefined));
       terminal.push(await outputRate(session, outputBytes / 8, { cols: 80, rows: 24 }));
       bench.progress(`S8 on ${name}: round ${round + 1} of ${rounds}`);
@@ -76,7 +77,7 @@ async function measure(bench: Bench, name: 'bubblewrap' | 'docker'): Promise<rea
     memory.begin();
     for (let round = 0; round < fileRounds; round += 1) {
       bench.signal.throwIfAborted();
-      filePipe.push(await rawPipeBytesPerSecond(fileBytes, dockerHost));
+      filePipe.push(await rawPipe.bytesPerSecond(fileBytes));
       const sent = await upload(session);
       const got = await download(session);
       if (sent.sha256 !== got.sha256) throw new Error('the file came back changed');
