@@ -200,9 +200,11 @@ describe('limits of a sandbox under bubblewrap', await bubblewrapAsRoot(), () =>
 
   test('cpu: a spinning sandbox gets its share and no more', async () => {
     const { id, link } = await sandboxes.boot(hostTemplate({ resources: { cpu: 0.2 } }));
-    await run(link, ['sh', '-c', 'while :; do :; done'], { timeoutMs: 1_000 });
-    const throttled = /nr_throttled (\d+)/.exec(groupFileOf(id, 'cpu.stat') ?? '')?.[1];
-    assert.ok(Number(throttled) > 0, `throttled ${throttled} times`);
+    const throttled = () => Number(/nr_throttled (\d+)/.exec(groupFileOf(id, 'cpu.stat') ?? '')?.[1]);
+    // A host so busy that it gives a sandbox less than its share need not hold it back.
+    for (let seconds = 0; throttled() === 0 && seconds < 30; seconds += 1)
+      await run(link, ['sh', '-c', 'while :; do :; done'], { timeoutMs: 1_000 });
+    assert.ok(throttled() > 0, `throttled ${throttled()} times`);
     await sandboxes.runtime.destroy(id);
   });
 });
