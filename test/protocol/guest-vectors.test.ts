@@ -36,7 +36,9 @@ describe('the agent on the golden vectors', await requirement('bubblewrap'), () 
 
   before(async () => {
     const sealed = ['--ro-bind', '/', '/', '--dev', '/dev', '--proc', '/proc', '--tmpfs', '/tmp'];
-    const args = [...sealed, '--unshare-pid', '--die-with-parent', '--', buildGuest().path];
+    // The checkout may itself lie below /tmp.
+    const agent = ['--ro-bind', buildGuest().path, '/tmp/guest'];
+    const args = [...sealed, ...agent, '--unshare-pid', '--die-with-parent', '--', '/tmp/guest'];
     guest = await GuestDriver.start({ binary: 'bwrap', args });
   });
 
