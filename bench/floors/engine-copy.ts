@@ -4,13 +4,6 @@ import type Docker from 'dockerode';
 import tar from 'tar-stream';
 import { baseImage, clientOf } from '../../test/support/docker-images.ts';
 
-/** Reads an answer to its end: the engine has unpacked everything then. */
-async function drained(answer: NodeJS.ReadableStream): Promise<void> {
-  const ended = once(answer, 'end');
-  answer.resume();
-  await ended;
-}
-
 /** What `docker cp` does: one archive call of the engine each way, here on a container of its own with the same image. */
 export class EngineCopy implements AsyncDisposable {
   readonly #container: Docker.Container;
@@ -43,7 +36,7 @@ export class EngineCopy implements AsyncDisposable {
     }
     entry.end(piece);
     pack.finalize();
-    await drained(await put);
+    await put;
     return bytes / ((performance.now() - startedMs) / 1_000);
   }
 

@@ -178,7 +178,8 @@ async function outputRate(
   return bytes / seconds;
 }
 
-const path = '/tmp/bench-file';
+/** In the home folder: that is where a sandbox has its disk. */
+const path = 'bench-file';
 
 async function upload(session: DataSession): Promise<{ readonly rate: number; readonly sha256: string }> {
   const piece = Buffer.alloc(65_536);
