@@ -158,7 +158,7 @@ static void start_process(struct agent *agent, const struct frame *frame, const 
   keep_name(task, request->argv[0]);
   if (request->timeout_ms != 0) {
     task->deadline_stage = DEADLINE_ARMED;
-    task->deadline_ms = started_us / 1000 + request->timeout_ms;
+    task->deadline_ms = (started_us + 999) / 1000 + request->timeout_ms;
   }
   answer_started(agent, frame, task);
 }

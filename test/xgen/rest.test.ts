@@ -363,6 +363,8 @@ describe('the ends of xgen sockets', { skip }, () => {
     busy.send(T.stdin, 5, 0, Buffer.from('still\n'));
     assert.equal(await busy.output(5, 'still'), 'still\n');
     assert.equal((await busy.closed).code, 1001);
+    // A second signal, as the end of the test would send it, would cut the drain short.
+    await service.service.exited;
   });
 
   it('a sandbox that is killed from outside is told as failed, and its sockets close with 1011', async () => {
