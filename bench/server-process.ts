@@ -11,9 +11,12 @@ export class ServerProcess implements AsyncDisposable {
   readonly address: string;
   readonly #child: ChildProcess;
 
+  /** `module` as in the source; where this is compiled, it is compiled too. */
   static async start(module: URL, setup: object, cpuProfFolder: string | null): Promise<ServerProcess> {
     const profiling = cpuProfFolder === null ? [] : ['--cpu-prof', `--cpu-prof-dir=${cpuProfFolder}`];
-    const child = fork(fileURLToPath(module), [JSON.stringify(setup)], {
+    const source = fileURLToPath(module);
+    const file = import.meta.url.endsWith('.js') ? source.replace(/\.ts$/, '.js') : source;
+    const child = fork(file, [JSON.stringify(setup)], {
       execArgv: [...process.execArgv, ...profiling],
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     });

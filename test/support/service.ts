@@ -4,6 +4,7 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
 import { packageRoot } from '../../src/package-root.ts';
 
@@ -36,25 +37,21 @@ export class TestService implements AsyncDisposable {
   private constructor(options: ServiceOptions) {
     this.#ownsFolder = options.folder === undefined;
     this.folder = options.folder ?? new ServiceFolder(options.pools);
-    this.process = spawn(
-      process.execPath,
-      ['--import', 'tsx', join(packageRoot(), 'src', 'main.ts'), 'serve'],
-      {
-        cwd: packageRoot(),
-        stdio: ['ignore', 'pipe', 'pipe'],
-        env: {
-          PATH: process.env.PATH,
-          HOME: process.env.HOME,
-          WARMPOOL_GRPC_LISTEN: '127.0.0.1:0',
-          WARMPOOL_HTTP_LISTEN: '127.0.0.1:0',
-          WARMPOOL_DATA_LISTEN: '127.0.0.1:0',
-          WARMPOOL_STATE_DIR: this.folder.state,
-          WARMPOOL_POOLS: this.folder.pools,
-          WARMPOOL_NODE_ID: this.folder.nodeId,
-          ...options.env,
-        },
+    this.process = spawn(process.execPath, [...(options.nodeOptions ?? []), ...mainProgram, 'serve'], {
+      cwd: packageRoot(),
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: {
+        PATH: process.env.PATH,
+        HOME: process.env.HOME,
+        WARMPOOL_GRPC_LISTEN: '127.0.0.1:0',
+        WARMPOOL_HTTP_LISTEN: '127.0.0.1:0',
+        WARMPOOL_DATA_LISTEN: '127.0.0.1:0',
+        WARMPOOL_STATE_DIR: this.folder.state,
+        WARMPOOL_POOLS: this.folder.pools,
+        WARMPOOL_NODE_ID: this.folder.nodeId,
+        ...options.env,
       },
-    );
+    });
     this.exited = once(this.process, 'exit').then(([code, signal]) => ({ code, signal }));
     const { stdout, stderr } = this.process;
     if (!stdout || !stderr) throw new Error('the service has no output pipes');
@@ -137,6 +134,8 @@ export interface ServiceOptions {
   readonly pools: readonly PoolFile[];
   readonly folder?: ServiceFolder;
   readonly env?: Readonly<Record<string, string>>;
+  /** For Node itself, such as `--cpu-prof`. */
+  readonly nodeOptions?: readonly string[];
 }
 
 /** As in a pool file. */
@@ -152,3 +151,8 @@ interface LogLine {
   readonly level: string;
   readonly [field: string]: unknown;
 }
+
+/** From the source where this file is source, compiled where it was compiled (the benches). */
+const mainProgram = import.meta.url.endsWith('.ts')
+  ? ['--import', 'tsx', join(packageRoot(), 'src', 'main.ts')]
+  : [fileURLToPath(new URL('../../src/main.js', import.meta.url))];
