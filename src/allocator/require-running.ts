@@ -13,12 +13,20 @@ export function requireRunning(record: SandboxRecord | null, id: string): Sandbo
 /** The record of a sandbox that exists for this caller; a stopped one does not any more. */
 export function requireKnown(record: SandboxRecord | null, id: string): SandboxRecord {
   if (record && record.state !== 'stopped') return record;
-  throw sandboxNotFound(id);
+  throw record === null ? sandboxNotFound(id) : hasStopped(record);
 }
 
 export function sandboxNotFound(id: string): WarmpoolError {
   return new WarmpoolError('SANDBOX_NOT_FOUND', `no sandbox has the id "${id.slice(0, 64)}"`, {
     facts: { sandbox: id.slice(0, 64) },
+  });
+}
+
+/** Its owner learns why it is not there any more. */
+function hasStopped({ id, endReason, expiredAtMs }: SandboxRecord): WarmpoolError {
+  const expiry = expiredAtMs === undefined ? {} : { expired_at_ms: String(expiredAtMs) };
+  return new WarmpoolError('SANDBOX_NOT_FOUND', `sandbox ${id} has ended`, {
+    facts: { sandbox: id, reason: endReason ?? '', ...expiry },
   });
 }
 

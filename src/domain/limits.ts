@@ -19,6 +19,8 @@ export const requestIdBytesMax = 128;
 export const requestMemoryMs = 600_000;
 /** How long the record of an ended sandbox can still be read, so that a late caller learns why it ended. */
 export const endedRecordMs = 600_000;
+/** The same for one that nobody ended: its owner may come back to it late, and is told that its time was up. */
+export const expiredRecordMs = 3_600_000;
 
 export const leaseTtlMsMin = 1_000;
 export const leaseTtlMsMax = 7 * 24 * 3_600_000;

@@ -39,6 +39,11 @@ export const endReasons = [
 
 export type EndReason = (typeof endReasons)[number];
 
+/** Whether somebody's time was up, rather than somebody or something ended it. */
+export function isExpiry(reason: EndReason | undefined): boolean {
+  return reason === 'lease_expired' || reason === 'lifetime_exceeded';
+}
+
 /** What a claim asked for beyond the template. Written into the record, applied by every later command. */
 export interface Customisation {
   readonly env: Readonly<Record<string, string>>;
@@ -82,6 +87,8 @@ export interface SandboxRecord {
   /** Present while running (a cold start gets it when its boot is reported). */
   readonly lease?: Lease;
   readonly endReason?: EndReason;
+  /** When its lease ran out. Present where that is why it ends or has ended. */
+  readonly expiredAtMs?: number;
   /** A sentence for people, present in `failed`. */
   readonly failure?: string;
 }

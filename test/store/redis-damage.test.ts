@@ -113,6 +113,16 @@ test('redis: D5 a record that was let go is in no index, and healing leaves it s
   assert.ok(memoryMs > 590_000 && memoryMs <= 600_000);
 });
 
+test('redis: the record of one whose time was up is kept for an hour', { skip }, async () => {
+  await using scenario = await openScenario();
+  const record = await scenario.claimed();
+  await scenario.store.renew({ id: record.id, tenant: 'alice' }, 0, 'set');
+  await scenario.store.expire(record.id, record.incarnation);
+  await scenario.store.finishStop(fence(record));
+  const lifeMs = await raw.pttl(recordKey(record.id));
+  assert.ok(lifeMs > 3_590_000 && lifeMs <= 3_600_000);
+});
+
 test('redis: a damaged record is an error that names it, and harms no other', { skip }, async () => {
   const warnings: string[] = [];
   await using scenario = await openScenario(warnings);

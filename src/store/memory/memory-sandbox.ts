@@ -1,5 +1,12 @@
 import type { OnExpiry } from '../../domain/pool-spec.ts';
-import type { Customisation, EndReason, Launch, SandboxRecord, SandboxState } from '../../domain/sandbox.ts';
+import {
+  type Customisation,
+  type EndReason,
+  isExpiry,
+  type Launch,
+  type SandboxRecord,
+  type SandboxState,
+} from '../../domain/sandbox.ts';
 import { hasLease } from '../leased-states.ts';
 
 /** What the memory store keeps of one sandbox. Deadlines are milliseconds of the store's clock. */
@@ -71,6 +78,7 @@ export function recordOf(sandbox: MemorySandbox, nowMs: number): SandboxRecord {
           },
         }),
     ...(sandbox.endReason === undefined ? {} : { endReason: sandbox.endReason }),
+    ...(claim !== undefined && isExpiry(sandbox.endReason) ? { expiredAtMs: claim.expiresAtMs } : {}),
     ...(sandbox.failure === undefined ? {} : { failure: sandbox.failure }),
   };
 }
@@ -84,6 +92,5 @@ export function deadlineOf(sandbox: MemorySandbox): number | null {
 /** A repeated `expire` finds what the first one did. */
 export function wasExpired(sandbox: MemorySandbox): boolean {
   if (sandbox.state === 'failed') return sandbox.endReason === 'boot_timeout';
-  if (sandbox.state !== 'stopping') return false;
-  return sandbox.endReason === 'lease_expired' || sandbox.endReason === 'lifetime_exceeded';
+  return sandbox.state === 'stopping' && isExpiry(sandbox.endReason);
 }

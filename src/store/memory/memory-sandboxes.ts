@@ -1,5 +1,6 @@
 import { shardOfSandbox } from '../../domain/ids.ts';
-import { endedRecordMs } from '../../domain/limits.ts';
+import { endedRecordMs, expiredRecordMs } from '../../domain/limits.ts';
+import { isExpiry } from '../../domain/sandbox.ts';
 import type { PagePosition } from '../page-token.ts';
 import type { MemoryClaim, MemorySandbox } from './memory-sandbox.ts';
 
@@ -11,15 +12,17 @@ export class MemorySandboxes {
   readonly #byId = new Map<string, MemorySandbox>();
   readonly #owned = new Map<string, Set<MemorySandbox>>();
   readonly #placed = new Map<string, Set<MemorySandbox>>();
-  /** In the order in which they were let go, which is the order in which they are forgotten. */
-  readonly #letGo = new Set<MemorySandbox>();
+  /** Each in the order in which they were let go, which is the order in which they are forgotten. */
+  readonly #letGo = { ended: new Set<MemorySandbox>(), expired: new Set<MemorySandbox>() };
   #claims = 0;
 
   find(id: string, nowMs: number): MemorySandbox | undefined {
-    for (const sandbox of this.#letGo) {
-      if ((sandbox.forgetAtMs ?? 0) > nowMs) break;
-      this.#letGo.delete(sandbox);
-      this.#byId.delete(sandbox.id);
+    for (const letGo of [this.#letGo.ended, this.#letGo.expired]) {
+      for (const sandbox of letGo) {
+        if ((sandbox.forgetAtMs ?? 0) > nowMs) break;
+        letGo.delete(sandbox);
+        this.#byId.delete(sandbox.id);
+      }
     }
     return this.#byId.get(id);
   }
@@ -37,8 +40,9 @@ export class MemorySandboxes {
 
   letGo(sandbox: MemorySandbox, nowMs: number): void {
     if (sandbox.forgetAtMs !== undefined) return;
-    sandbox.forgetAtMs = nowMs + endedRecordMs;
-    this.#letGo.add(sandbox);
+    const expired = isExpiry(sandbox.endReason);
+    sandbox.forgetAtMs = nowMs + (expired ? expiredRecordMs : endedRecordMs);
+    this.#letGo[expired ? 'expired' : 'ended'].add(sandbox);
     removeFrom(this.#placed, sandbox.nodeId, sandbox);
     if (sandbox.claim !== undefined) removeFrom(this.#owned, sandbox.claim.tenant, sandbox);
   }

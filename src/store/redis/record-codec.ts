@@ -3,6 +3,7 @@ import {
   type Customisation,
   type EndReason,
   endReasons,
+  isExpiry,
   type Launch,
   type SandboxRecord,
   sandboxStates,
@@ -24,6 +25,7 @@ export function parseRecord(id: string, flat: FlatHash, nowMs: number): SandboxR
 
   const state = reader.member('state', sandboxStates);
   const tenant = fields.get('tenant');
+  const reason = fields.has('reason') ? reader.member<EndReason>('reason', endReasons) : undefined;
   return {
     id,
     pool: reader.text('pool'),
@@ -36,7 +38,8 @@ export function parseRecord(id: string, flat: FlatHash, nowMs: number): SandboxR
     ...(fields.has('ready') ? { readyAtMs: reader.number('ready') } : {}),
     ...(tenant === undefined ? {} : { claim: parseClaim(reader, tenant) }),
     ...(tenant !== undefined && hasLease(state) ? { lease: parseLease(reader, nowMs) } : {}),
-    ...(fields.has('reason') ? { endReason: reader.member<EndReason>('reason', endReasons) } : {}),
+    ...(reason === undefined ? {} : { endReason: reason }),
+    ...(tenant !== undefined && isExpiry(reason) ? { expiredAtMs: reader.number('expires') } : {}),
     ...(fields.has('failure') ? { failure: reader.text('failure') } : {}),
   };
 }

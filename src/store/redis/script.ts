@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { assertThat } from '../../domain/errors.ts';
-import { endedRecordMs, requestMemoryMs } from '../../domain/limits.ts';
+import { endedRecordMs, expiredRecordMs, requestMemoryMs } from '../../domain/limits.ts';
 import { type SandboxState, sandboxStates } from '../../domain/sandbox.ts';
 import { isAllowed, isEnded } from '../../domain/transitions.ts';
 import { packageRoot } from '../../package-root.ts';
@@ -87,6 +87,7 @@ const limits: ReadonlyMap<string, number> = new Map([
   ['LIMIT_EVENTS', eventsPerShardMax],
   ['LIMIT_REQUEST_MEMORY_MS', requestMemoryMs],
   ['LIMIT_ENDED_RECORD_MS', endedRecordMs],
+  ['LIMIT_EXPIRED_RECORD_MS', expiredRecordMs],
 ]);
 
 function luaSet(states: readonly SandboxState[]): string {

@@ -91,6 +91,10 @@ export function leaseContract(contract: Contract): void {
     assert.equal(ended.record.lease, undefined);
     assert.deepEqual(await store.expire(record.id, 2), ended);
     assert.deepEqual(await store.due(10), []);
+    assert.equal(typeof ended.record.expiredAtMs, 'number');
+    await store.finishStop(fence(ended.record));
+    const late = await store.get(record.id, 'alice');
+    assert.deepEqual([late?.state, late?.expiredAtMs], ['stopped', ended.record.expiredAtMs]);
   });
 
   test(`${name}: D12 the end of life ends it whatever the keepalives say`, { skip }, async () => {

@@ -25,6 +25,7 @@ if not ENDED[record.state] then return { STATUS_WRONG_STATE, now_ms, record.stat
 if redis.call('PTTL', key) == -1 then
   redis.call('SREM', shard .. 'node:' .. node, id)
   if record.tenant then redis.call('ZREM', shard .. 'owned:' .. record.tenant, id) end
-  redis.call('PEXPIRE', key, LIMIT_ENDED_RECORD_MS)
+  local expired = record.reason == 'lease_expired' or record.reason == 'lifetime_exceeded'
+  redis.call('PEXPIRE', key, expired and LIMIT_EXPIRED_RECORD_MS or LIMIT_ENDED_RECORD_MS)
 end
 return done(key, now_ms)
