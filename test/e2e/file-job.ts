@@ -8,6 +8,7 @@ import type { ExecStreamResponse__Output } from '../../src/grpc/gen/warmpool/v1/
 import { answerOf, download, upload } from '../support/file-calls.ts';
 import { failureOf, RawClients } from '../support/grpc-raw.ts';
 import { TestService } from '../support/service.ts';
+import { within } from '../support/within.ts';
 import { type Setup, smallPool } from './main-job.ts';
 
 const mebibyte = 1_048_576;
@@ -120,21 +121,25 @@ export function fileJob(setup: Pick<Setup, 'name' | 'skip' | 'env'> & { readonly
       stream.on('error', (error: Error) => {
         text += error.message;
       });
+      const more = () => within(once(stream, 'data'), () => `no more output than ${JSON.stringify(text)}`);
       const says = async (pattern: RegExp) => {
-        while (!pattern.test(text)) await once(stream, 'data');
+        while (!pattern.test(text)) await more();
       };
       const type = (stdin: string) => void stream.write({ stdin: Buffer.from(stdin) });
-      stream.write({ start: { sandboxId, argv: ['sh'], tty: { cols: 91, rows: 31 } } });
+      const start = { sandboxId, argv: ['sh'], env: { PS1: 'at> ' }, tty: { cols: 91, rows: 31 } };
+      stream.write({ start });
+      await says(/at> $/);
       type('stty size\n');
-      await says(/31 91\r\n/);
+      await says(/31 91\r\n[^\n]*at> $/);
       stream.write({ resize: { cols: 121, rows: 41 } });
       type('stty size\n');
-      await says(/41 121\r\n/);
+      await says(/41 121\r\n[^\n]*at> $/);
       type('sh -c "echo up; exec sleep 1000"\n');
       await says(/up\r\n/);
       type('\u0003');
+      await says(/up\r\n[^>]*at> /);
       type('exit 3\n');
-      while (!exit) await once(stream, 'data');
+      while (!exit) await more();
       assert.equal((exit as { exitCode?: number }).exitCode, 3);
     });
   });

@@ -44,8 +44,8 @@ describe('the xgen dialect on Docker', { skip: noDocker }, () => {
     client.send(T.close, 5, 0);
     assert.equal((await client.outcome(5)).stdout.trim(), '3145728');
     client.send(T.start, 6, 0, { command: 'bash', tty: true, cols: 80, rows: 24 });
-    client.send(T.stdin, 6, 0, Buffer.from('stty size\n'));
-    await client.output(6, '24 80');
+    client.send(T.stdin, 6, 0, Buffer.from("PS1='at$((1+1))> '; stty size\n"));
+    await client.shows(6, /24 80\r\n[^\n]*at2> $/);
     client.send(T.resize, 6, 0, { cols: 120, rows: 40 });
     client.send(T.stdin, 6, 0, Buffer.from('stty size; exit 7\n'));
     await client.output(6, '40 120');

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { type ClientOptions, WebSocket } from 'ws';
+import { within } from '../support/within.ts';
 import { type Decoded, decode } from './msgpack-reader.ts';
 import { type Encodable, encode } from './msgpack-writer.ts';
 
@@ -71,7 +72,7 @@ export class XgenClient implements Disposable {
   readonly socket: WebSocket;
   /** Every frame so far, unless `onFrame` takes them. */
   readonly frames: ServerFrame[] = [];
-  readonly closed: Promise<{ readonly code: number; readonly reason: string }>;
+  readonly #closed: Promise<{ readonly code: number; readonly reason: string }>;
   /** Instead of keeping frames, for tests of bulk output. */
   onFrame: ((frame: ServerFrame) => void) | undefined;
   readonly #waiting = new Set<() => void>();
@@ -80,7 +81,7 @@ export class XgenClient implements Disposable {
   /** Open, with SandboxReady in `frames`. */
   static async connect(url: string, options: ClientOptions = {}): Promise<XgenClient> {
     const client = new XgenClient(url, options);
-    await once(client.socket, 'open');
+    await within(once(client.socket, 'open'), () => 'no socket opened');
     await client.find((frame) => frame.type === T.ready);
     return client;
   }
@@ -94,8 +95,12 @@ export class XgenClient implements Disposable {
       else this.frames.push(frame);
       this.#wake();
     });
-    this.closed = once(this.socket, 'close').then(([code, reason]) => ({ code, reason: String(reason) }));
-    void this.closed.then(() => this.#wake());
+    this.#closed = once(this.socket, 'close').then(([code, reason]) => ({ code, reason: String(reason) }));
+    void this.#closed.then(() => this.#wake());
+  }
+
+  get closed(): Promise<{ readonly code: number; readonly reason: string }> {
+    return within(this.#closed, () => `the socket stays open, after ${this.#lastFrames()}`);
   }
 
   send(type: number, channel: number, id: number, payload: Encodable | Buffer = Buffer.alloc(0)): void {
@@ -118,7 +123,8 @@ export class XgenClient implements Disposable {
         if (frame && wanted(frame)) return frame;
       }
       if (this.socket.readyState === WebSocket.CLOSED) throw new Error('closed before the frame came');
-      await new Promise<void>((resolve) => this.#waiting.add(resolve));
+      const more = new Promise<void>((resolve) => this.#waiting.add(resolve));
+      await within(more, () => `no frame such as is wanted, after ${this.#lastFrames()}`);
     }
   }
 
@@ -181,6 +187,11 @@ export class XgenClient implements Disposable {
     return textOf(this.onChannel(channel, from), T.stdout);
   }
 
+  /** What a channel has put out so far matches, up to here if it ends in `$`. */
+  async shows(channel: number, pattern: RegExp): Promise<void> {
+    await this.find(() => pattern.test(textOf(this.onChannel(channel), T.stdout)));
+  }
+
   /** Settles when everything sent so far has been taken in. */
   async roundTrip(): Promise<void> {
     const id = this.#nextId++;
@@ -190,6 +201,14 @@ export class XgenClient implements Disposable {
 
   [Symbol.dispose](): void {
     this.socket.terminate();
+  }
+
+  #lastFrames(): string {
+    const last = this.frames.slice(-5).map(({ type, channel, id, payload }) => {
+      const text = JSON.stringify(payload.subarray(0, 200).toString());
+      return `type ${type}, channel ${channel}, id ${id}: ${text}`;
+    });
+    return `${this.frames.length} frames: ${last.join('; ')}`;
   }
 
   #wake(): void {
