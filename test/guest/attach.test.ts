@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import { type ListedProcess, parseExecAttached, parseProcessList } from '../../protocol/exec-messages.ts';
-import { type Execution, eventually, GuestDriver, isAlive, parsed } from './guest-driver.ts';
+import { commandOf, type Execution, eventually, GuestDriver, isAlive, parsed } from './guest-driver.ts';
 
 describe('processes that outlive their channel', () => {
   let guest: GuestDriver;
@@ -24,9 +24,11 @@ describe('processes that outlive their channel', () => {
     process: number,
     holds: (entry: ListedProcess) => boolean,
   ): Promise<ListedProcess> {
+    const deadlineMs = performance.now() + 60_000;
     for (;;) {
       const entry = await listed(process);
       if (holds(entry)) return entry;
+      assert.ok(performance.now() < deadlineMs, `waited too long; the process is ${JSON.stringify(entry)}`);
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
   }
@@ -91,7 +93,10 @@ describe('processes that outlive their channel', () => {
     const script = 'i=0; while [ $i -lt 300 ]; do printf out$i; printf err$i >&2; i=$((i+1)); done; read x';
     const process = guest.begin(['sh', '-c', script], { detach: true, replay: 1000, stdin: true });
     const whole = () => process.stdout.length + process.stderr.length;
-    await guest.until(() => process.stderr.toString().endsWith('err299'), 'all of it');
+    // Two pipes: the last of one may be read before the last of the other.
+    const ended = () =>
+      process.stdout.toString().endsWith('out299') && process.stderr.toString().endsWith('err299');
+    await guest.until(ended, 'all of it');
     const end = whole();
     const pieces = process.pieces.map(({ isError, bytes }) => ({ isError, bytes }));
     await process.close();
@@ -149,7 +154,7 @@ describe('processes that outlive their channel', () => {
       stdin: true,
       tty: { cols: 80, rows: 24 },
     });
-    await first.says('hello');
+    await first.says('hello\r\n');
     const second = guest.attach({ process: first.process, offset: 7 });
     await second.opened();
     assert.equal(attached(second).tty, true);
@@ -212,16 +217,17 @@ describe('processes that outlive their channel', () => {
 
   test('a lost link leaves it unattended, so that it does not wait for a reader that is gone', async () => {
     await using other = await GuestDriver.start({ args: ['--link=reattach'], window: 1000 });
-    const writer = other.begin(['sh', '-c', 'head -c 1000000 /dev/zero; sleep 1000'], {
+    // Behind the sleep there is one more command, so that no shell becomes the sleep itself.
+    const writer = other.begin(['sh', '-c', 'head -c 1000000 /dev/zero; sleep 1000; true'], {
       detach: true,
       givesCredit: false,
     });
     await other.until(() => writer.outputBytes === 1000, 'the window');
-    const children = () => readFileSync(`/proc/${writer.pid}/task/${writer.pid}/children`, 'utf8').trim();
-    const commandOf = (pid: string) => readFileSync(`/proc/${pid}/comm`, 'utf8').trim();
-    assert.equal(commandOf(children()), 'head');
+    const running = () =>
+      commandOf(Number(readFileSync(`/proc/${writer.pid}/task/${writer.pid}/children`, 'utf8')));
+    assert.equal(running(), 'head');
     other.input.end();
-    await eventually(() => children() !== '' && commandOf(children()) === 'sleep', 'the rest of its output');
+    await eventually(() => running() === 'sleep', 'the rest of its output');
   });
 
   test('keeps the newest 64 of those that ended', async () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { eventually, GuestDriver, isAlive } from './guest-driver.ts';
+import { eventually, GuestDriver, isAlive, runs, stateOf } from './guest-driver.ts';
 
 describe('channels', () => {
   let guest: GuestDriver;
@@ -31,6 +31,7 @@ describe('channels', () => {
     const pid = await polite.started();
     await polite.says('\n');
     const child = Number(polite.stdout.toString());
+    await runs(child, 'sleep');
     await polite.close();
     const next = guest.begin(['echo', 'next'], {}, polite.channel);
     await next.exited();
@@ -104,6 +105,9 @@ describe('channels', () => {
     const script = 'i=0; while [ $i -lt 20000 ]; do echo 0123456789; i=$((i+1)); done';
     const slow = guest.begin(['sh', '-c', script], { window: 16_384, givesCredit: false });
     await guest.until(() => slow.outputBytes === 16_384, 'the window');
+    // It sleeps when its pipe is full: what is in there was written in small pieces, and waits.
+    const pid = await slow.started();
+    await eventually(() => stateOf(pid) === 'S', 'the pipe being full');
     slow.takeAll();
     await slow.exited();
     assert.equal(slow.stdout.length, 220_000);

@@ -43,8 +43,10 @@ describe('starting a process', () => {
   });
 
   test('measures the time from start to end', async () => {
+    const beganMs = performance.now();
     const { exit } = await guest.run(['sleep', '0.2']);
-    assert.ok(exit !== undefined && exit.durationUs >= 200_000 && exit.durationUs < 5_000_000);
+    const tookUs = (performance.now() - beganMs) * 1_000;
+    assert.ok(exit !== undefined && exit.durationUs >= 200_000 && exit.durationUs <= tookUs);
   });
 
   test('keeps stdout and stderr apart', async () => {

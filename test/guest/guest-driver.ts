@@ -21,6 +21,7 @@ import { linkOverheadBytes, writeLinkFrame } from '../../protocol/link-framing.t
 import { brokenRule, messageName, messageTypes } from '../../protocol/message-types.ts';
 import type { ParseResult } from '../../protocol/parse-result.ts';
 import { encodeHello, parseWelcome, type Welcome } from '../../protocol/session-messages.ts';
+import { within } from '../support/within.ts';
 import { guestFor } from './guest-for.ts';
 
 /**
@@ -46,7 +47,7 @@ export interface StartOptions extends Partial<Omit<ExecStart, 'argv'>> {
 }
 
 /** Long enough for a machine under load; only a hang gets here. */
-const patienceMs = 20_000;
+const patienceMs = 60_000;
 export const defaultWindow = 262_144;
 export const defaultEnv = { PATH: '/usr/local/bin:/usr/bin:/bin' };
 export const firstNonce = new Uint8Array(16).fill(1);
@@ -63,6 +64,8 @@ export class GuestDriver implements AsyncDisposable {
   #nextChannel = 1;
   #nextQuestion = 100_000;
   #exitCode: number | null | undefined;
+  /** What a sanitizer says of the agent, for the message of a test that fails. */
+  #stderr = '';
 
   /** Starts the agent and opens the link. */
   static async start(options: DriverOptions = {}): Promise<GuestDriver> {
@@ -80,6 +83,9 @@ export class GuestDriver implements AsyncDisposable {
     });
     this.output.on('data', (chunk: Buffer) => this.#read(chunk));
     this.input.on('error', () => undefined);
+    this.process.stderr?.on('data', (chunk: Buffer) => {
+      this.#stderr = (this.#stderr + chunk.toString()).slice(0, 4_000);
+    });
     this.process.on('exit', (code) => {
       this.#exitCode = code;
       this.#wake();
@@ -209,9 +215,10 @@ export class GuestDriver implements AsyncDisposable {
   async until(holds: () => boolean, what: string): Promise<void> {
     const deadlineMs = Date.now() + patienceMs;
     while (!holds()) {
-      if (this.#exitCode !== undefined) throw new Error(`the agent ended while waiting for ${what}`);
+      if (this.#exitCode !== undefined)
+        throw new Error(`the agent ended while waiting for ${this.#seen(what)}`);
       const leftMs = deadlineMs - Date.now();
-      if (leftMs <= 0) throw new Error(`waited too long for ${what}`);
+      if (leftMs <= 0) throw new Error(`waited too long for ${this.#seen(what)}`);
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, leftMs);
         this.#wakeUps.push(() => {
@@ -225,7 +232,7 @@ export class GuestDriver implements AsyncDisposable {
   /** The agent's own exit code. */
   async ended(): Promise<number | null> {
     if (this.#exitCode === undefined) {
-      await once(this.process, 'exit', { signal: AbortSignal.timeout(patienceMs) });
+      await within(once(this.process, 'exit'), () => this.#seen('the end of the agent'), patienceMs);
     }
     return this.#exitCode ?? null;
   }
@@ -234,9 +241,21 @@ export class GuestDriver implements AsyncDisposable {
     if (this.#exitCode === undefined) {
       this.input.end();
       this.process.kill('SIGTERM');
-      await this.ended();
+      try {
+        await this.ended();
+      } finally {
+        this.process.kill('SIGKILL');
+      }
     }
     assert.deepEqual(this.violations, []);
+  }
+
+  /** What a wait was for, with all that there was instead. */
+  #seen(what: string): string {
+    const channels = [...this.#executions.values()].slice(-5).map((execution) => execution.describe());
+    const loose = this.#loose.slice(-5).map((frame) => `${messageName(frame.type)} on ${frame.channel}`);
+    const seen = [...channels, ...loose, ...this.violations, this.#stderr].filter((line) => line !== '');
+    return `${what}; there was: ${seen.join('; ') || 'nothing'}`;
   }
 
   #read(chunk: Buffer): void {
@@ -314,6 +333,14 @@ export class Execution {
 
   get stderr(): Buffer {
     return this.#outputOf(true);
+  }
+
+  /** For the message of a test that waited in vain. */
+  describe(): string {
+    const state = this.#isOver ? 'over' : this.acknowledgement === undefined ? 'unanswered' : 'open';
+    const errors = this.errors.map(({ code }) => code).join();
+    const tail = JSON.stringify(this.#outputOf(false).toString('latin1').slice(-200));
+    return `channel ${this.channel} is ${state}, ${this.outputBytes} bytes, ending ${tail} ${errors}`.trim();
   }
 
   #outputOf(isError: boolean): Buffer {
@@ -447,12 +474,37 @@ export function parsed<T>(result: ParseResult<T>): T {
 
 /** A zombie whose parent has not looked yet is not alive. */
 export function isAlive(pid: number): boolean {
+  return !['', 'Z'].includes(stateOf(pid));
+}
+
+/** R runs, S sleeps, T is stopped, Z is a zombie; empty when it is gone. */
+export function stateOf(pid: number): string {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    return stat[stat.lastIndexOf(')') + 2] !== 'Z';
+    return stat[stat.lastIndexOf(')') + 2] ?? '';
   } catch {
-    return false;
+    return '';
   }
+}
+
+/** Waits until a process is this program: between fork and exec it still has what the shell set for its own signals. */
+export async function runs(pid: number, program: string): Promise<void> {
+  await eventually(() => commandOf(pid) === program, `process ${pid} being ${program}`);
+}
+
+/** The name of its program; empty when it is gone. */
+export function commandOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/comm`, 'utf8').trim();
+  } catch {
+    return '';
+  }
+}
+
+/** Zero, for a number that did not come, would be every process of the group of this test. */
+export function killProcess(pid: number): void {
+  assert.ok(pid > 1, `${pid} is no process`);
+  process.kill(pid, 'SIGKILL');
 }
 
 /** For what no frame announces: polls a condition of the machine, such as a process being gone. */
