@@ -25,6 +25,7 @@ enum stdin_kind { STDIN_PIPE, STDIN_TERMINAL, STDIN_SOCKET };
 struct stdin_pipe {
   int fd;
   bool writable;
+  bool room_asked; /* Full, and the epoll says when it is not any more. */
   bool ending;
   bool broken; /* The other end went away with something still to be written. */
   enum stdin_kind kind;

@@ -35,12 +35,17 @@ static bool watch_unless_none(const struct task_table *table, int fd, uint32_t e
   return fd < 0 || watch(table->epoll_fd, fd, events, source, slot);
 }
 
+/* A pipe or a terminal is asked for room only while it has none: it would wake us whenever somebody reads from it. */
+static uint32_t input_events(const struct task_descriptors *descriptors) {
+  return descriptors->input_kind == STDIN_SOCKET ? EPOLLOUT : 0;
+}
+
 struct task *task_open(struct task_table *table, enum task_kind kind, uint32_t channel,
                        const struct task_descriptors *descriptors) {
   errno = ENOMEM;
   if (table->active_count == TASKS_MAX) return NULL;
   uint16_t slot = table->order[table->active_count];
-  bool watched = watch_unless_none(table, descriptors->input, EPOLLOUT, EVENT_STDIN, slot) &&
+  bool watched = watch_unless_none(table, descriptors->input, input_events(descriptors), EVENT_STDIN, slot) &&
                  watch_unless_none(table, descriptors->outputs[STREAM_STDOUT], EPOLLIN, EVENT_STDOUT, slot) &&
                  watch_unless_none(table, descriptors->outputs[STREAM_STDERR], EPOLLIN, EVENT_STDERR, slot) &&
                  watch_unless_none(table, descriptors->result, EPOLLIN, EVENT_RESULT, slot);

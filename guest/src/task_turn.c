@@ -7,6 +7,7 @@
  */
 #define _GNU_SOURCE
 #include <signal.h>
+#include <sys/epoll.h>
 
 #include "port_requests.h"
 #include "task.h"
@@ -21,10 +22,19 @@ static uint64_t input_retry_at_ms(const struct task *task) {
   return blocked ? task->input_retry_ms : UINT64_MAX;
 }
 
-static void pump_input(struct task *task, struct link *link, uint64_t now_ms) {
+/* Sockets are always watched: they wake nobody who has not been turned away. */
+static void ask_for_room(const struct task_table *table, struct task *task) {
+  struct stdin_pipe *input = &task->input;
+  if (input->length == 0 || input->writable || input->room_asked || input->kind == STDIN_SOCKET) return;
+  uint32_t slot = (uint32_t)(task - table->slots);
+  input->room_asked = rewatch(table->epoll_fd, input->fd, EPOLLOUT | EPOLLONESHOT, EVENT_STDIN, slot);
+}
+
+static void pump_input(const struct task_table *table, struct task *task, struct link *link, uint64_t now_ms) {
   if (now_ms >= input_retry_at_ms(task)) task->input.writable = true;
   if (stdin_can_pump(&task->input)) task->input_retry_ms = now_ms + TERMINAL_RETRY_MS;
   stdin_pump(&task->input);
+  ask_for_room(table, task);
   if (task->channel != 0 && stdin_owes_credit(&task->input) && link_has_room(link, CONTROL_FRAME_BYTES_MAX))
     send_credit(link, task->channel, stdin_grant(&task->input));
 }
@@ -130,7 +140,7 @@ void tasks_pump(struct task_table *table, struct link *link, uint64_t now_ms) {
   for (size_t slot = next_ready(table, 0); slot < TASKS_MAX; slot = next_ready(table, slot + 1)) {
     struct task *task = &table->slots[slot];
     drain_unattended_output(task, now_ms);
-    if (task->kind != TASK_TUNNEL || task->acknowledged) pump_input(task, link, now_ms);
+    if (task->kind != TASK_TUNNEL || task->acknowledged) pump_input(table, task, link, now_ms);
     tunnel_pump_ends(task, link);
     if (task_is_over(task, now_ms)) finish_task(table, task, link, now_ms);
     if (!is_ready(table, slot)) continue;
@@ -155,7 +165,10 @@ void tasks_event(struct task_table *table, enum event_source source, uint32_t in
   struct task *task = &table->slots[index];
   task_touch(table, task);
   switch (source) {
-    case EVENT_STDIN: task->input.writable = true; break;
+    case EVENT_STDIN:
+      task->input.writable = true;
+      task->input.room_asked = false;
+      break;
     case EVENT_STDOUT: task->outputs[STREAM_STDOUT].readable = task->outputs[STREAM_STDOUT].fd >= 0; break;
     case EVENT_STDERR: task->outputs[STREAM_STDERR].readable = task->outputs[STREAM_STDERR].fd >= 0; break;
     default: task->result.readable = task->result.fd >= 0;
