@@ -15,13 +15,15 @@ export class DataBench implements AsyncDisposable {
   static async start(
     name: 'bubblewrap' | 'docker',
     pool: { readonly size: object; readonly resources?: object },
+    cpuProfFolder: string | null = null,
   ): Promise<DataBench> {
     const started = new ClosingStack();
     try {
       const runtime = started.use(await RuntimeBench.start(name));
       const template = { ...(pool.resources && { resources: pool.resources }) };
       const pools = [{ name: poolName, template, size: { ...pool.size }, lease: { ttl: '1h' } }];
-      const service = started.use(await TestService.start({ pools, env: runtime.serviceEnv }));
+      const nodeOptions = cpuProfFolder === null ? [] : ['--cpu-prof', `--cpu-prof-dir=${cpuProfFolder}`];
+      const service = started.use(await TestService.start({ pools, env: runtime.serviceEnv, nodeOptions }));
       const client = connect(service.grpc);
       started.use({ [Symbol.asyncDispose]: async () => client.close() });
       return new DataBench(runtime, service, client, started);

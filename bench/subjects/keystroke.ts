@@ -33,7 +33,11 @@ async function measure(bench: Bench, name: 'bubblewrap' | 'docker'): Promise<Out
   const started = new ClosingStack();
   try {
     const data = started.use(
-      await DataBench.start(name, { size: { minReady: 1, maxReady: 1, maxTotal: 2 } }),
+      await DataBench.start(
+        name,
+        { size: { minReady: 1, maxReady: 1, maxTotal: 2 } },
+        bench.options.cpuProfFolder,
+      ),
     );
     const socket = started.use(await SocketEcho.start());
     const link = await LinkPing.open((await data.runtime.boot()).transport);
