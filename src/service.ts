@@ -167,18 +167,25 @@ async function start(config: Config, log: Log, started: ClosingStack): Promise<S
         clock,
         observer: metrics.dataPlane,
         log,
-        activeSandboxes: () => countActive(store, catalog),
+        ownStates: async () => {
+          const own = await store.inventory(config.nodeId);
+          return own.filter(({ claim }) => claim !== undefined).map(({ state }) => state);
+        },
+        ownerOf: async (id) => (await store.get(id, null))?.claim?.tenant ?? null,
       },
       {
         externalUrl: config.httpUrl,
         previewDomain: config.previewDomain,
+        previewAuth: config.previewAuth,
+        trustedProxies: config.trustedProxies,
         requestsPerMinuteMax: config.xgenRequestsPerMinute,
       },
     ),
   );
   feed.listen({
-    heard: ({ to, tenant }) => {
-      if (to === 'stopped' && tenant !== null) xgen.metrics.deleted();
+    heard: ({ to, tenant, nodeId }) => {
+      // Every process hears of every end: the one that had it counts it.
+      if (to === 'stopped' && tenant !== null && nodeId === config.nodeId) xgen.metrics.deleted();
     },
     missed: () => {},
   });
@@ -323,15 +330,6 @@ async function assignRuntimes(
 
 function catalogPool(spec: PoolSpec): CatalogPool {
   return { spec, specVersion: specVersionOf(spec.template) };
-}
-
-/** Those that somebody has: neither ready nor booting for a pool. */
-async function countActive(store: Pick<PoolStore, 'readPool'>, catalog: PoolCatalog): Promise<number> {
-  const snapshots = await Promise.all(catalog.all().map(({ spec }) => store.readPool(spec.name)));
-  return snapshots.reduce(
-    (sum, pool) => sum + (pool === null ? 0 : Math.max(0, pool.live - pool.ready - pool.starting)),
-    0,
-  );
 }
 
 async function declarePools(store: PoolStore, pools: readonly CatalogPool[]): Promise<void> {

@@ -8,6 +8,10 @@ export interface Config {
   readonly httpUrl: string | null;
   /** Below it are the host names of sandboxes' ports; null: `localhost`. */
   readonly previewDomain: string | null;
+  /** `public`: ports of sandboxes are shown to whoever knows their address. */
+  readonly previewAuth: 'required' | 'public';
+  /** Addresses and subnets of proxies whose `X-Forwarded-For` is believed. */
+  readonly trustedProxies: readonly string[];
   /** Of one client of the xgen dialect; 0: no limit. */
   readonly xgenRequestsPerMinute: number;
   readonly dataListen: ListenAddress;

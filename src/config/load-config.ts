@@ -62,6 +62,8 @@ export function loadConfig(sources: ConfigSources): Config {
     httpListen: settings.httpListen,
     httpUrl: settings.httpUrl ?? null,
     previewDomain: settings.previewDomain ?? null,
+    previewAuth: settings.previewAuth,
+    trustedProxies: settings.trustedProxies,
     xgenRequestsPerMinute: settings.xgenRequestsPerMinute,
     dataListen: settings.dataListen,
     dataUrl: settings.dataUrl ?? null,

@@ -1,7 +1,13 @@
 import { z } from 'zod';
 import { parseDuration } from './duration.ts';
 import { parseListenAddress } from './listen-address.ts';
-import { parseHttpUrl, parseOrigins, parsePreviewDomain, parseSocketUrl } from './web-addresses.ts';
+import {
+  parseHttpUrl,
+  parseOrigins,
+  parsePreviewDomain,
+  parseProxies,
+  parseSocketUrl,
+} from './web-addresses.ts';
 
 /**
  * Every setting once: its name in the YAML file, its environment variable, what it may be, and its default. Both
@@ -25,6 +31,7 @@ const listenAddress = fromText('must be host:port, such as 127.0.0.1:50051 or [:
 const path = z.string({ error: 'must be a path' }).refine((text) => !text.includes('\0'), 'must be a path');
 
 const requestsMessage = 'must be a whole number from 0, for no limit, to 1000000';
+const proxiesMessage = 'must be addresses or subnets such as 10.0.0.0/8, parted by commas';
 const originsMessage = 'must be origins such as https://app.example.com, parted by commas';
 
 export const settingsSchema = z.strictObject({
@@ -38,6 +45,13 @@ export const settingsSchema = z.strictObject({
     'must be a domain, with a port if it is not the usual one, such as preview.example.com',
     parsePreviewDomain,
   ).optional(),
+  previewAuth: oneOf(['required', 'public']).default('required'),
+  trustedProxies: z
+    .union([z.string(), z.array(z.string()).transform((entries) => entries.join(','))], {
+      error: proxiesMessage,
+    })
+    .pipe(fromText(proxiesMessage, parseProxies))
+    .prefault(''),
   xgenRequestsPerMinute: z
     .union([z.number(), z.string().regex(/^\d+$/).transform(Number)], { error: requestsMessage })
     .pipe(z.number().int(requestsMessage).min(0, requestsMessage).max(1_000_000, requestsMessage))
@@ -97,6 +111,8 @@ export const variableOf = {
   httpListen: 'WARMPOOL_HTTP_LISTEN',
   httpUrl: 'WARMPOOL_HTTP_URL',
   previewDomain: 'WARMPOOL_PREVIEW_DOMAIN',
+  previewAuth: 'WARMPOOL_PREVIEW_AUTH',
+  trustedProxies: 'WARMPOOL_TRUSTED_PROXIES',
   xgenRequestsPerMinute: 'WARMPOOL_XGEN_REQUESTS_PER_MINUTE',
   dataListen: 'WARMPOOL_DATA_LISTEN',
   dataUrl: 'WARMPOOL_DATA_URL',

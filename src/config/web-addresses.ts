@@ -1,3 +1,5 @@
+import { isIP } from 'node:net';
+
 /** A WebSocket address that paths are put behind: without a slash at its end. null for anything else. */
 export function parseSocketUrl(text: string): string | null {
   return parseBareUrl(text, ['ws:', 'wss:']);
@@ -23,16 +25,33 @@ function parseBareUrl(text: string, protocols: readonly string[]): string | null
   return url.href.replace(/\/+$/, '');
 }
 
+/** Addresses and subnets (`10.0.0.0/8`), parted by commas; none for an empty text. null when one of them is neither. */
+export function parseProxies(text: string): readonly string[] | null {
+  const proxies = partsOf(text);
+  return proxies.every(isAddressOrSubnet) ? proxies : null;
+}
+
+function isAddressOrSubnet(text: string): boolean {
+  const [address = '', bits, ...rest] = text.split('/');
+  const family = isIP(address);
+  if (family === 0 || rest.length > 0) return false;
+  return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128));
+}
+
 /** Origins as browsers write them, parted by commas; none for an empty text. null when one of them is no origin. */
 export function parseOrigins(text: string): readonly string[] | null {
-  const origins = text
-    .split(',')
-    .map((origin) => origin.trim())
-    .filter((origin) => origin !== '');
+  const origins = partsOf(text);
   return origins.every(isOrigin) ? origins : null;
 }
 
 /** Written any other way it would never equal what a browser sends. */
 function isOrigin(text: string): boolean {
   return URL.canParse(text) && new URL(text).origin === text;
+}
+
+function partsOf(text: string): readonly string[] {
+  return text
+    .split(',')
+    .map((part) => part.trim())
+    .filter((part) => part !== '');
 }

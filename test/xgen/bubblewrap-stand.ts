@@ -4,15 +4,23 @@ import type { ExecDefaults, SandboxSession, SessionListener } from '../../src/al
 import { ApiKeys } from '../../src/auth/api-keys.ts';
 import { XgenTokens } from '../../src/auth/xgen-tokens.ts';
 import { silentObserver } from '../../src/data-plane/observer.ts';
+import { ClientAddresses } from '../../src/data-plane/xgen/client-addresses.ts';
 import { RateLimit } from '../../src/data-plane/xgen/rate-limit.ts';
 import { XgenCredentials } from '../../src/data-plane/xgen/xgen-credentials.ts';
+import { silentXgenObserver } from '../../src/data-plane/xgen/xgen-observer.ts';
 import { parseXgenAddress, XgenRoute } from '../../src/data-plane/xgen/xgen-route.ts';
-import { SystemClock } from '../../src/domain/clock.ts';
+import { type Clock, SystemClock } from '../../src/domain/clock.ts';
 import { templateEnvironment } from '../../src/domain/environment.ts';
 import { WarmpoolError } from '../../src/domain/errors.ts';
 import { BubblewrapSandboxes, hostTemplate } from '../support/bubblewrap-sandboxes.ts';
 import type { RunningSandbox } from '../support/docker-sandboxes.ts';
 import { SilentLog } from '../support/silent-log.ts';
+
+export interface BubblewrapStandOptions {
+  readonly clock?: Clock;
+  /** None: nobody needs a credential. */
+  readonly keys?: ConstructorParameters<typeof ApiKeys>[0];
+}
 
 /**
  * The route and its sessions over real sandboxes, without the allocator between them: what a test cannot make the whole
@@ -23,24 +31,30 @@ export class BubblewrapStand implements AsyncDisposable {
   readonly listeners = new Map<string, Set<SessionListener>>();
   readonly log = new SilentLog();
   readonly route: XgenRoute;
+  readonly tokens: XgenTokens;
   readonly #running = new Map<string, RunningSandbox>();
   readonly #server: Server;
 
-  static async start(): Promise<BubblewrapStand> {
-    const stand = new BubblewrapStand();
+  static async start(options: BubblewrapStandOptions = {}): Promise<BubblewrapStand> {
+    const stand = new BubblewrapStand(options);
     await new Promise<void>((resolve) => stand.#server.listen(0, '127.0.0.1', resolve));
     await stand.sandboxes.runtime.inspectHost();
     return stand;
   }
 
-  private constructor() {
-    const clock = new SystemClock();
-    const tokens = new XgenTokens(clock, Buffer.alloc(32, 7));
+  private constructor({ clock = new SystemClock(), keys = [] }: BubblewrapStandOptions) {
+    this.tokens = new XgenTokens(clock, Buffer.alloc(32, 7));
     this.route = new XgenRoute({
       allocator: { openSession: async (_grant, id) => this.#openSession(id) },
-      credentials: new XgenCredentials({ keys: new ApiKeys([]), tokens, dataTokens: { verify: () => null } }),
+      credentials: new XgenCredentials({
+        keys: new ApiKeys(keys),
+        tokens: this.tokens,
+        dataTokens: { verify: () => null },
+      }),
       rateLimit: new RateLimit(clock, 0),
       observer: silentObserver,
+      xgenObserver: silentXgenObserver,
+      addresses: new ClientAddresses([]),
       clock,
       log: this.log,
     });

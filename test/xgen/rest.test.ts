@@ -182,7 +182,7 @@ describe('the xgen dialect of a whole service', { skip }, () => {
       body: { template: null, env: null, timeout_seconds: 0, color: 'red', resources: { cpu: '500m' } },
     });
     assert.equal(answer.status, 201);
-    assert.equal(answer.headers.get('x-warmpool-ignored'), 'resources,color');
+    assert.equal(answer.headers.get('x-warmpool-ignored'), 'color,resources');
     assert.ok(answer.headers.get('x-request-id'));
     assert.equal(answer.headers.get('access-control-allow-origin'), '*');
     const { id } = answer.body as SandboxObject;

@@ -22,6 +22,11 @@ export class XgenCredentials {
     this.#deps = deps;
   }
 
+  /** False where the service has no keys: then nobody has a credential, and everybody may do everything. */
+  get required(): boolean {
+    return this.#deps.keys.required;
+  }
+
   /** `Bearer <token or key>` or `ApiKey <key>`. */
   ofHeader(authorization: string | undefined): XgenCaller {
     if (!this.#deps.keys.required) return callerOf(this.#deps.keys.authenticate(undefined), anybodySubject);

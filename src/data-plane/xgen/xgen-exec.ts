@@ -1,7 +1,7 @@
 import { ResponderError } from '../../../protocol/channel-opener.ts';
+import { noPayload } from '../../../protocol/frame.ts';
 import {
   encodeXgenAck,
-  encodeXgenError,
   encodeXgenExecExit,
   type XgenErrorCode,
   type XgenExecStart,
@@ -15,6 +15,7 @@ import { WholeCharacters } from './whole-characters.ts';
 import type { XgenOutlet } from './xgen-outlet.ts';
 import { commandFolder } from './xgen-paths.ts';
 import type { XgenProcessIds } from './xgen-process-ids.ts';
+import type { XgenReplies } from './xgen-replies.ts';
 import { sigkill, sigterm } from './xgen-signals.ts';
 import { sandboxUser, xgenEnvironment } from './xgen-user.ts';
 
@@ -24,6 +25,7 @@ export interface XgenExecDeps {
   /** Settles when the workspace is there, or could not be made. */
   readonly workspace: Promise<void>;
   readonly processIds: XgenProcessIds;
+  readonly replies: Pick<XgenReplies, 'refuse'>;
   /** Input that the process has not taken yet: the change in bytes. */
   readonly inputWaits: (bytes: number) => void;
   readonly log: Log;
@@ -182,9 +184,8 @@ export class XgenExec {
       const { askedChannel, id } = this.#request;
       const refusal = refusalOf(error);
       this.#deps.log.debug({ err: error, code: refusal.code }, 'xgen: a process could not be started');
-      if (askedChannel === 0 && id === 0) return;
-      const payload = encodeXgenError(refusal.code, refusal.message);
-      this.#deps.outlet.send({ type: xgenTypes.Error, channel: askedChannel, id, payload });
+      const frame = { type: xgenTypes.ExecStart, channel: askedChannel, id, payload: noPayload };
+      this.#deps.replies.refuse(frame, refusal);
     }
   }
 

@@ -6,6 +6,7 @@ import {
   xgenTypes,
 } from '../../../protocol/xgen-messages.ts';
 import type { Log } from '../../observability/log.ts';
+import type { XgenObserver } from './xgen-observer.ts';
 import type { XgenOutlet } from './xgen-outlet.ts';
 
 /** Why a frame is not followed. */
@@ -28,10 +29,12 @@ export interface NamedProcess {
 export class XgenReplies {
   readonly #outlet: Pick<XgenOutlet, 'send'>;
   readonly #log: Log;
+  readonly #observer: Pick<XgenObserver, 'errorDropped'>;
 
-  constructor(outlet: Pick<XgenOutlet, 'send'>, log: Log) {
+  constructor(outlet: Pick<XgenOutlet, 'send'>, log: Log, observer: Pick<XgenObserver, 'errorDropped'>) {
     this.#outlet = outlet;
     this.#log = log;
+    this.#observer = observer;
   }
 
   /** `process`: whose channel it is. Terminals decode every Ack on their channel, so that one is never empty there. */
@@ -44,6 +47,7 @@ export class XgenReplies {
   refuse({ type, channel, id }: Frame, { code, message }: XgenRefusal): void {
     if (id === 0 && (channel === 0 || toProcess.has(type))) {
       this.#log.debug({ type: hexByte(type), code, reason: message }, 'xgen: a frame was refused');
+      this.#observer.errorDropped();
       return;
     }
     this.#outlet.send({ type: xgenTypes.Error, channel, id, payload: encodeXgenError(code, message) });

@@ -12,18 +12,21 @@ import { isWarmpoolError } from '../../domain/errors.ts';
 import type { Log } from '../../observability/log.ts';
 import { ConnectionLimits } from '../connection-limits.ts';
 import type { DataPlaneObserver } from '../observer.ts';
+import type { ClientAddresses } from './client-addresses.ts';
 import { type RateLimit, xgenClientOf } from './rate-limit.ts';
 import { openWhenReady } from './xgen-admission.ts';
 import type { XgenCredentials } from './xgen-credentials.ts';
 import {
   forbidden,
   tooManyRequests,
+  unexpectedFailure,
   XgenFailure,
   type XgenVersion,
   xgenErrorBody,
   xgenFailureOf,
 } from './xgen-failure.ts';
 import { hasAbsoluteLifetime } from './xgen-lifetime.ts';
+import type { XgenCallerName, XgenObserver } from './xgen-observer.ts';
 import { XgenProcessIds } from './xgen-process-ids.ts';
 import { XgenSession } from './xgen-session.ts';
 import { XgenWebSocket } from './xgen-web-socket.ts';
@@ -34,6 +37,8 @@ export interface XgenRouteDeps {
   readonly rateLimit: RateLimit;
   readonly clock: Clock;
   readonly observer: Pick<DataPlaneObserver, 'upgradeAnswered' | 'connectionOpened' | 'connectionClosed'>;
+  readonly xgenObserver: XgenObserver;
+  readonly addresses: Pick<ClientAddresses, 'of'>;
   readonly log: Log;
 }
 
@@ -77,6 +82,7 @@ export class XgenRoute implements AsyncDisposable {
 
   constructor(deps: XgenRouteDeps) {
     this.#deps = deps;
+    this.#sockets.on('headers', (headers) => headers.push(`X-Request-Id: ${randomUUID()}`));
   }
 
   /** How many connections are open. */
@@ -88,9 +94,24 @@ export class XgenRoute implements AsyncDisposable {
   async upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, address: XgenAddress): Promise<void> {
     // Before anything else: a connection that breaks while it is being judged must not end the process.
     socket.on('error', () => {});
+    const startedMs = performance.now();
+    const remoteAddress = this.#deps.addresses.of(request);
+    const call: UpgradeCall = { caller: null };
+    const answered = (status: number, failure: XgenFailure | null) =>
+      this.#deps.xgenObserver.answered({
+        version: address.version,
+        method: 'GET',
+        path: `/api/${address.version}/sandboxes/{id}/ws`,
+        status,
+        seconds: (performance.now() - startedMs) / 1_000,
+        caller: call.caller,
+        remoteAddress,
+        sandboxId: address.sandboxId,
+        failure,
+      });
     const leaving: (() => void)[] = [];
     try {
-      const grant = this.#authorize(request, address);
+      const grant = this.#authorize(request, address, remoteAddress, call);
       leaving.push(this.#enter(address.sandboxId));
       const session = await openWhenReady(this.#deps, grant, address.sandboxId, this.#givenUp(socket));
       leaving.push(() => session.close());
@@ -98,14 +119,17 @@ export class XgenRoute implements AsyncDisposable {
       let isUpgraded = false;
       this.#sockets.handleUpgrade(request, socket, head, (webSocket) => {
         isUpgraded = true;
-        this.#accept(new XgenWebSocket(webSocket), session, grant, leaving[0]);
+        answered(101, null);
+        this.#accept(new XgenWebSocket(webSocket, this.#deps.clock), session, grant, leaving[0]);
       });
       // `ws` has answered by itself that it is no upgrade after all; it does so at once.
       if (!isUpgraded) for (const leave of leaving) leave();
     } catch (error) {
       for (const leave of leaving) leave();
       this.#deps.observer.upgradeAnswered(socket.destroyed ? 'abandoned' : 'refused');
-      this.#answer(socket, address, this.#failureOf(error, address));
+      const failure = this.#failureOf(error, address);
+      answered(failure.status, failure);
+      this.#answer(socket, address, failure);
     }
   }
 
@@ -126,9 +150,14 @@ export class XgenRoute implements AsyncDisposable {
     this.#sockets.close();
   }
 
-  #authorize(request: IncomingMessage, { token, sandboxId }: XgenAddress): SessionGrant {
+  #authorize(
+    request: IncomingMessage,
+    { token, sandboxId }: XgenAddress,
+    remoteAddress: string,
+    call: UpgradeCall,
+  ): SessionGrant {
     if (this.#closing.signal.aborted) throw new XgenFailure('SIDECAR_UNREACHABLE', 'the service stops');
-    const client = `address ${request.socket.remoteAddress ?? ''}`;
+    const client = `address ${remoteAddress}`;
     let grant: XgenCaller | SessionGrant;
     try {
       grant = this.#deps.credentials.ofUpgrade(request.headers.authorization, token);
@@ -136,6 +165,7 @@ export class XgenRoute implements AsyncDisposable {
       this.#count(client);
       throw error;
     }
+    call.caller = 'subject' in grant ? grant : { tenant: grant.tenant, subject: 'data-token', role: 'user' };
     this.#count('subject' in grant ? xgenClientOf(grant, client) : `sandbox ${sandboxId}`);
     if (!grant.scopes.has('exec')) throw forbidden('sandbox:exec');
     return grant;
@@ -161,11 +191,11 @@ export class XgenRoute implements AsyncDisposable {
   }
 
   #accept(socket: XgenWebSocket, sandbox: SandboxSession, grant: SessionGrant, leave = () => {}): void {
-    const { log, observer } = this.#deps;
+    const { log, observer, xgenObserver } = this.#deps;
     observer.upgradeAnswered('accepted');
     observer.connectionOpened();
     const session = new XgenSession(
-      { socket, sandbox, processIds: this.#processIds, log },
+      { socket, sandbox, processIds: this.#processIds, xgenObserver, log },
       { mayUseFiles: grant.scopes.has('files'), useExtendsLease: !hasAbsoluteLifetime(sandbox.record) },
     );
     this.#sessions.add(session);
@@ -182,11 +212,11 @@ export class XgenRoute implements AsyncDisposable {
     if (this.#closing.signal.aborted) session.drain();
   }
 
-  #failureOf(error: unknown, { sandboxId }: XgenAddress): XgenFailure {
+  #failureOf(error: unknown, { sandboxId, version }: XgenAddress): XgenFailure {
     if (error instanceof XgenFailure) return error;
-    if (isWarmpoolError(error)) return xgenFailureOf(error, sandboxId);
+    if (isWarmpoolError(error)) return xgenFailureOf(error, version, sandboxId);
     this.#deps.log.error({ err: error }, 'xgen: an upgrade failed');
-    return new XgenFailure('INTERNAL', 'the request could not be answered');
+    return unexpectedFailure();
   }
 
   #answer(socket: Duplex, { version }: XgenAddress, failure: XgenFailure): void {
@@ -206,4 +236,9 @@ export class XgenRoute implements AsyncDisposable {
     socket.once('finish', () => socket.destroy());
     socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);
   }
+}
+
+/** What is known of an upgrade so far, for whoever hears how it was answered. */
+interface UpgradeCall {
+  caller: XgenCallerName | null;
 }

@@ -4,6 +4,7 @@ import { encodeXgenError, parseXgenFsWatch, xgenTypes } from '../../../protocol/
 import type { SandboxSession } from '../../allocator/api.ts';
 import type { Log } from '../../observability/log.ts';
 import { XgenFiles } from './xgen-files.ts';
+import type { XgenObserver } from './xgen-observer.ts';
 import { XgenOutlet } from './xgen-outlet.ts';
 import { XgenPorts } from './xgen-ports.ts';
 import type { XgenProcessIds } from './xgen-process-ids.ts';
@@ -18,6 +19,7 @@ export interface XgenSessionDeps {
   /** Closed by this session, once nothing of it runs any more. */
   readonly sandbox: SandboxSession;
   readonly processIds: XgenProcessIds;
+  readonly xgenObserver: Pick<XgenObserver, 'errorDropped'>;
   readonly log: Log;
 }
 
@@ -33,7 +35,6 @@ export interface XgenSessionOptions {
  * notices, none of which any other connection sees.
  *
  *   open ──client closes, sandbox ends, drain──▶ closing ──last process gone──▶ settled
-
  */
 export class XgenSession {
   /** Settles, never rejects, when the connection is closed and nothing that it started is left. */
@@ -70,7 +71,7 @@ export class XgenSession {
       // Whoever needs it is told by the guest; others may go on without it.
       if (!this.#isClosing) log.warn({ err: error }, 'xgen: the workspace could not be made');
     });
-    const replies = new XgenReplies(outlet, log);
+    const replies = new XgenReplies(outlet, log, deps.xgenObserver);
     this.#replies = replies;
     this.#processes = new XgenProcesses({
       sandbox,

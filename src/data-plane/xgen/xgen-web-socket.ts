@@ -1,4 +1,5 @@
 import { WebSocket } from 'ws';
+import type { Clock } from '../../domain/clock.ts';
 import type { XgenSocket } from './xgen-socket.ts';
 
 /** Who hears of what a client sends. */
@@ -15,15 +16,18 @@ export interface XgenListener {
  */
 export class XgenWebSocket implements XgenSocket {
   readonly #socket: WebSocket;
+  readonly #clock: Pick<Clock, 'after'>;
   #unanswered = 0;
+  #cancelPing: () => void;
 
-  constructor(socket: WebSocket) {
+  constructor(socket: WebSocket, clock: Pick<Clock, 'after'>) {
     this.#socket = socket;
+    this.#clock = clock;
     socket.on('pong', () => {
       this.#unanswered = 0;
     });
-    const pings = setInterval(() => this.#ping(), pingMs);
-    socket.on('close', () => clearInterval(pings));
+    this.#cancelPing = clock.after(pingMs, () => this.#ping());
+    socket.on('close', () => this.#cancelPing());
     // What ws refuses (a message that is too large, a broken frame) it closes by itself, with the right code.
     socket.on('error', () => {});
   }
@@ -59,6 +63,7 @@ export class XgenWebSocket implements XgenSocket {
   }
 
   #ping(): void {
+    this.#cancelPing = this.#clock.after(pingMs, () => this.#ping());
     if (this.#socket.isPaused) return;
     if (this.#unanswered >= unansweredMax) {
       this.#socket.terminate();

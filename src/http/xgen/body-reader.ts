@@ -12,9 +12,13 @@ export class BodyReader {
     this.#body = body;
   }
 
-  /** Members that nobody has asked for. */
+  /** Members that nobody has asked for, or that were checked but are not followed. */
   ignored(): readonly string[] {
     return Object.keys(this.#body).filter((name) => !this.#read.has(name));
+  }
+
+  ignore(name: string): void {
+    this.#read.delete(name);
   }
 
   value(name: string): unknown {

@@ -1,4 +1,5 @@
 import type { XgenVersion } from '../../data-plane/xgen/xgen-failure.ts';
+import { parseWorkspacePath } from '../../data-plane/xgen/xgen-paths.ts';
 import type { KeptOutput, XgenRun } from '../../data-plane/xgen/xgen-run.ts';
 import { type BodyReader, invalid } from './body-reader.ts';
 
@@ -14,6 +15,9 @@ export interface XgenExecRequest {
 export function readExec(body: BodyReader, version: XgenVersion, execId: string): XgenExecRequest {
   const command = body.text('command', undefined);
   if (command === '') throw invalid('command', '', { reason: 'must not be empty' });
+  const artifactPath = body.text('artifact_path', `.xgen/artifacts/exec-${execId}.json`);
+  const artifact = parseWorkspacePath(artifactPath);
+  if ('error' in artifact) throw invalid('artifact_path', artifactPath, { reason: artifact.error });
   const both = body.integer('max_output_bytes', 1, Number.MAX_SAFE_INTEGER);
   const timeoutMs =
     version === 'v2'
@@ -29,7 +33,7 @@ export function readExec(body: BodyReader, version: XgenVersion, execId: string)
     },
     stdoutMax: body.integer('max_stdout_bytes', 1, Number.MAX_SAFE_INTEGER) ?? both,
     stderrMax: body.integer('max_stderr_bytes', 1, Number.MAX_SAFE_INTEGER) ?? both,
-    artifactPath: body.text('artifact_path', `.xgen/artifacts/exec-${execId}.json`),
+    artifactPath,
   };
 }
 

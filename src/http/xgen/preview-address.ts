@@ -21,6 +21,12 @@ export function parsePreviewHost(host: string | undefined, domain: string): Prev
   return { kind: 'port', sandboxId, port: Number(port) };
 }
 
+/** Names below `localhost` are of this machine, where nobody has certificates; all others are reached over TLS. */
+export function isHttpsDomain(domain: string): boolean {
+  const host = withoutPort(domain);
+  return host !== 'localhost' && !host.endsWith('.localhost');
+}
+
 function withoutPort(host: string): string {
   return host.replace(/:\d+$/, '');
 }

@@ -5,7 +5,8 @@ import { XgenFailure } from '../../data-plane/xgen/xgen-failure.ts';
 
 /** Who looks at a preview, and what of the request is ours and never reaches the sandbox. */
 export interface PreviewCaller {
-  readonly grant: SessionGrant;
+  /** null: nobody that we know, where that is enough. */
+  readonly grant: SessionGrant | null;
   /** The request as it goes on. */
   readonly path: string;
   readonly headers: readonly (readonly [string, string])[];
@@ -15,32 +16,44 @@ export interface PreviewCaller {
 
 /**
  * By a header, the cookie, or a token in the address. A header that is no credential of this service belongs to what runs
- * in the sandbox and passes through, as all other cookies do. Throws XgenFailure UNAUTHORIZED.
+ * in the sandbox and passes through, as do all other cookies, and a token in the address that is not ours. Throws XgenFailure UNAUTHORIZED.
  */
-export function previewCaller(request: IncomingMessage, credentials: XgenCredentials): PreviewCaller {
-  const { path, token } = splitToken(request.url ?? '/');
+export function previewCaller(
+  request: IncomingMessage,
+  credentials: XgenCredentials,
+  auth: 'required' | 'public',
+): PreviewCaller {
+  const url = request.url ?? '/';
+  const { path, token } = splitToken(url);
   const { cookies, ours } = splitCookies(request.headers.cookie);
+  const attempt = (check: () => SessionGrant) => (credentials.required ? orNull(check) : null);
   const byHeader = attempt(() => credentials.ofUpgrade(request.headers.authorization, null));
   const byCookie = ours === null ? null : attempt(() => credentials.ofUpgrade(undefined, ours));
   const byToken = token === null ? null : attempt(() => credentials.ofUpgrade(undefined, token));
+  const headers = headersOf(request).filter(([name]) => {
+    const lower = name.toLowerCase();
+    if (lower === 'authorization') return byHeader === null;
+    // What the client says of its own way here is not passed on as if we had said it.
+    return lower !== 'cookie' && !forwardedHeaders.has(lower);
+  });
+  if (cookies !== '') headers.push(['Cookie', cookies]);
+  const passed = { path: byToken === null ? url : path, headers };
+  if (auth === 'public') return { ...passed, grant: null, cookie: null };
+  if (!credentials.required) return { ...passed, grant: credentials.ofHeader(undefined), cookie: null };
   const grant = byHeader ?? byCookie ?? byToken;
   if (grant === null) {
     const hasNone = request.headers.authorization === undefined && ours === null && token === null;
     throw new XgenFailure('UNAUTHORIZED', hasNone ? 'missing authorization' : 'invalid token');
   }
-  const headers = headersOf(request).filter(([name]) => {
-    const lower = name.toLowerCase();
-    return lower !== 'cookie' && (lower !== 'authorization' || byHeader === null);
-  });
-  if (cookies !== '') headers.push(['Cookie', cookies]);
-  return { grant, path, headers, cookie: byHeader === null && byToken !== null ? token : null };
+  return { ...passed, grant, cookie: byHeader === null && byToken !== null ? token : null };
 }
 
-export function previewCookie(token: string): string {
-  return `${cookieName}=${token}; Path=/; HttpOnly; SameSite=Lax; Max-Age=${cookieSeconds}`;
+export function previewCookie(token: string, isHttps: boolean): string {
+  const secure = isHttps ? '; Secure' : '';
+  return `${cookieName}=${token}; Path=/; HttpOnly; SameSite=Lax; Max-Age=${cookieSeconds}${secure}`;
 }
 
-function attempt(check: () => SessionGrant): SessionGrant | null {
+function orNull(check: () => SessionGrant): SessionGrant | null {
   try {
     return check();
   } catch (error) {
@@ -82,6 +95,11 @@ function headersOf(request: IncomingMessage): [string, string][] {
   return headers;
 }
 
+const forwardedHeaders: ReadonlySet<string> = new Set([
+  'x-forwarded-host',
+  'x-forwarded-proto',
+  'x-forwarded-for',
+]);
 const cookieName = 'warmpool_preview';
 /** As long as the token in it. */
 const cookieSeconds = 900;

@@ -3,21 +3,32 @@ import { request as httpRequest, type IncomingMessage, type ServerResponse, STAT
 import type { Duplex } from 'node:stream';
 import { pipeline } from 'node:stream';
 import { ResponderError } from '../../../protocol/channel-opener.ts';
-import type { SandboxSession } from '../../allocator/api.ts';
+import type { SandboxSession, SessionGrant } from '../../allocator/api.ts';
+import type { ClientAddresses } from '../../data-plane/xgen/client-addresses.ts';
 import { openWhenReady, type XgenAdmissionDeps } from '../../data-plane/xgen/xgen-admission.ts';
 import type { XgenCredentials } from '../../data-plane/xgen/xgen-credentials.ts';
 import { XgenFailure, xgenErrorBody, xgenFailureOf } from '../../data-plane/xgen/xgen-failure.ts';
 import { hasAbsoluteLifetime } from '../../data-plane/xgen/xgen-lifetime.ts';
 import { isWarmpoolError } from '../../domain/errors.ts';
+import { isSandboxId } from '../../domain/ids.ts';
 import type { Log } from '../../observability/log.ts';
 import { connectPort } from '../../operations/ports.ts';
 import { PortStream } from './port-stream.ts';
-import { type PreviewAddress, parsePreviewHost } from './preview-address.ts';
+import { isHttpsDomain, type PreviewAddress, parsePreviewHost } from './preview-address.ts';
 import { type PreviewCaller, previewCaller, previewCookie } from './preview-credential.ts';
 
 export interface PreviewProxyDeps extends XgenAdmissionDeps {
   readonly credentials: XgenCredentials;
+  /** Whose a sandbox is; null for one that nobody has. */
+  readonly ownerOf: (sandboxId: string) => Promise<string | null>;
+  readonly addresses: ClientAddresses;
   readonly log: Log;
+}
+
+export interface PreviewProxyOptions {
+  readonly domain: string;
+  /** `public`: whoever knows the address may use it, as in the published service. */
+  readonly auth: 'required' | 'public';
 }
 
 /**
@@ -26,16 +37,16 @@ export interface PreviewProxyDeps extends XgenAdmissionDeps {
  */
 export class PreviewProxy {
   readonly #deps: PreviewProxyDeps;
-  readonly #domain: string;
+  readonly #options: PreviewProxyOptions;
 
-  constructor(deps: PreviewProxyDeps, domain: string) {
+  constructor(deps: PreviewProxyDeps, options: PreviewProxyOptions) {
     this.#deps = deps;
-    this.#domain = domain;
+    this.#options = options;
   }
 
   /** False: the request is not for a preview, and was not touched. */
   handle(request: IncomingMessage, response: ServerResponse): boolean {
-    const address = parsePreviewHost(request.headers.host, this.#domain);
+    const address = parsePreviewHost(request.headers.host, this.#options.domain);
     if (address === null) return false;
     this.#forward(request, response, address).catch((error: unknown) => {
       if (response.headersSent) response.destroy();
@@ -46,23 +57,29 @@ export class PreviewProxy {
 
   /** The same for an upgrade. */
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): boolean {
-    const address = parsePreviewHost(request.headers.host, this.#domain);
+    const address = parsePreviewHost(request.headers.host, this.#options.domain);
     if (address === null) return false;
     socket.on('error', () => {});
     this.#tunnel(request, socket, head, address).catch((error: unknown) => {
       const failure = this.#failureOf(error, address);
-      const body = JSON.stringify(xgenErrorBody(failure, 'v1', randomUUID()));
+      const requestId = randomUUID();
+      const body = JSON.stringify(xgenErrorBody(failure, 'v1', requestId));
       const status = `${failure.status} ${STATUS_CODES[failure.status] ?? ''}`;
-      const lines = ['Content-Type: application/json', `Content-Length: ${Buffer.byteLength(body)}`];
+      const lines = [
+        'Content-Type: application/json',
+        `Content-Length: ${Buffer.byteLength(body)}`,
+        `X-Request-Id: ${requestId}`,
+      ];
       socket.end(`HTTP/1.1 ${status}\r\n${lines.join('\r\n')}\r\nConnection: close\r\n\r\n${body}`);
     });
     return true;
   }
 
   async #forward(request: IncomingMessage, response: ServerResponse, address: PreviewAddress): Promise<void> {
-    const caller = previewCaller(request, this.#deps.credentials);
+    const caller = this.#callerOf(request);
     if (caller.cookie !== null) {
-      response.writeHead(302, { location: caller.path, 'set-cookie': previewCookie(caller.cookie) });
+      const cookie = previewCookie(caller.cookie, isHttpsDomain(this.#options.domain));
+      response.writeHead(302, { location: caller.path, 'set-cookie': cookie, 'x-request-id': randomUUID() });
       response.end();
       return;
     }
@@ -73,7 +90,7 @@ export class PreviewProxy {
       stream.destroy();
       session.close();
     });
-    const headers = [...caller.headers, ...forwarded(request)].flat();
+    const headers = [...caller.headers, ...this.#forwarded(request)].flat();
     const outgoing = httpRequest({
       createConnection: () => stream,
       method: request.method ?? 'GET',
@@ -82,7 +99,9 @@ export class PreviewProxy {
       setHost: false,
     });
     outgoing.once('response', (answer) => {
-      response.writeHead(answer.statusCode ?? 502, answer.statusMessage, endToEnd(answer.rawHeaders));
+      const own = 'x-request-id' in answer.headers ? [] : ['X-Request-Id', randomUUID()];
+      const headers = [...endToEnd(answer.rawHeaders), ...own];
+      response.writeHead(answer.statusCode ?? 502, answer.statusMessage, headers);
       pipeline(answer, response, () => {});
     });
     outgoing.once('error', () => {
@@ -98,11 +117,13 @@ export class PreviewProxy {
     head: Buffer,
     address: PreviewAddress,
   ): Promise<void> {
-    const caller = previewCaller(request, this.#deps.credentials);
+    const caller = this.#callerOf(request);
     const gone = new AbortController();
     socket.once('close', () => gone.abort());
     const { stream, session } = await this.#connect(caller, address, gone.signal);
-    const lines = [...caller.headers, ...forwarded(request)].map(([name, value]) => `${name}: ${value}\r\n`);
+    const lines = [...caller.headers, ...this.#forwarded(request)].map(
+      ([name, value]) => `${name}: ${value}\r\n`,
+    );
     stream.write(`${request.method} ${caller.path} HTTP/1.1\r\n${lines.join('')}\r\n`);
     if (head.length > 0) stream.write(head);
     pipeline(stream, socket, () => {});
@@ -123,7 +144,8 @@ export class PreviewProxy {
         max: 65_535,
       });
     }
-    const session = await openWhenReady(this.#deps, grant, address.sandboxId, signal);
+    const user = grant ?? (await this.#ownGrant(address.sandboxId));
+    const session = await openWhenReady(this.#deps, user, address.sandboxId, signal);
     try {
       if (!hasAbsoluteLifetime(session.record)) session.used();
       const connection = await connectPort(session.guest, { port: address.port }, { signal });
@@ -132,6 +154,30 @@ export class PreviewProxy {
       session.close();
       throw error instanceof ResponderError ? unavailable(address) : error;
     }
+  }
+
+  #callerOf(request: IncomingMessage): PreviewCaller {
+    return previewCaller(request, this.#deps.credentials, this.#options.auth);
+  }
+
+  /** For whoever comes without a credential where none is needed: the ports of this sandbox, and nothing else. */
+  async #ownGrant(sandboxId: string): Promise<SessionGrant> {
+    const tenant = isSandboxId(sandboxId) ? await this.#deps.ownerOf(sandboxId) : null;
+    if (tenant === null) {
+      const details = { sandbox_id: sandboxId.slice(0, 64) };
+      throw new XgenFailure('SANDBOX_NOT_FOUND', 'no sandbox has this id', details);
+    }
+    return { tenant, scopes: new Set(['ports'] as const) };
+  }
+
+  #forwarded(request: IncomingMessage): [string, string][] {
+    const peer = request.socket.remoteAddress ?? '';
+    const proxied = this.#deps.addresses.isProxy(peer) && request.headers['x-forwarded-proto'] === 'https';
+    return [
+      ['X-Forwarded-Host', request.headers.host ?? ''],
+      ['X-Forwarded-Proto', proxied ? 'https' : 'http'],
+      ['X-Forwarded-For', this.#deps.addresses.of(request)],
+    ];
   }
 
   #refuse(response: ServerResponse, failure: XgenFailure): void {
@@ -143,7 +189,7 @@ export class PreviewProxy {
   #failureOf(error: unknown, address: PreviewAddress): XgenFailure {
     if (error instanceof XgenFailure) return error;
     const sandboxId = address.kind === 'port' ? address.sandboxId : undefined;
-    if (isWarmpoolError(error)) return xgenFailureOf(error, sandboxId);
+    if (isWarmpoolError(error)) return xgenFailureOf(error, 'v1', sandboxId);
     this.#deps.log.warn({ err: error }, 'xgen: a preview failed');
     return unavailable(address);
   }
@@ -152,14 +198,6 @@ export class PreviewProxy {
 function unavailable(address: PreviewAddress): XgenFailure {
   const details = address.kind === 'port' ? { sandbox_id: address.sandboxId, port: address.port } : undefined;
   return new XgenFailure('SERVICE_UNAVAILABLE', 'sandbox service unavailable', details);
-}
-
-function forwarded(request: IncomingMessage): [string, string][] {
-  return [
-    ['X-Forwarded-Host', request.headers.host ?? ''],
-    ['X-Forwarded-Proto', 'http'],
-    ['X-Forwarded-For', request.socket.remoteAddress ?? ''],
-  ];
 }
 
 /** What belongs to one connection only is the server's own business. */

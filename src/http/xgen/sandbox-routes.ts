@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { AllocatorApi, SandboxSession } from '../../allocator/api.ts';
 import { openWhenReady } from '../../data-plane/xgen/xgen-admission.ts';
+import { XgenFailure, type XgenVersion, xgenFailureOf } from '../../data-plane/xgen/xgen-failure.ts';
 import { xgenCreateKey, xgenRequestKey } from '../../data-plane/xgen/xgen-lifetime.ts';
 import { runXgenCommand, writeXgenArtifact } from '../../data-plane/xgen/xgen-run.ts';
 import { type Clock, pause } from '../../domain/clock.ts';
@@ -11,11 +12,14 @@ import { invalid } from './body-reader.ts';
 import { lifetimeSecondsMax, readCreate, type XgenCreate } from './create-request.ts';
 import { cutOutput, readExec, textOf, truncationMarker } from './exec-request.ts';
 import { keptRequest, previewUrl, sandboxView, type XgenPlaces } from './sandbox-view.ts';
+import { claimedAt, tenantSandboxes } from './tenant-sandboxes.ts';
 import type { XgenAnswer, XgenRequest } from './xgen-app.ts';
 
 export interface SandboxRoutesDeps {
   readonly allocator: AllocatorApi;
   readonly clock: Clock;
+  /** A sandbox had to be booted for a create, and runs after so long. */
+  readonly booted: (seconds: number) => void;
 }
 
 export interface SandboxRoutesOptions {
@@ -43,32 +47,20 @@ export class SandboxRoutes {
       const gone = new AbortController().signal;
       await this.#deps.allocator.deleteSandbox(request.caller, record.id, gone);
     }
-    const ignored = request.body.ignored();
-    const notFollowed = request.body.value('resources') === undefined ? ignored : ['resources', ...ignored];
+    // They are checked and not followed.
+    if (request.body.value('resources') !== undefined) request.body.ignore('resources');
     return {
       status: 201,
       body: sandboxView(record, request.version, this.#places(request)),
-      headers: {
-        'x-warmpool': record.launch === 'warm' ? 'hit' : 'miss',
-        ...(notFollowed.length > 0 && { 'x-warmpool-ignored': notFollowed.map(headerSafe).join(',') }),
-      },
+      headers: { 'x-warmpool': record.launch === 'warm' ? 'hit' : 'miss' },
+      sandboxId: record.id,
     };
   }
 
   async list(request: XgenRequest): Promise<XgenAnswer> {
-    const records: SandboxRecord[] = [];
-    let pageToken = '';
-    do {
-      const page = await this.#deps.allocator.listSandboxes(request.caller, {
-        pageSize: 1_000,
-        ...(pageToken !== '' && { pageToken }),
-      });
-      records.push(...page.records.filter(({ state }) => state !== 'stopped'));
-      pageToken = page.nextPageToken ?? '';
-    } while (pageToken !== '');
-    const newestFirst = records.sort((a, b) => claimedAt(b) - claimedAt(a));
+    const records = await tenantSandboxes(this.#deps.allocator, request.caller);
     const places = this.#places(request);
-    return { status: 200, body: newestFirst.map((record) => sandboxView(record, request.version, places)) };
+    return { status: 200, body: records.map((record) => sandboxView(record, request.version, places)) };
   }
 
   async get(request: XgenRequest): Promise<XgenAnswer> {
@@ -124,14 +116,24 @@ export class SandboxRoutes {
     });
   }
 
-  /** What really listens now, whatever was asked for. Looking wakes nobody. */
+  /** What really listens now, whatever was asked for: nothing where it does not run. Looking wakes nobody. */
   async services(request: XgenRequest): Promise<XgenAnswer> {
-    const session = await this.#deps.allocator.openSession(request.caller, request.sandboxId);
+    const places = this.#places(request);
+    const ports = await this.#openPorts(request);
+    const body = ports.map((port) => ({ port, preview_url: previewUrl(request.sandboxId, port, places) }));
+    return { status: 200, body };
+  }
+
+  async #openPorts({ caller, sandboxId }: XgenRequest): Promise<readonly number[]> {
+    let session: SandboxSession;
     try {
-      const places = this.#places(request);
-      const ports = await listPorts(session.guest);
-      const body = ports.map((port) => ({ port, preview_url: previewUrl(request.sandboxId, port, places) }));
-      return { status: 200, body };
+      session = await this.#deps.allocator.openSession(caller, sandboxId);
+    } catch (error) {
+      if (isWarmpoolError(error) && doesNotRun.has(error.code)) return [];
+      throw error;
+    }
+    try {
+      return await listPorts(session.guest);
     } finally {
       session.close();
     }
@@ -141,6 +143,8 @@ export class SandboxRoutes {
   async #create(request: XgenRequest, create: XgenCreate): Promise<SandboxRecord> {
     const { allocator, clock } = this.#deps;
     const createId = randomUUID();
+    const startedMs = clock.monotonicMs();
+    const failed = (error: unknown) => createFailure(error, request.version, create.template);
     const creating = allocator
       .createSandbox(
         request.caller,
@@ -154,13 +158,16 @@ export class SandboxRoutes {
         },
         new AbortController().signal,
       )
-      .then(({ record }) => this.#fromItsBeginning(request, create, record));
+      .then(({ record }) => {
+        if (record.launch === 'cold') this.#deps.booted((clock.monotonicMs() - startedMs) / 1_000);
+        return this.#fromItsBeginning(request, create, record);
+      });
     // Whoever was answered before its end learns of a failure by looking.
     creating.catch(() => {});
     const waited = new AbortController();
     try {
       const first = await Promise.race([
-        creating.catch(asCreateFailure),
+        creating.catch(failed),
         pause(clock, createWaitMs, waited.signal).then(() => null),
       ]);
       if (first !== null) return first;
@@ -170,7 +177,7 @@ export class SandboxRoutes {
     const { records } = await allocator.listSandboxes(request.caller, {
       metadata: { [xgenCreateKey]: createId },
     });
-    return records[0] ?? (await creating.catch(asCreateFailure));
+    return records[0] ?? (await creating.catch(failed));
   }
 
   /** The core counts the time of one that had to be booted from when it runs; this dialect from when it was asked for. */
@@ -209,23 +216,17 @@ export class SandboxRoutes {
   }
 }
 
-/** Clients know the template by its name here, and the field by theirs. */
-function asCreateFailure(error: unknown): never {
-  if (isWarmpoolError(error) && error.code === 'TEMPLATE_NOT_FOUND') {
-    throw invalid('template', error.details.facts?.template, { reason: 'no such template' });
-  }
-  throw error;
+/** Clients know the template by its name here, and the field by theirs; the rest they may try again. */
+function createFailure(error: unknown, version: XgenVersion, template: string): never {
+  if (!isWarmpoolError(error)) throw error;
+  if (error.code === 'TEMPLATE_NOT_FOUND')
+    throw invalid('template', template, { reason: 'no such template' });
+  const failure = xgenFailureOf(error, version);
+  if (failure.status < 500) throw failure;
+  throw new XgenFailure('POD_CREATE_FAILED', failure.message, { reason: error.code.toLowerCase(), template });
 }
 
-function claimedAt(record: SandboxRecord): number {
-  return record.claim?.claimedAtMs ?? record.createdAtMs;
-}
-
-/** A name that a caller made up must not end the header it is named in. */
-function headerSafe(name: string): string {
-  return name.replace(/[^\w.-]/g, '_').slice(0, 64);
-}
-
+const doesNotRun: ReadonlySet<string> = new Set(['SANDBOX_WRONG_STATE', 'SANDBOX_FAILED']);
 const keepAliveMs = 3_600_000;
 const createWaitMs = 2_000;
 /** The least that the core takes. */

@@ -1,8 +1,10 @@
 import type { XgenVersion } from '../../data-plane/xgen/xgen-failure.ts';
 import { xgenMetadataPrefix, xgenRequestKey } from '../../data-plane/xgen/xgen-lifetime.ts';
-import type { SandboxRecord, SandboxState } from '../../domain/sandbox.ts';
+import type { SandboxRecord } from '../../domain/sandbox.ts';
 import { isObject } from './body-reader.ts';
 import type { XgenCreate } from './create-request.ts';
+import { isHttpsDomain } from './preview-address.ts';
+import { claimedAt, statusOf } from './tenant-sandboxes.ts';
 
 /** What a sandbox is shown with beside its record. */
 export interface XgenPlaces {
@@ -20,9 +22,9 @@ export function keptRequest(create: Pick<XgenCreate, 'ports' | 'timeoutMs'>): st
 export function sandboxView(record: SandboxRecord, version: XgenVersion, places: XgenPlaces): object {
   const metadata = record.claim?.customisation.metadata ?? {};
   const { ports, timeoutMs } = readKept(metadata[xgenRequestKey]);
-  const createdAtMs = record.claim?.claimedAtMs ?? record.createdAtMs;
-  // One that is still booting has no lease yet.
-  const expiresAtMs = record.lease?.expiresAtMs ?? createdAtMs + timeoutMs;
+  const createdAtMs = claimedAt(record);
+  // One that is still booting has no lease yet, and one that ends has none any more.
+  const expiresAtMs = record.lease?.expiresAtMs ?? record.expiredAtMs ?? createdAtMs + timeoutMs;
   return {
     id: record.id,
     status: statusOf(record.state),
@@ -46,8 +48,7 @@ export function sandboxView(record: SandboxRecord, version: XgenVersion, places:
 }
 
 export function previewUrl(id: string, port: number, { previewDomain }: XgenPlaces): string {
-  const host = previewDomain.replace(/:\d+$/, '');
-  const scheme = host === 'localhost' || host.endsWith('.localhost') ? 'http' : 'https';
+  const scheme = isHttpsDomain(previewDomain) ? 'https' : 'http';
   return `${scheme}://sbx-${id}-${port}.${previewDomain}`;
 }
 
@@ -55,26 +56,6 @@ export function previewUrl(id: string, port: number, { previewDomain }: XgenPlac
 export function timeOf(unixMs: number): string {
   return new Date(unixMs).toISOString();
 }
-
-/** Asleep is running here: whoever uses it wakes it. */
-function statusOf(state: SandboxState): string {
-  return statuses[state];
-}
-
-const statuses: Readonly<Record<SandboxState, string>> = {
-  starting: 'starting',
-  ready: 'starting',
-  running: 'running',
-  pausing: 'running',
-  paused: 'running',
-  resuming: 'running',
-  hibernating: 'running',
-  hibernated: 'running',
-  waking: 'running',
-  stopping: 'stopping',
-  stopped: 'stopped',
-  failed: 'error',
-};
 
 /** Other dialects may write the same key: what is not ours reads as nothing. */
 function readKept(text: string | undefined): {

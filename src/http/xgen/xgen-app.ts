@@ -1,40 +1,41 @@
 import { randomUUID } from 'node:crypto';
 import { type Context, Hono } from 'hono';
-import type { XgenCaller, XgenRole, XgenTokens } from '../../auth/xgen-tokens.ts';
+import type { XgenCaller, XgenTokens } from '../../auth/xgen-tokens.ts';
 import { type RateLimit, xgenClientOf } from '../../data-plane/xgen/rate-limit.ts';
 import type { XgenCredentials } from '../../data-plane/xgen/xgen-credentials.ts';
 import {
   forbidden,
   tooManyRequests,
+  unexpectedFailure,
   XgenFailure,
   type XgenVersion,
   xgenErrorBody,
   xgenFailureOf,
 } from '../../data-plane/xgen/xgen-failure.ts';
+import type { XgenObserver } from '../../data-plane/xgen/xgen-observer.ts';
 import { isWarmpoolError } from '../../domain/errors.ts';
 import type { Log } from '../../observability/log.ts';
-import { BodyReader, isObject } from './body-reader.ts';
+import { prefersText } from './accept.ts';
+import type { AdminRoutes } from './admin-routes.ts';
+import { BodyReader } from './body-reader.ts';
+import { isPermitted, type XgenPermission } from './permissions.ts';
+import { readBody } from './request-body.ts';
 import type { SandboxRoutes } from './sandbox-routes.ts';
 import { timeOf } from './sandbox-view.ts';
 import type { XgenMetrics } from './xgen-metrics.ts';
 
 export interface XgenAppDeps {
   readonly routes: SandboxRoutes;
+  readonly admin: AdminRoutes;
   readonly credentials: XgenCredentials;
   readonly tokens: XgenTokens;
   readonly rateLimit: RateLimit;
   readonly metrics: XgenMetrics;
+  readonly observer: XgenObserver;
   readonly log: Log;
   /** The other end of the connection, without its port. */
   readonly remoteAddress: (context: Context) => string;
 }
-
-export type XgenPermission =
-  | 'sandbox:create'
-  | 'sandbox:read'
-  | 'sandbox:write'
-  | 'sandbox:delete'
-  | 'sandbox:exec';
 
 /** One request of this dialect, as a route sees it. */
 export interface XgenRequest {
@@ -42,6 +43,7 @@ export interface XgenRequest {
   readonly caller: XgenCaller;
   /** Of the path; empty where it names none. */
   readonly sandboxId: string;
+  readonly query: URLSearchParams;
   readonly body: BodyReader;
   /** `http://host:port`, as the caller has reached it. */
   readonly origin: string;
@@ -53,6 +55,8 @@ export interface XgenAnswer {
   readonly status: 200 | 201 | 204;
   readonly body?: unknown;
   readonly headers?: Readonly<Record<string, string>>;
+  /** Of the sandbox that the request has made. */
+  readonly sandboxId?: string;
 }
 
 /**
@@ -61,34 +65,24 @@ export interface XgenAnswer {
  */
 export function xgenApp(deps: XgenAppDeps): Hono {
   const app = new Hono();
+  app.get('/xgen/healthz', (c) => c.text('ok', 200, ownHeaders()));
+  app.get('/xgen/metrics', async (c) => c.text(await deps.metrics.expose(), 200, ownHeaders()));
+  // At the root another dialect's is JSON.
+  app.get('/healthz', (c, next) =>
+    prefersText(c.req.header('accept')) ? c.text('ok', 200, ownHeaders()) : next(),
+  );
   for (const base of ['', '/xgen']) {
     for (const version of ['v1', 'v2'] as const) mount(app, `${base}/api/${version}`, version, deps);
   }
-  app.get('/xgen/healthz', (c) => c.text('ok'));
+  app.options('/xgen/*', (c) => c.body(null, 204, ownHeaders()));
+  app.all('/xgen/*', (c) => serve(c, 'v1', 'unmatched', deps, nothingHere));
   return app;
 }
 
 function mount(app: Hono, base: string, version: XgenVersion, deps: XgenAppDeps): void {
-  const { routes } = deps;
-  const serve = async (c: Context, path: string, work: () => Promise<XgenAnswer>) => {
-    const startedMs = performance.now();
-    const answered = await answer(c, version, deps, work);
-    deps.metrics.answered(c.req.method, path, answered.status, (performance.now() - startedMs) / 1_000);
-    return answered;
-  };
+  const { routes, admin } = deps;
   /** As clients of metrics know a route: the same for both places where it is mounted. */
   const patternOf = (path: string) => path.replace(/^\/xgen/, '').replace(':id', '{id}');
-  for (const name of ['auth', 'sandboxes'])
-    app.options(`${base}/${name}/*`, (c) => c.body(null, 204, corsHeaders));
-  app.options(`${base}/sandboxes`, (c) => c.body(null, 204, corsHeaders));
-  app.post(`${base}/auth/token`, (c) =>
-    serve(c, `/api/${version}/auth/token`, async () => {
-      count(deps, `address ${deps.remoteAddress(c)}`);
-      return token(await readBody(c), version, deps);
-    }),
-  );
-  const all = `${base}/sandboxes`;
-  const one = `${all}/:id`;
   const on = (
     method: string,
     path: string,
@@ -96,8 +90,23 @@ function mount(app: Hono, base: string, version: XgenVersion, deps: XgenAppDeps)
     handle: (request: XgenRequest) => Promise<XgenAnswer>,
   ) =>
     app.on(method, path, (c) =>
-      serve(c, patternOf(path), async () => handle(await admit(c, version, permission, deps))),
+      serve(c, version, patternOf(path), deps, async (call) =>
+        handle(await admit(c, version, permission, deps, call)),
+      ),
     );
+  // Other dialects may have other names beside these of v1 at the root.
+  const ours =
+    version === 'v2' ? [`${base}/*`] : ['auth', 'sandboxes', 'admin'].map((name) => `${base}/${name}/*`);
+  for (const path of ours) app.options(path, (c) => c.body(null, 204, ownHeaders()));
+
+  app.post(`${base}/auth/token`, (c) =>
+    serve(c, version, `/api/${version}/auth/token`, deps, async (call) => {
+      count(deps, `address ${deps.remoteAddress(c)}`);
+      return token(await readBody(c), version, deps, call);
+    }),
+  );
+  const all = `${base}/sandboxes`;
+  const one = `${all}/:id`;
   on('POST', all, 'sandbox:create', async (request) => {
     const created = await routes.create(request);
     deps.metrics.created();
@@ -106,52 +115,67 @@ function mount(app: Hono, base: string, version: XgenVersion, deps: XgenAppDeps)
   on('GET', all, 'sandbox:read', (request) => routes.list(request));
   on('GET', one, 'sandbox:read', (request) => routes.get(request));
   on('DELETE', one, 'sandbox:delete', (request) => routes.remove(request));
-  for (const [name, permission, handle] of [
-    ['keepalive', 'sandbox:write', (request: XgenRequest) => routes.keepAlive(request)],
-    ['exec', 'sandbox:exec', (request: XgenRequest) => routes.exec(request)],
-  ] as const) {
-    on('POST', `${one}/${name}`, permission, handle);
-  }
+  on('POST', `${one}/keepalive`, 'sandbox:write', (request) => routes.keepAlive(request));
+  on('POST', `${one}/exec`, 'sandbox:exec', (request) => routes.exec(request));
   on('GET', `${one}/services`, 'sandbox:read', (request) => routes.services(request));
   app.get(`${one}/ws`, (c) =>
-    serve(c, patternOf(`${one}/ws`), async () => {
+    serve(c, version, patternOf(`${one}/ws`), deps, async () => {
       throw new XgenFailure('INVALID_REQUEST', 'this address is for WebSocket upgrades');
     }),
   );
-  const missing = (c: Context) =>
-    serve(c, 'unmatched', async () => {
-      throw new XgenFailure('ROUTE_NOT_FOUND', 'there is nothing at this path');
-    });
-  // Other dialects may have other names beside these at the root.
-  for (const name of ['auth', 'sandboxes', 'admin']) {
-    app.all(`${base}/${name}`, missing);
-    app.all(`${base}/${name}/*`, missing);
-  }
+  on('GET', `${base}/admin/summary`, 'admin:read', (request) => admin.summary(request));
+  on('GET', `${base}/admin/metrics`, 'admin:read', (request) => admin.metrics(request));
+  on('GET', `${base}/admin/warm-pool`, 'admin:read', (request) => admin.warmPool(request));
+  on('GET', `${base}/admin/audit-logs`, 'admin:read', (request) => admin.auditLogs(request));
+  for (const path of ours) app.all(path, (c) => serve(c, version, 'unmatched', deps, nothingHere));
 }
 
-async function answer(
+/** What is known of a call so far, for its answer and for whoever hears of it. */
+interface CallUnderway {
+  caller: XgenCaller | null;
+  body: BodyReader;
+}
+
+async function serve(
   c: Context,
   version: XgenVersion,
+  path: string,
   deps: XgenAppDeps,
-  work: () => Promise<XgenAnswer>,
+  work: (call: CallUnderway) => Promise<XgenAnswer>,
 ): Promise<Response> {
+  const startedMs = performance.now();
+  const call: CallUnderway = { caller: null, body: new BodyReader({}) };
   const requestId = randomUUID();
-  const headers = { ...corsHeaders, 'x-request-id': requestId };
+  const headers = ownHeaders(requestId);
+  let response: Response;
+  let failure: XgenFailure | null = null;
+  let sandboxId = c.req.param('id') ?? '';
   try {
-    const { status, body, headers: own } = await work();
-    if (status === 204) return c.body(null, 204, { ...headers, ...own });
-    return c.json(body, status, { ...headers, ...own });
+    const answer = await work(call);
+    sandboxId = answer.sandboxId ?? sandboxId;
+    const all = { ...headers, ...ignoredHeader(call.body), ...answer.headers };
+    response =
+      answer.status === 204 ? c.body(null, 204, all) : c.json(answer.body ?? null, answer.status, all);
   } catch (error) {
-    const failure = failureOf(error, c.req.param('id'), deps.log);
-    if (failure.status === 401) deps.metrics.unauthorized(failure.message);
-    const retryAfterMs = failure.details?.retry_after_ms;
-    const retryAfter =
-      typeof retryAfterMs === 'number' ? { 'retry-after': String(Math.ceil(retryAfterMs / 1_000)) } : {};
-    return new Response(JSON.stringify(xgenErrorBody(failure, version, requestId)), {
-      status: failure.status,
-      headers: { ...headers, ...retryAfter, 'content-type': 'application/json' },
-    });
+    failure = failureOf(error, version, sandboxId, deps.log);
+    response = failureResponse(failure, version, requestId, headers);
   }
+  deps.observer.answered({
+    version,
+    method: c.req.method,
+    path,
+    status: response.status,
+    seconds: (performance.now() - startedMs) / 1_000,
+    caller: call.caller,
+    remoteAddress: deps.remoteAddress(c),
+    sandboxId,
+    failure,
+  });
+  return response;
+}
+
+async function nothingHere(): Promise<never> {
+  throw new XgenFailure('ROUTE_NOT_FOUND', 'there is nothing at this path');
 }
 
 /** The caller is known, has room in the rate limit, and may do this. */
@@ -160,22 +184,26 @@ async function admit(
   version: XgenVersion,
   permission: XgenPermission,
   deps: XgenAppDeps,
+  call: CallUnderway,
 ): Promise<XgenRequest> {
-  let caller: XgenCaller;
+  const address = `address ${deps.remoteAddress(c)}`;
   try {
-    caller = deps.credentials.ofHeader(c.req.header('authorization'));
+    call.caller = deps.credentials.ofHeader(c.req.header('authorization'));
   } catch (error) {
-    count(deps, `address ${deps.remoteAddress(c)}`);
+    count(deps, address);
     throw error;
   }
-  count(deps, xgenClientOf(caller, `address ${deps.remoteAddress(c)}`));
-  if (!permissions[caller.role].has(permission)) throw forbidden(permission);
+  count(deps, xgenClientOf(call.caller, address));
+  if (!isPermitted(call.caller.role, permission)) throw forbidden(permission);
+  call.body = await readBody(c);
+  const url = new URL(c.req.url);
   return {
     version,
-    caller,
+    caller: call.caller,
     sandboxId: c.req.param('id') ?? '',
-    body: await readBody(c),
-    origin: new URL(c.req.url).origin,
+    query: url.searchParams,
+    body: call.body,
+    origin: url.origin,
     left: c.req.raw.signal,
   };
 }
@@ -189,59 +217,57 @@ function token(
   body: BodyReader,
   version: XgenVersion,
   { credentials, tokens, metrics }: XgenAppDeps,
+  call: CallUnderway,
 ): XgenAnswer {
+  call.body = body;
   const key = body.value('api_key');
   if (typeof key !== 'string' || key === '') throw new XgenFailure('INVALID_REQUEST', 'api_key is missing');
-  const issued = tokens.issue(credentials.ofKey(key));
+  call.caller = credentials.ofKey(key);
+  const issued = tokens.issue(call.caller);
   metrics.tokenIssued();
   const expiry =
     version === 'v1' ? { expires_at: timeOf(issued.expiresAtMs) } : { expires_at_ms: issued.expiresAtMs };
   return { status: 200, body: { token: issued.token, ...expiry } };
 }
 
-/** Clients call everything with a content type of JSON, also where they send nothing. */
-async function readBody(c: Context): Promise<BodyReader> {
-  if (c.req.method === 'GET' || c.req.method === 'DELETE') return new BodyReader({});
-  const text = await readText(c.req.raw.body);
-  if (text.trim() === '') return new BodyReader({});
-  let body: unknown;
-  try {
-    body = JSON.parse(text);
-  } catch {
-    throw new XgenFailure('INVALID_REQUEST', 'the body is not JSON');
-  }
-  if (!isObject(body)) throw new XgenFailure('INVALID_REQUEST', 'the body is not a JSON object');
-  return new BodyReader(body);
-}
-
-/** However long its sender says it is, no more than the limit is held. */
-async function readText(body: ReadableStream<Uint8Array> | null): Promise<string> {
-  const pieces: Uint8Array[] = [];
-  let bytes = 0;
-  for await (const piece of body ?? []) {
-    bytes += piece.length;
-    if (bytes > bodyBytesMax)
-      throw new XgenFailure('INVALID_REQUEST', 'the body is over 1 MiB', undefined, 413);
-    pieces.push(piece);
-  }
-  return Buffer.concat(pieces).toString();
-}
-
-function failureOf(error: unknown, sandboxId: string | undefined, log: Log): XgenFailure {
+function failureOf(error: unknown, version: XgenVersion, sandboxId: string, log: Log): XgenFailure {
   if (error instanceof XgenFailure) return error;
-  if (isWarmpoolError(error)) return xgenFailureOf(error, sandboxId);
+  if (isWarmpoolError(error)) return xgenFailureOf(error, version, sandboxId === '' ? undefined : sandboxId);
   log.error({ err: error }, 'xgen: a request failed');
-  return new XgenFailure('INTERNAL', 'the request could not be answered');
+  return unexpectedFailure();
 }
 
-const permissions: Readonly<Record<XgenRole, ReadonlySet<XgenPermission>>> = {
-  admin: new Set(['sandbox:create', 'sandbox:read', 'sandbox:write', 'sandbox:delete', 'sandbox:exec']),
-  user: new Set(['sandbox:create', 'sandbox:read', 'sandbox:write', 'sandbox:exec']),
-  viewer: new Set(['sandbox:read']),
-};
-const corsHeaders = {
-  'access-control-allow-origin': '*',
-  'access-control-allow-methods': 'GET, POST, PUT, DELETE, PATCH, OPTIONS',
-  'access-control-allow-headers': 'Content-Type, Authorization',
-};
-const bodyBytesMax = 1_048_576;
+function failureResponse(
+  failure: XgenFailure,
+  version: XgenVersion,
+  requestId: string,
+  headers: Readonly<Record<string, string>>,
+): Response {
+  const retryAfterMs = failure.details?.retry_after_ms;
+  const retryAfter =
+    typeof retryAfterMs === 'number' ? { 'retry-after': String(Math.ceil(retryAfterMs / 1_000)) } : {};
+  return new Response(JSON.stringify(xgenErrorBody(failure, version, requestId)), {
+    status: failure.status,
+    headers: { ...headers, ...retryAfter, 'content-type': 'application/json' },
+  });
+}
+
+function ignoredHeader(body: BodyReader): Readonly<Record<string, string>> {
+  const ignored = body.ignored();
+  // A name that a caller made up must not end the header it is named in.
+  const safe = ignored.map((name) => name.replace(/[^\w.-]/g, '_').slice(0, 64));
+  return safe.length === 0 ? {} : { 'x-warmpool-ignored': safe.slice(0, ignoredNamesMax).join(',') };
+}
+
+/** What every answer of this dialect carries. */
+function ownHeaders(requestId: string = randomUUID()): Record<string, string> {
+  return {
+    'access-control-allow-origin': '*',
+    'access-control-allow-methods': 'GET, POST, PUT, DELETE, PATCH, OPTIONS',
+    'access-control-allow-headers': 'Content-Type, Authorization',
+    'x-request-id': requestId,
+  };
+}
+
+/** A body of 1 MiB has room for far more names than a header. */
+const ignoredNamesMax = 32;

@@ -1,22 +1,35 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import type { PoolView } from '../../allocator/api.ts';
+import type { XgenCall, XgenObserver } from '../../data-plane/xgen/xgen-observer.ts';
+import type { SandboxState } from '../../domain/sandbox.ts';
+import { statusOf, xgenStatuses } from './tenant-sandboxes.ts';
 
 /**
  * What the published xgen API counts, under its own names. Labels are patterns of routes and codes, never ids. Gauges are
- * asked for when they are read, so that they cannot drift.
+ * asked for when they are read, so that they cannot drift; what the pools have counted is the store's, and survives us.
  */
-export class XgenMetrics {
+export class XgenMetrics implements XgenObserver {
+  readonly #sources: XgenMetricsSources;
   readonly #registry = new Registry();
-  readonly #requests = new Counter({
-    name: 'xgen_http_requests_total',
-    help: 'Requests by method, route pattern and status.',
-    labelNames: ['method', 'path', 'status'],
-    registers: [this.#registry],
-  });
+  readonly #requests = this.#counter(
+    'xgen_http_requests_total',
+    'Requests by method, route pattern and status.',
+    'method',
+    'path',
+    'status',
+  );
+  readonly #v1Requests = this.#counter('xgen_api_v1_requests_total', 'Requests of v1 by route.', 'route');
   readonly #durations = new Histogram({
     name: 'xgen_http_request_duration_seconds',
     help: 'How long requests took.',
     labelNames: ['method', 'path'],
     buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+    registers: [this.#registry],
+  });
+  readonly #boots = new Histogram({
+    name: 'xgen_sandbox_pod_create_duration_seconds',
+    help: 'How long creates took that had to boot a sandbox.',
+    buckets: [0.1, 0.5, 1, 2, 5, 10, 30],
     registers: [this.#registry],
   });
   readonly #created = this.#counter('xgen_sandbox_create_total', 'Sandboxes that were created.');
@@ -25,40 +38,50 @@ export class XgenMetrics {
     'Sandboxes that were removed, expiry included.',
   );
   readonly #tokens = this.#counter('xgen_auth_token_generated_total', 'Tokens that were given out.');
-  readonly #authFailures = new Counter({
-    name: 'xgen_auth_failures_total',
-    help: 'Requests without a good credential, by what was wrong with it.',
-    labelNames: ['reason'],
-    registers: [this.#registry],
-  });
+  readonly #authFailures = this.#counter(
+    'xgen_auth_failures_total',
+    'Requests without a good credential, by what was wrong with it.',
+    'reason',
+  );
+  readonly #errorsDropped = this.#counter(
+    'xgen_ws_errors_dropped_total',
+    'Errors about frames that clients must not be sent one for.',
+  );
+  readonly #claims = this.#counter('xgen_warm_pool_claims_total', 'Sandboxes taken from the pools.');
+  readonly #failedFills = this.#counter('xgen_warm_pool_replenish_failures_total', 'Boots that failed.');
+  readonly #active = this.#gauge('xgen_sandboxes_active', 'Sandboxes in use: starting, running or stopping.');
+  readonly #connections = this.#gauge('xgen_ws_connections_active', 'Open sockets of this dialect.');
+  readonly #available = this.#gauge('xgen_warm_pool_available', 'Ready sandboxes.', 'template');
+  readonly #target = this.#gauge('xgen_warm_pool_target', 'How many the pool wants.', 'template');
+  readonly #byTemplate = this.#gauge('xgen_sandboxes_by_template', 'Sandboxes in use.', 'template');
+  readonly #byStatus = this.#gauge('xgen_sandboxes_by_status', 'Claimed sandboxes of this node.', 'status');
 
   constructor(sources: XgenMetricsSources) {
-    const registers = [this.#registry];
-    new Gauge({
-      name: 'xgen_sandboxes_active',
-      help: 'Sandboxes in use: starting, running or stopping.',
-      registers,
-      async collect() {
-        this.set(await sources.activeSandboxes());
-      },
-    });
-    new Gauge({
-      name: 'xgen_ws_connections_active',
-      help: 'Open sockets of this dialect.',
-      registers,
-      collect() {
-        this.set(sources.connections());
-      },
-    });
+    this.#sources = sources;
   }
 
-  answered(method: string, path: string, status: number, seconds: number): void {
-    this.#requests.inc({ method: methods.has(method) ? method : 'OTHER', path, status });
-    this.#durations.observe({ method: methods.has(method) ? method : 'OTHER', path }, seconds);
+  answered({ version, method, path, status, seconds, failure }: XgenCall): void {
+    this.#request(method, path, status, seconds);
+    if (version === 'v1') this.#v1Requests.inc({ route: path });
+    // One of the sentences of a 401, which are few.
+    if (failure?.code === 'UNAUTHORIZED') this.#authFailures.inc({ reason: failure.message });
+  }
+
+  previewAnswered(method: string, status: number, seconds: number): void {
+    this.#request(method, 'preview', status, seconds);
+  }
+
+  errorDropped(): void {
+    this.#errorsDropped.inc();
   }
 
   created(): void {
     this.#created.inc();
+  }
+
+  /** For a create, after so long. */
+  booted(seconds: number): void {
+    this.#boots.observe(seconds);
   }
 
   /** Once for each sandbox that was claimed. */
@@ -70,23 +93,62 @@ export class XgenMetrics {
     this.#tokens.inc();
   }
 
-  /** `reason`: one of the sentences of a 401, which are few. */
-  unauthorized(reason: string): void {
-    this.#authFailures.inc({ reason });
-  }
-
-  expose(): Promise<string> {
+  /** While the store is away the last values stand. */
+  async expose(): Promise<string> {
+    this.#connections.set(this.#sources.connections());
+    try {
+      const [pools, states] = await Promise.all([this.#sources.pools(), this.#sources.ownStates()]);
+      this.#setPools(pools);
+      for (const status of xgenStatuses) {
+        if (status === 'stopped') continue;
+        const count = states.filter((state) => statusOf(state) === status).length;
+        this.#byStatus.set({ status }, count);
+      }
+    } catch {
+      // The rest is still worth a scrape.
+    }
     return this.#registry.metrics();
   }
 
-  #counter(name: string, help: string): Counter {
-    return new Counter({ name, help, registers: [this.#registry] });
+  #setPools(pools: readonly PoolView[]): void {
+    const inUse = (pool: PoolView) => Math.max(0, pool.live - pool.ready - pool.starting);
+    for (const gauge of [this.#available, this.#target, this.#byTemplate]) gauge.reset();
+    for (const pool of pools) {
+      this.#available.set({ template: pool.name }, pool.ready);
+      this.#target.set({ template: pool.name }, pool.target);
+      this.#byTemplate.set({ template: pool.name }, inUse(pool));
+    }
+    this.#active.set(sum(pools.map(inUse)));
+    this.#claims.reset();
+    this.#claims.inc(sum(pools.map(({ counters }) => counters.hits)));
+    this.#failedFills.reset();
+    this.#failedFills.inc(sum(pools.map(({ counters }) => counters.startsFailed)));
+  }
+
+  #request(method: string, path: string, status: number, seconds: number): void {
+    const known = methods.has(method) ? method : 'OTHER';
+    this.#requests.inc({ method: known, path, status });
+    this.#durations.observe({ method: known, path }, seconds);
+  }
+
+  #counter(name: string, help: string, ...labelNames: string[]): Counter {
+    return new Counter({ name, help, labelNames, registers: [this.#registry] });
+  }
+
+  #gauge(name: string, help: string, ...labelNames: string[]): Gauge {
+    return new Gauge({ name, help, labelNames, registers: [this.#registry] });
   }
 }
 
 export interface XgenMetricsSources {
-  readonly activeSandboxes: () => Promise<number>;
+  readonly pools: () => Promise<readonly PoolView[]>;
+  /** Of the claimed sandboxes of this node, whoever's they are; those of a fleet are the sum over its nodes. */
+  readonly ownStates: () => Promise<readonly SandboxState[]>;
   readonly connections: () => number;
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, number) => total + number, 0);
 }
 
 /** Whatever else a client makes up is one label. */
