@@ -119,9 +119,17 @@ const codeOf: Readonly<Record<ErrorCode, XgenFailureCode>> = {
 };
 
 /** `sandboxId`: of the request's path, where it has one. */
-export function xgenFailureOf(error: WarmpoolError, sandboxId?: string): XgenFailure {
+export function xgenFailureOf(error: WarmpoolError, version: XgenVersion, sandboxId?: string): XgenFailure {
   const code = codeOf[error.code];
-  const { violations, retryAfterMs } = error.details;
+  const { violations, retryAfterMs, facts } = error.details;
+  const expiredAtMs = Number(facts?.expired_at_ms);
+  // v1 has no word for it: there it is not found.
+  if (version === 'v2' && code === 'SANDBOX_NOT_FOUND' && Number.isSafeInteger(expiredAtMs)) {
+    return new XgenFailure('SANDBOX_EXPIRED', 'the time of this sandbox is up', {
+      sandbox_id: facts?.sandbox ?? '',
+      expired_at_ms: expiredAtMs,
+    });
+  }
   const violation = violations?.[0];
   if (code === 'INVALID_PARAMETER' && violation) {
     return new XgenFailure(code, error.message, { field: violation.field, reason: violation.description });
@@ -131,6 +139,9 @@ export function xgenFailureOf(error: WarmpoolError, sandboxId?: string): XgenFai
   }
   if (sandboxId !== undefined && aboutSandbox.has(code)) {
     return new XgenFailure(code, error.message, { sandbox_id: sandboxId.slice(0, 64) });
+  }
+  if (code === 'INTERNAL' || code === 'POD_CREATE_FAILED') {
+    return new XgenFailure(code, error.message, { reason: error.code.toLowerCase() });
   }
   return new XgenFailure(code, error.message);
 }
@@ -147,4 +158,9 @@ export function forbidden(permission: string): XgenFailure {
 
 export function tooManyRequests(retryAfterMs: number): XgenFailure {
   return new XgenFailure('QUOTA_EXCEEDED', 'too many requests', { retry_after_ms: retryAfterMs });
+}
+
+/** Of what went wrong here, callers learn nothing but that; the log has it. */
+export function unexpectedFailure(): XgenFailure {
+  return new XgenFailure('INTERNAL', 'the request could not be answered', { reason: 'unexpected' });
 }
