@@ -5,6 +5,8 @@ export type UnitTestName =
   | 'frame-test'
   | 'msgpack-test'
   | 'users-test'
+  | 'replay-test'
+  | 'ports-test'
   | 'sha256-test'
   | 'file-request-test'
   | 'tar-entry-test';

@@ -1,5 +1,6 @@
 // Builds the programs that only tests and benches need, into guest/build/test. Exported for tests of every runtime; run by
-// hand it builds all of them.
+// hand it builds all of them. The sources of the guest are compiled once for each set of flags, into an archive that the
+// programs of that set link with: compiling them for each program took most of a minute.
 
 import { spawnSync } from 'node:child_process';
 import { dirname, join } from 'node:path';
@@ -7,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import {
   buildFolder,
   compile,
+  compileArchive,
   findStaticCompiler,
   guestSources,
   sourceFolder,
@@ -41,6 +43,18 @@ export const unitTestNames = [
 
 const sanitizerFlags = ['-g', '-O1', '-fsanitize=address,undefined', '-fno-sanitize-recover=all'];
 
+/** The sets of flags; sanitizers need the host's own C library, so all but the static programs are built with it. */
+const variants = {
+  plain: { compiler: hostCompiler, flags: ['-O2'], linkFlags: [] },
+  sanitized: { compiler: hostCompiler, flags: sanitizerFlags, linkFlags: [] },
+  fuzzed: {
+    compiler: () => ['clang'],
+    flags: ['-g', '-O1', '-fsanitize=fuzzer-no-link,address,undefined', '-fno-sanitize-recover=all'],
+    // Its main comes from a library that only the program is to be linked with.
+    linkFlags: ['-fsanitize=fuzzer'],
+  },
+};
+
 /** Builds one of the static programs and returns its path. Throws when there is no compiler or it fails. */
 export function buildProbe(name) {
   const compiler = findStaticCompiler();
@@ -53,39 +67,23 @@ export function buildProbe(name) {
 
 /** Builds one of the unit test programs, plain or with sanitizers, and returns its path. */
 export function buildUnitTest(name, { sanitized }) {
-  const output = join(outputFolder, sanitized ? `${name}-sanitized` : name);
-  compileWithSources(
-    hostCompiler(),
-    sanitized ? sanitizerFlags : ['-O2'],
-    join(testFolder, `${name}.c`),
-    output,
-  );
-  return output;
+  const output = sanitized ? `${name}-sanitized` : name;
+  return buildWithArchive(sanitized ? 'sanitized' : 'plain', join(testFolder, `${name}.c`), output);
 }
 
 /** Builds the fuzzer: with clang's libFuzzer, or the seeded mutation loop of its own. */
 export function buildFuzzer({ libFuzzer }) {
-  const output = join(outputFolder, libFuzzer ? 'fuzz-libfuzzer' : 'fuzz');
-  const flags = libFuzzer
-    ? ['-g', '-O1', '-fsanitize=fuzzer,address,undefined', '-fno-sanitize-recover=all']
-    : [...sanitizerFlags, '-DLOOP_MAIN'];
-  compileWithSources(libFuzzer ? ['clang'] : hostCompiler(), flags, join(testFolder, 'fuzz.c'), output);
-  return output;
+  const source = join(testFolder, 'fuzz.c');
+  return libFuzzer
+    ? buildWithArchive('fuzzed', source, 'fuzz-libfuzzer')
+    : buildWithArchive('sanitized', source, 'fuzz', ['-DLOOP_MAIN']);
 }
 
 /** The agent itself under the sanitizers, to be driven like the real one. It is linked dynamically. */
 export function buildSanitizedGuest() {
-  const output = join(outputFolder, 'warmpool-guest-sanitized');
-  compile({
-    compiler: hostCompiler(),
-    flags: [...warningFlags, ...sanitizerFlags],
-    sources: guestSources({ withMain: true }),
-    output,
-  });
-  return output;
+  return buildWithArchive('sanitized', join(sourceFolder, 'main.c'), 'warmpool-guest-sanitized');
 }
 
-/** Sanitizers need the host's own C library, so these are built by its compiler, not by musl's. */
 function hostCompiler() {
   return [process.env.CC ?? 'cc'];
 }
@@ -94,14 +92,24 @@ export function hasClang() {
   return spawnSync('clang', ['--version'], { stdio: 'ignore' }).status === 0;
 }
 
-function compileWithSources(compiler, flags, source, output) {
-  compile({
-    compiler,
+function buildWithArchive(variant, source, name, defines = []) {
+  const { compiler, flags, linkFlags } = variants[variant];
+  const archive = join(outputFolder, `guest-${variant}.a`);
+  compileArchive({
+    compiler: compiler(),
     flags: [...warningFlags, ...flags],
-    sources: [source, ...guestSources({ withMain: false })],
+    sources: guestSources({ withMain: false }),
+    output: archive,
+  });
+  const output = join(outputFolder, name);
+  compile({
+    compiler: compiler(),
+    flags: [...warningFlags, ...flags, ...linkFlags, ...defines],
+    sources: [source, archive],
     output,
     folders: [sourceFolder, testFolder],
   });
+  return output;
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

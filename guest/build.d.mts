@@ -18,4 +18,5 @@ export const warningFlags: readonly string[];
 export function findStaticCompiler(): Compiler | undefined;
 export function guestSources(options: { readonly withMain: boolean }): string[];
 export function compile(compilation: Compilation): boolean;
+export function compileArchive(compilation: Compilation): boolean;
 export function buildGuest(): { readonly path: string; readonly compiled: boolean };

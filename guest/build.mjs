@@ -71,30 +71,60 @@ export function guestSources({ withMain }) {
 }
 
 /**
- * Compiles into a temporary name and renames, so that two builds at once never show each other half a file. Skips when
- * the stamp beside the output says that nothing has changed. Returns whether it compiled; throws with the compiler's
- * words.
+ * Compiles and links a program, and returns whether it had to. Throws with the compiler's words.
  */
 export function compile({ compiler, flags, sources, output, folders = [sourceFolder] }) {
-  const [command, ...compilerFlags] = compiler;
-  const stamp = stampOf([command, ...compilerFlags, ...flags, output], sources, folders);
+  const words = [...compiler, ...flags];
+  return makeUnlessFresh({ words, sources, folders, output }, (partial) => {
+    run([...words, ...includesOf(folders), ...sources, '-o', partial], output);
+  });
+}
+
+/** Compiles sources into an archive for programs to link with, and returns whether it had to. */
+export function compileArchive({ compiler, flags, sources, output, folders = [sourceFolder] }) {
+  const words = [...compiler, ...flags, '-c'];
+  return makeUnlessFresh({ words, sources, folders, output }, (partial) => {
+    const objects = mkdtempSync(join(dirname(output), '.objects-'));
+    try {
+      run([...words, ...includesOf(folders), ...sources], output, objects);
+      const names = readdirSync(objects).sort();
+      run(['ar', 'rcs', partial, ...names], output, objects);
+    } finally {
+      rmSync(objects, { recursive: true, force: true });
+    }
+  });
+}
+
+/**
+ * Makes a file under a temporary name and renames it, so that two builds at once never show each other half a file. Skips
+ * when the stamp beside it says that nothing has changed; returns whether it was made.
+ */
+function makeUnlessFresh({ words, sources, folders, output }, make) {
+  const stamp = stampOf([...words, output], sources, folders);
   const stampFile = `${output}.stamp`;
   if (readIfThere(stampFile) === stamp && readIfThere(output) !== undefined) return false;
   mkdirSync(dirname(output), { recursive: true });
   const partial = join(dirname(output), `.${basename(output)}.${process.pid}`);
-  const result = spawnSync(
-    command,
-    [...compilerFlags, ...flags, ...folders.map((folder) => `-iquote${folder}`), ...sources, '-o', partial],
-    { encoding: 'utf8' },
-  );
-  if (result.status !== 0) {
+  try {
+    make(partial);
+  } catch (error) {
     rmSync(partial, { force: true });
-    throw new Error(`${command} could not build ${basename(output)}:\n${result.stderr ?? result.error}`);
+    throw error;
   }
   renameSync(partial, output);
   writeFileSync(`${stampFile}.${process.pid}`, stamp);
   renameSync(`${stampFile}.${process.pid}`, stampFile);
   return true;
+}
+
+function includesOf(folders) {
+  return folders.map((folder) => `-iquote${folder}`);
+}
+
+function run([command, ...args], output, cwd) {
+  const result = spawnSync(command, args, { encoding: 'utf8', cwd });
+  if (result.status === 0) return;
+  throw new Error(`${command} could not build ${basename(output)}:\n${result.stderr ?? result.error}`);
 }
 
 function stampOf(words, sources, folders) {
