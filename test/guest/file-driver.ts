@@ -10,6 +10,7 @@ import { brokenRule, messageName, messageTypes } from '../../protocol/message-ty
 import type { ParseResult } from '../../protocol/parse-result.ts';
 import { RecordReader } from '../../protocol/record-reader.ts';
 import { encodeHello } from '../../protocol/session-messages.ts';
+import { within } from '../support/within.ts';
 import { type DriverOptions, firstNonce, linkFrame, parsed } from './guest-driver.ts';
 import { guestFor } from './guest-for.ts';
 
@@ -46,7 +47,11 @@ export class FileGuest implements AsyncDisposable {
       guest.#welcome = resolve;
     });
     guest.send('Hello', 0, encodeHello({ nonce: firstNonce, window: windowBytes }), 1);
-    await welcome;
+    const exit = once(guest.process, 'exit').then(([code]) => {
+      throw new Error(`the agent ended with ${code} before its Welcome`);
+    });
+    exit.catch(() => undefined);
+    await within(Promise.race([welcome, exit]), () => `Welcome; ${guest.violations.join('; ')}`, patienceMs);
     return guest;
   }
 
@@ -75,9 +80,20 @@ export class FileGuest implements AsyncDisposable {
     return this.process.stdin?.writableNeedDrain !== true;
   }
 
-  drained(): Promise<unknown> {
-    assert.ok(this.process.stdin !== null);
-    return once(this.process.stdin, 'drain');
+  async drained(): Promise<void> {
+    const { stdin } = this.process;
+    assert.ok(stdin !== null);
+    if (this.process.exitCode !== null || this.process.signalCode !== null) return;
+    const ended = new AbortController();
+    const { signal } = ended;
+    // Who has ended takes nothing more, and its calls have failed.
+    const either = [once(stdin, 'drain', { signal }), once(this.process, 'exit', { signal })];
+    try {
+      await within(Promise.race(either), () => 'the agent taking its input', patienceMs);
+    } finally {
+      ended.abort();
+      await Promise.allSettled(either);
+    }
   }
 
   read(request: requests.FileRead, options?: CallOptions): FileCall<answers.TransferEnd> {
@@ -133,7 +149,7 @@ export class FileGuest implements AsyncDisposable {
     options: CallOptions = {},
   ): FileCall<T> {
     const channel = this.#nextChannel++;
-    const call = new FileCall<T>(this, channel, parseEnd, options);
+    const call = new FileCall<T>(this, name, channel, parseEnd, options);
     this.#calls.set(channel, call);
     this.send(name, channel, parsed(payload), channel);
     return call;
@@ -154,9 +170,13 @@ export class FileGuest implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.process.exitCode === null && this.process.signalCode === null) {
-      const exit = once(this.process, 'exit', { signal: AbortSignal.timeout(patienceMs) });
+      const exit = once(this.process, 'exit');
       this.process.stdin?.end();
-      await exit;
+      try {
+        await within(exit, () => `the end of the agent; ${this.violations.join('; ')}`, patienceMs);
+      } finally {
+        this.process.kill('SIGKILL');
+      }
     }
     assert.deepEqual(this.violations, []);
   }
@@ -184,10 +204,11 @@ export interface CallOptions {
 
 export class FileCall<T> {
   readonly channel: number;
-  /** The map of the Ack, or the error. */
-  readonly ack: Promise<Uint8Array>;
-  readonly end: Promise<T>;
-  readonly closed: Promise<void>;
+  readonly #name: string;
+  readonly #ack: Promise<Uint8Array>;
+  readonly #end: Promise<T>;
+  readonly #closed: Promise<void>;
+  #isClosed = false;
   readonly #guest: FileGuest;
   readonly #parseEnd: (payload: Uint8Array) => ParseResult<T>;
   readonly #onOutput: (bytes: Uint8Array) => unknown;
@@ -203,27 +224,52 @@ export class FileCall<T> {
 
   constructor(
     guest: FileGuest,
+    name: string,
     channel: number,
     parseEnd: (payload: Uint8Array) => ParseResult<T>,
     options: CallOptions,
   ) {
     this.#guest = guest;
+    this.#name = name;
     this.channel = channel;
     this.#parseEnd = parseEnd;
     this.#onOutput = options.onOutput ?? ((bytes) => this.#chunks.push(Uint8Array.from(bytes)));
-    this.ack = new Promise((resolve, reject) => {
+    this.#ack = new Promise((resolve, reject) => {
       this.#resolveAck = resolve;
       this.#rejectAck = reject;
     });
-    this.end = new Promise((resolve, reject) => {
+    this.#end = new Promise((resolve, reject) => {
       this.#resolveEnd = resolve;
       this.#rejectEnd = reject;
     });
-    this.closed = new Promise((resolve) => {
+    this.#closed = new Promise((resolve) => {
       this.#resolveClosed = resolve;
     });
-    this.ack.catch(() => undefined);
-    this.end.catch(() => undefined);
+    this.#ack.catch(() => undefined);
+    this.#end.catch(() => undefined);
+  }
+
+  /** The map of the Ack, or the error. */
+  get ack(): Promise<Uint8Array> {
+    return this.#awaited(this.#ack, 'Ack');
+  }
+
+  get end(): Promise<T> {
+    return this.#awaited(this.#end, 'the end');
+  }
+
+  get closed(): Promise<void> {
+    return this.#awaited(this.#closed, 'the close');
+  }
+
+  #awaited<P>(promised: Promise<P>, what: string): Promise<P> {
+    const state = () => {
+      const opened = this.#acknowledged ? 'acknowledged' : 'unanswered';
+      return `${what} of ${this.#name} on channel ${this.channel}, ${opened}, ${this.output.length} bytes of output`;
+    };
+    const awaited = within(promised, state, patienceMs);
+    awaited.catch(() => undefined);
+    return awaited;
   }
 
   get output(): Buffer {
@@ -243,12 +289,10 @@ export class FileCall<T> {
   async send(bytes: Uint8Array): Promise<void> {
     for (let offset = 0; offset < bytes.length; ) {
       if (this.#inputCredit === 0) {
-        await Promise.race([
-          this.closed,
-          new Promise<void>((resolve) => {
-            this.#wake = resolve;
-          }),
-        ]);
+        const granted = new Promise<void>((resolve) => {
+          this.#wake = resolve;
+        });
+        if (!this.#isClosed) await this.#awaited(Promise.race([this.#closed, granted]), 'credit');
         if (this.#inputCredit === 0) return;
       }
       const length = Math.min(bytes.length - offset, this.#inputCredit, 65_536);
@@ -337,6 +381,7 @@ export class FileCall<T> {
       this.#guest.violations.push(String(error));
       this.#rejectEnd(new Error(String(error)));
     }
+    this.#isClosed = true;
     this.#resolveClosed();
   }
 }
@@ -356,10 +401,10 @@ export async function codeOf(end: Promise<unknown>): Promise<string> {
 }
 
 /** For what no frame announces: polls a condition of the file system. */
-export async function waitUntil(holds: () => boolean): Promise<void> {
+export async function waitUntil(holds: () => boolean, describe = () => 'nothing to tell'): Promise<void> {
   const deadlineMs = Date.now() + patienceMs;
   while (!holds()) {
-    assert.ok(Date.now() < deadlineMs, 'waited too long');
+    assert.ok(Date.now() < deadlineMs, `waited too long; there was ${describe()}`);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }

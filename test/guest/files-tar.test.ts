@@ -20,7 +20,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { codeOf, FileGuest } from './file-driver.ts';
+import { codeOf, FileGuest, waitUntil } from './file-driver.ts';
 
 /** Archives both ways, with GNU tar as the other side, and archives that mean harm. */
 const rootOnly = { skip: process.getuid?.() === 0 ? false : 'needs root' };
@@ -184,7 +184,10 @@ describe('archives of files', () => {
     };
     const call = guest.tarRead({ path }, { onOutput });
     await call.ack;
-    while (head.length < 2048) await new Promise((resolve) => setTimeout(resolve, 5));
+    await waitUntil(
+      () => head.length >= 2048,
+      () => `${head.length} bytes`,
+    );
     await call.abandon();
     assert.match(head.toString('latin1'), /20 size=17179869184\n/);
   });

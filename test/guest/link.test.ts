@@ -12,6 +12,7 @@ import { encodeExecStart } from '../../protocol/exec-messages.ts';
 import { resyncPaddingBytes } from '../../protocol/link-framing.ts';
 import { messageTypes } from '../../protocol/message-types.ts';
 import { encodeHello } from '../../protocol/session-messages.ts';
+import { within } from '../support/within.ts';
 import {
   defaultEnv,
   eventually,
@@ -180,7 +181,7 @@ describe('the link', () => {
     guest.output.destroy();
     guest.send('Ping', 0, Buffer.from('x'), 1);
     guest.input.end();
-    await new Promise((resolve) => guest.input.once('close', resolve));
+    await within(once(guest.input, 'close'), () => 'the input of the agent being closed');
     const before = cpuTicks(guest.pid);
     // What it uses up in a time cannot be seen without letting the time pass.
     const watchedMs = 300;
@@ -201,11 +202,11 @@ describe('the link', () => {
     });
     try {
       for (const nonce of [firstNonce, secondNonce]) {
-        const writer = await open(fifo, 'w');
+        const writer = await within(open(fifo, 'w'), () => 'the agent opening its input');
         const answer = once(child.stdout, 'data');
         const hello = encodeHello({ nonce, window: 1000 });
         await writer.write(linkFrame(messageTypes.Hello.code, 0, 1, hello));
-        const [bytes] = (await answer) as [Buffer];
+        const [bytes] = (await within(answer, () => 'Welcome over the new writer')) as [Buffer];
         assert.ok(bytes.includes(Buffer.from(nonce)));
         await writer.close();
       }
@@ -226,16 +227,16 @@ describe('the link', () => {
     const connected = once(server, 'connection');
     const child = spawn('bash', ['-c', script], { stdio: ['ignore', 'ignore', 'inherit'] });
     try {
-      const [socket] = (await connected) as [Socket];
+      const [socket] = (await within(connected, () => 'bash connecting')) as [Socket];
       const answer = once(socket, 'data');
       socket.write(
         linkFrame(messageTypes.Hello.code, 0, 1, encodeHello({ nonce: firstNonce, window: 1000 })),
       );
-      const [bytes] = (await answer) as [Buffer];
+      const [bytes] = (await within(answer, () => 'Welcome over the socket')) as [Buffer];
       assert.equal(bytes[8], messageTypes.Welcome.code);
       const ended = once(child, 'exit');
       socket.end();
-      assert.deepEqual(await ended, [0, null]);
+      assert.deepEqual(await within(ended, () => 'the end of the agent'), [0, null]);
     } finally {
       child.kill('SIGKILL');
       server.close();

@@ -11,7 +11,9 @@ import { type Execution, eventually, GuestDriver, parsed } from './guest-driver.
 describe('ports', () => {
   let guest: GuestDriver;
   const servers: Server[] = [];
+  let startedMs: number;
   before(async () => {
+    startedMs = performance.now();
     guest = await GuestDriver.start({ window: 10_000 });
   });
   after(async () => {
@@ -88,9 +90,10 @@ describe('ports', () => {
     const watch = guest.open('PortWatch', Uint8Array.of(0x80));
     await guest.until(() => records(watch).some(({ port }) => port === early), 'the open port');
     const late = await listen('0.0.0.0', () => undefined);
-    const openedAt = Date.now();
-    await guest.until(() => records(watch).some(({ port, open }) => port === late && open), 'the new port');
-    assert.ok(Date.now() - openedAt < 1500);
+    // The agent's own second, however busy the machine: what ends later than it is told later.
+    await guest.run(['sleep', '1.5']);
+    await guest.roundTrip();
+    assert.ok(records(watch).some(({ port, open }) => port === late && open));
     await unlisten(early);
     await guest.until(
       () => records(watch).some(({ port, open }) => port === early && !open),
@@ -215,7 +218,7 @@ describe('ports', () => {
     const port = await listen('127.0.0.1', (socket) => socket.pause());
     const tunnel = connect(port);
     await tunnel.opened();
-    for (let index = 0; index < 100 && tunnel.errors.length === 0; index += 1) {
+    for (let index = 0; index < 1_000 && tunnel.errors.length === 0; index += 1) {
       tunnel.writeStdin(Buffer.alloc(65_536));
       await guest.roundTrip();
     }
@@ -238,7 +241,8 @@ describe('ports', () => {
 
   test('says what the sandbox uses', async () => {
     const stats = parsed(parseStats(await guest.ask('Stats')));
-    assert.ok(stats.cpuUs > 0 && stats.memoryBytes > 0 && stats.pids > 0 && stats.uptimeMs < 60_000);
+    assert.ok(stats.cpuUs > 0 && stats.memoryBytes > 0 && stats.pids > 0);
+    assert.ok(stats.uptimeMs <= performance.now() - startedMs + 1);
     assert.ok(stats.diskUsedBytes > 0 && stats.diskUsedBytes <= (stats.diskLimitBytes ?? 0));
   });
 });

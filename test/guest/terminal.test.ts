@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { after, before, describe, test } from 'node:test';
 import { buildGuest } from '../../guest/build.mjs';
-import { defaultEnv, type Execution, eventually, GuestDriver, isAlive } from './guest-driver.ts';
+import { defaultEnv, type Execution, eventually, GuestDriver, isAlive, killProcess } from './guest-driver.ts';
 
 const tty = { cols: 100, rows: 30 };
 const rootOnly = { skip: process.getuid?.() === 0 ? false : 'needs root' };
@@ -176,9 +176,9 @@ describe('terminals', () => {
   });
 
   test('a background job does not delay the exit', async () => {
-    const { stdout, exit } = await guest.run(['bash', '-c', 'trap "" HUP; sleep 30 & echo $!'], { tty });
+    const { stdout, exit } = await guest.run(['bash', '-c', 'trap "" HUP; sleep 1000 & echo $!'], { tty });
     assert.equal(exit?.exitCode, 0);
-    process.kill(Number(stdout.toString()), 'SIGKILL');
+    killProcess(Number(stdout.toString()));
   });
 
   test('closing its channel hangs up the shell and its foreground job', async () => {
