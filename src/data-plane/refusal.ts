@@ -60,6 +60,7 @@ const statuses: Readonly<Record<ErrorCode, number>> = {
   SANDBOX_NOT_FOUND: 404,
   SANDBOX_WRONG_STATE: 409,
   SANDBOX_FAILED: 409,
+  CLAIM_CONFLICT: 409,
   NO_CAPACITY: 503,
   BOOT_FAILED: 503,
   IMAGE_MISSING: 503,

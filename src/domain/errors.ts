@@ -13,6 +13,7 @@ export const errorCodes = [
   'SANDBOX_NOT_FOUND',
   'SANDBOX_WRONG_STATE',
   'SANDBOX_FAILED',
+  'CLAIM_CONFLICT',
   'NO_CAPACITY',
   'BOOT_FAILED',
   'IMAGE_MISSING',

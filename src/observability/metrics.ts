@@ -26,6 +26,8 @@ export const storeVerbs = [
   'reserveStart',
   'reportReady',
   'reportFailed',
+  'registerBound',
+  'registerReady',
   'claim',
   'renew',
   'beginStop',
@@ -138,6 +140,11 @@ export class Metrics {
     'Objects without a record that were destroyed.',
     { runtime: runtimes },
   );
+  readonly #claimConflicts = this.#counter(
+    'claim_conflicts_total',
+    'First uses that the node refused, because another claim had the sandbox already.',
+    {},
+  );
   /** For the data plane, which counts far more often than the rest. */
   readonly dataPlane = new DataPlaneMetrics(this.#registry);
   readonly #dropped = new Map<Droppable, ClosedCounter<Record<never, never>>>();
@@ -215,6 +222,10 @@ export class Metrics {
 
   orphanDestroyed(runtime: RuntimeName): void {
     this.#orphans.add({ runtime });
+  }
+
+  claimConflict(): void {
+    this.#claimConflicts.add({});
   }
 
   dropped(what: Droppable, count: number): void {

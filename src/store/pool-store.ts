@@ -35,6 +35,20 @@ export interface PoolStore extends AsyncDisposable {
   reportFailed(target: NodeFence, reason: EndReason, failure: string): Promise<TransitionAnswer>;
 
   /**
+   * The node says what it knows for certain (D9): that this sandbox runs, and whose it is. Where the store knows nothing
+   * of it (it was emptied, or put back), has it in its pool, or as another claim's, the truth is written over that:
+   * running, this claim's, with the lease that is left, in no pool's ready set; and the request that the other claim was
+   * made for is forgotten, so that the same request gets another sandbox. Where it is this claim's already, its lease is
+   * made no shorter. The end of its own claim stands: `wrong_state`.
+   */
+  registerBound(sandbox: BoundSandbox): Promise<TransitionAnswer>;
+  /**
+   * The same for a sandbox that nobody has used and that the store knows nothing of: it is ready again, if the pool
+   * still wants it. One that the store knows stays as it is: `wrong_state`, unless it is ready.
+   */
+  registerReady(sandbox: UnclaimedSandbox): Promise<RegisterReadyAnswer>;
+
+  /**
    * Hands out a ready sandbox. When there is none and `cold` is given: the oldest warm boot in flight becomes this
    * claim's, or else a cold start is reserved. Otherwise says that there is none.
    */
@@ -159,6 +173,25 @@ export type TransitionAnswer = { readonly kind: 'done'; readonly record: Sandbox
 export type ReadyAnswer = TransitionAnswer;
 export type RenewAnswer = TransitionAnswer;
 export type ExpireAnswer = TransitionAnswer | { readonly kind: 'not_due'; readonly remainingMs: number };
+
+/** A claimed sandbox as its node knows it. */
+export interface BoundSandbox
+  extends Pick<
+    SandboxRecord,
+    'id' | 'pool' | 'specVersion' | 'launch' | 'nodeId' | 'incarnation' | 'createdAtMs' | 'readyAtMs'
+  > {
+  readonly claim: NonNullable<SandboxRecord['claim']>;
+  readonly leaseTtlMs: number;
+  readonly onExpiry: OnExpiry;
+  /** Until the lease ends, and until no keepalive moves that any further. */
+  readonly leaseLeftMs: number;
+  readonly lifeLeftMs: number;
+}
+
+/** A sandbox that was booted for its pool and never used. */
+export type UnclaimedSandbox = Pick<SandboxRecord, 'id' | 'pool' | 'specVersion' | 'nodeId' | 'incarnation'>;
+
+export type RegisterReadyAnswer = TransitionAnswer | Extract<StartAnswer, { readonly kind: 'refused' }>;
 
 export interface ClaimRequest {
   readonly pool: string;

@@ -7,6 +7,7 @@ import { leaseContract } from './contract/leases.ts';
 import { listingContract } from './contract/listings.ts';
 import { poolContract } from './contract/pools.ts';
 import { raceContract } from './contract/races.ts';
+import { registrationContract } from './contract/registrations.ts';
 import { startContract } from './contract/starts.ts';
 
 /** An empty, open store; whoever asked for it disposes it. */
@@ -36,4 +37,5 @@ export function storeContract(contract: Contract): void {
   listingContract(contract);
   eventContract(contract);
   raceContract(contract);
+  registrationContract(contract);
 }

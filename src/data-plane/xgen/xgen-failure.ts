@@ -80,6 +80,8 @@ const codeOf: Readonly<Record<ErrorCode, XgenFailureCode>> = {
   SANDBOX_NOT_FOUND: 'SANDBOX_NOT_FOUND',
   SANDBOX_WRONG_STATE: 'SANDBOX_NOT_READY',
   SANDBOX_FAILED: 'SANDBOX_NOT_READY',
+  // It is another claim's, and was never this client's to use: a new one is to be had.
+  CLAIM_CONFLICT: 'SANDBOX_NOT_FOUND',
   NO_CAPACITY: 'POD_CREATE_FAILED',
   BOOT_FAILED: 'POD_CREATE_FAILED',
   IMAGE_MISSING: 'POD_CREATE_FAILED',

@@ -2,10 +2,12 @@ import type { Clock } from '../../domain/clock.ts';
 import { assertThat, WarmpoolError } from '../../domain/errors.ts';
 import { newClaimId, shardOfPool, shardOfSandbox } from '../../domain/ids.ts';
 import type { EndReason, SandboxRecord, SandboxState } from '../../domain/sandbox.ts';
-import { isAllowed } from '../../domain/transitions.ts';
+import { isAllowed, isEnded } from '../../domain/transitions.ts';
+import { hasLease } from '../leased-states.ts';
 import { matchesQuery } from '../list-filter.ts';
 import { formatPageToken, parsePageToken } from '../page-token.ts';
 import type {
+  BoundSandbox,
   ClaimAnswer,
   ClaimRequest,
   DueSandbox,
@@ -22,6 +24,7 @@ import type {
   PoolStore,
   ReadyAnswer,
   Refusal,
+  RegisterReadyAnswer,
   RenewAnswer,
   SizeChange,
   StartAnswer,
@@ -30,6 +33,7 @@ import type {
   StoreEvent,
   StoreHealth,
   TransitionAnswer,
+  UnclaimedSandbox,
 } from '../pool-store.ts';
 import { embeddedStorePrefix } from '../pool-store.ts';
 import { requestKey } from '../request-key.ts';
@@ -153,6 +157,76 @@ export class MemoryPoolStore implements PoolStore {
     if (sandbox.state === 'failed') return done(sandbox, nowMs);
     if (!isAllowed(sandbox.state, 'failed')) return wrongState(sandbox);
     this.#fail(sandbox, reason, failure, nowMs);
+    return done(sandbox, nowMs);
+  }
+
+  async registerBound(bound: BoundSandbox): Promise<TransitionAnswer> {
+    const nowMs = this.#now();
+    const endOfLifeMs = nowMs + bound.lifeLeftMs;
+    const expiresAtMs = Math.min(nowMs + bound.leaseLeftMs, endOfLifeMs);
+    const known = this.#sandboxes.find(bound.id, nowMs);
+    if (known !== undefined) {
+      if (known.nodeId !== bound.nodeId) return { kind: 'refused', why: 'other_node' };
+      const { claim } = known;
+      const isItsOwn = claim?.claimId === bound.claim.claimId;
+      if (isItsOwn && claim !== undefined && hasLease(known.state)) {
+        claim.endOfLifeMs = Math.max(claim.endOfLifeMs, endOfLifeMs);
+        claim.expiresAtMs = Math.max(claim.expiresAtMs, expiresAtMs);
+        return done(known, nowMs);
+      }
+      const hasEnded = known.state === 'stopping' || isEnded(known.state);
+      if (known.forgetAtMs !== undefined || (isItsOwn && hasEnded)) return wrongState(known);
+      if (claim !== undefined) this.#requests.forget(claim.requestKey, known.id);
+      const pool = this.#pools.get(known.pool);
+      for (const index of [pool?.ready, pool?.starting, pool?.live]) index?.delete(known.id);
+      this.#sandboxes.remove(known);
+    }
+    const sandbox: MemorySandbox = {
+      id: bound.id,
+      pool: bound.pool,
+      specVersion: bound.specVersion,
+      launch: bound.launch,
+      nodeId: bound.nodeId,
+      createdAtMs: bound.createdAtMs,
+      bootDeadlineMs: bound.createdAtMs,
+      state: 'running',
+      incarnation: Math.max(bound.incarnation, known?.incarnation ?? 0),
+      ...(bound.readyAtMs === undefined ? {} : { readyAtMs: bound.readyAtMs }),
+    };
+    this.#sandboxes.add(sandbox);
+    this.#pools.get(sandbox.pool)?.live.add(sandbox.id);
+    this.#sandboxes.own(sandbox, {
+      ...bound.claim,
+      // Lost with the record, and no request has this one.
+      requestKey: '',
+      ttlMs: bound.leaseTtlMs,
+      maxLifetimeMs: bound.lifeLeftMs,
+      onExpiry: bound.onExpiry,
+      expiresAtMs,
+      endOfLifeMs,
+    });
+    this.#announce(sandbox, null, null, nowMs);
+    return done(sandbox, nowMs);
+  }
+
+  async registerReady(unclaimed: UnclaimedSandbox): Promise<RegisterReadyAnswer> {
+    const nowMs = this.#now();
+    const known = this.#sandboxes.find(unclaimed.id, nowMs);
+    if (known !== undefined) {
+      if (known.nodeId !== unclaimed.nodeId) return { kind: 'refused', why: 'other_node' };
+      return known.state === 'ready' ? done(known, nowMs) : wrongState(known);
+    }
+    const pool = this.#pools.get(unclaimed.pool);
+    if (pool === undefined) return { kind: 'refused', why: 'no_pool' };
+    if (pool.specVersion !== unclaimed.specVersion) return { kind: 'refused', why: 'spec_changed' };
+    if (pool.ready.size + pool.starting.size >= pool.target) return { kind: 'refused', why: 'target_met' };
+    if (pool.live.size >= pool.size.maxTotal) return { kind: 'refused', why: 'max_total' };
+    const sandbox = this.#create({ ...unclaimed, bootTimeoutMs: 0 }, pool, 'warm', nowMs);
+    sandbox.incarnation = unclaimed.incarnation;
+    sandbox.state = 'ready';
+    sandbox.readyAtMs = nowMs;
+    pool.ready.add(sandbox.id);
+    this.#announce(sandbox, null, null, nowMs);
     return done(sandbox, nowMs);
   }
 

@@ -38,6 +38,13 @@ export class MemorySandboxes {
     addTo(this.#owned, claim.tenant, sandbox);
   }
 
+  /** As if it had never been. */
+  remove(sandbox: MemorySandbox): void {
+    this.#byId.delete(sandbox.id);
+    removeFrom(this.#placed, sandbox.nodeId, sandbox);
+    if (sandbox.claim !== undefined) removeFrom(this.#owned, sandbox.claim.tenant, sandbox);
+  }
+
   letGo(sandbox: MemorySandbox, nowMs: number): void {
     if (sandbox.forgetAtMs !== undefined) return;
     const expired = isExpiry(sandbox.endReason);

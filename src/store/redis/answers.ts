@@ -1,6 +1,13 @@
 import { assertThat, WarmpoolError } from '../../domain/errors.ts';
 import type { Launch, SandboxRecord, SandboxState } from '../../domain/sandbox.ts';
-import type { ClaimAnswer, ClaimRequest, Refusal, StartAnswer, TransitionAnswer } from '../pool-store.ts';
+import type {
+  ClaimAnswer,
+  ClaimRequest,
+  Refusal,
+  RegisterReadyAnswer,
+  StartAnswer,
+  TransitionAnswer,
+} from '../pool-store.ts';
 import { damagedRecord, type FlatHash, parseRecord } from './record-codec.ts';
 import { scriptStatus } from './script-status.ts';
 
@@ -25,6 +32,12 @@ const refusals: ReadonlyMap<number, Refusal['why']> = new Map([
   [scriptStatus.STALE_INCARNATION, 'stale_incarnation'],
   [scriptStatus.OTHER_NODE, 'other_node'],
 ]);
+
+/** Where the step makes a record, its pool may not want it. */
+export function registerReadyAnswer(id: string, answer: ScriptAnswer): RegisterReadyAnswer {
+  const why = startRefusals.get(answer[0]);
+  return why === undefined ? transitionAnswer(id, answer) : { kind: 'refused', why };
+}
 
 export function startAnswer(id: string, answer: ScriptAnswer): StartAnswer {
   const [status, nowMs, about] = answer;

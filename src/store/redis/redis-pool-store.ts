@@ -5,6 +5,7 @@ import { isSandboxId, newClaimId, shardOfPool, shardOfSandbox } from '../../doma
 import { poolNamePattern } from '../../domain/limits.ts';
 import type { EndReason, SandboxRecord } from '../../domain/sandbox.ts';
 import type {
+  BoundSandbox,
   ClaimAnswer,
   ClaimRequest,
   DueSandbox,
@@ -20,6 +21,7 @@ import type {
   PoolSnapshot,
   PoolStore,
   ReadyAnswer,
+  RegisterReadyAnswer,
   RenewAnswer,
   SizeChange,
   StartAnswer,
@@ -28,10 +30,17 @@ import type {
   StoreEvent,
   StoreHealth,
   TransitionAnswer,
+  UnclaimedSandbox,
 } from '../pool-store.ts';
 import { requestKey } from '../request-key.ts';
 import { bootTimeoutSentence } from '../store-limits.ts';
-import { claimAnswer, type ScriptAnswer, startAnswer, transitionAnswer } from './answers.ts';
+import {
+  claimAnswer,
+  registerReadyAnswer,
+  type ScriptAnswer,
+  startAnswer,
+  transitionAnswer,
+} from './answers.ts';
 import { followEvents } from './event-follower.ts';
 import { EventTail } from './event-tail.ts';
 import { healIndexes } from './index-healer.ts';
@@ -192,6 +201,51 @@ export class RedisPoolStore implements PoolStore {
       failure,
     );
     return transitionAnswer(id, answer as ScriptAnswer);
+  }
+
+  async registerBound(bound: BoundSandbox): Promise<TransitionAnswer> {
+    const { id, claim } = bound;
+    if (!isSandboxId(id)) return { kind: 'refused', why: 'not_found' };
+    const answer = await this.#background.run(
+      scripts.registerBound,
+      keysOfSandbox(id).prefix,
+      id,
+      bound.pool,
+      bound.specVersion,
+      bound.launch,
+      bound.nodeId,
+      bound.incarnation,
+      bound.createdAtMs,
+      bound.readyAtMs ?? '',
+      claim.tenant,
+      claim.claimId,
+      claim.claimedAtMs,
+      formatCustomisation(claim.customisation),
+      bound.leaseTtlMs,
+      bound.onExpiry,
+      bound.leaseLeftMs,
+      bound.lifeLeftMs,
+    );
+    return transitionAnswer(id, answer as ScriptAnswer);
+  }
+
+  async registerReady(unclaimed: UnclaimedSandbox): Promise<RegisterReadyAnswer> {
+    const { id, pool, nodeId, specVersion, incarnation } = unclaimed;
+    if (!isSandboxId(id)) return { kind: 'refused', why: 'not_found' };
+    if (!poolNamePattern.test(pool)) return { kind: 'refused', why: 'no_pool' };
+    assertThat(shardOfSandbox(id) === shardOfPool(pool), 'a sandbox lives in the shard of its pool');
+    const keys = this.#keysOf(pool);
+    const answer = await this.#background.run(
+      scripts.registerReady,
+      keys.shard.prefix,
+      keys.pool,
+      id,
+      pool,
+      nodeId,
+      specVersion,
+      incarnation,
+    );
+    return registerReadyAnswer(id, answer as ScriptAnswer);
   }
 
   async claim(request: ClaimRequest): Promise<ClaimAnswer> {

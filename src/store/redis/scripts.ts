@@ -9,6 +9,8 @@ export const scripts = {
   reserveStart: loadScript('reserve-start', 2),
   reportReady: loadScript('report-ready', 1),
   reportFailed: loadScript('report-failed', 1),
+  registerBound: loadScript('register-bound', 1),
+  registerReady: loadScript('register-ready', 2),
   claimSandbox: loadScript('claim-sandbox', 4),
   renewLease: loadScript('renew-lease', 2),
   beginStop: loadScript('begin-stop', 1),
