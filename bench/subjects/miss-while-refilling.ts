@@ -59,7 +59,14 @@ interface Side {
 }
 
 async function startSide(started: ClosingStack, runtime: RuntimeBench, ready: number): Promise<Side> {
-  const size = { minReady: ready, maxReady: minReady, maxTotal: 64, startsInFlightMax: minReady };
+  // What is compared is two sizes, so neither follows its load.
+  const size = {
+    minReady: ready,
+    maxReady: minReady,
+    maxTotal: 64,
+    startsInFlightMax: minReady,
+    targetHitRatio: 0,
+  };
   const pools = [{ name: poolName, size, lease: { ttl: '1h' } }];
   const service = started.use(await TestService.start({ pools, env: runtime.serviceEnv }));
   const client = connect(service.grpc);

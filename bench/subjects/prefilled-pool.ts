@@ -28,6 +28,9 @@ export const prefilledSpec: PoolSpec = {
     startsInFlightMax: 1_000_000,
     maxIdleAgeMs: 86_400_000,
     onMiss: 'cold',
+    targetHitRatio: 0,
+    burst: 0,
+    scaleToZeroAfterMs: 600_000,
   },
   lease: { ttlMs: 3_600_000, maxLifetimeMs: 86_400_000, onExpiry: 'kill' },
 };

@@ -194,7 +194,7 @@ export class SandboxCreator {
       if (leftMs <= 0) throw noCapacity(pool, 'no_ready');
       await this.#poolNews(pool.spec.name, Math.min(leftMs, pollMs), signal);
       if (signal.aborted) throw abortError(signal);
-      const answer = await this.#persist(() => store.claim(claim), signal);
+      const answer = await this.#persist(() => store.claim({ ...claim, waiting: true }), signal);
       if (answer.kind === 'claimed') return { record: answer.record, repeated: answer.repeated };
       if (answer.kind !== 'empty') throw noCapacity(pool, 'no_ready');
     }

@@ -84,12 +84,12 @@ export function parsePoolFile(
   }
   const { name, template, size, lease } = checked.data;
   const { bootTimeout, ...templateRest } = template;
-  const { maxIdleAge, ...sizeRest } = size;
+  const { maxIdleAge, scaleToZeroAfter, ...sizeRest } = size;
   return {
     pool: deepFreeze({
       name,
       template: { ...templateRest, bootTimeoutMs: bootTimeout },
-      size: { ...sizeRest, maxIdleAgeMs: maxIdleAge },
+      size: { ...sizeRest, maxIdleAgeMs: maxIdleAge, scaleToZeroAfterMs: scaleToZeroAfter },
       lease: { ttlMs: lease.ttl, maxLifetimeMs: lease.maxLifetime, onExpiry: lease.onExpiry },
     }),
   };

@@ -27,6 +27,10 @@ const maxIdleAgeMsMax = 30 * 86_400_000;
 const sandboxesMax = 100_000;
 /** More starts at once slow each other down long before this (moby/moby#42096). */
 const startsInFlightLimit = 1_000;
+/** Over this a pool would be larger than any claim history can justify: a thousandth of all claims still find none ready. */
+const targetHitRatioMax = 0.999;
+/** What is idle for a day is idle; longer is what minReady is for. */
+const scaleToZeroAfterMsMax = 86_400_000;
 const warmupCommandsMax = 64;
 /** The longest reference that registries take. */
 const imageBytesMax = 255;
@@ -127,11 +131,21 @@ const size = section({
   startsInFlightMax: integer(1, startsInFlightLimit).default(4),
   maxIdleAge: duration(1_000, maxIdleAgeMsMax).prefault('1h'),
   onMiss: oneOf(['cold', 'wait', 'fail']).default('cold'),
+  targetHitRatio: z
+    .number({ error: `must be a number from 0 to ${targetHitRatioMax}` })
+    .min(0, `must be a number from 0 to ${targetHitRatioMax}`)
+    .max(targetHitRatioMax, `must be a number from 0 to ${targetHitRatioMax}`)
+    .default(0.95),
+  burst: integer(0, sandboxesMax).default(0),
+  scaleToZeroAfter: duration(1_000, scaleToZeroAfterMsMax).prefault('10m'),
 }).superRefine((value, context) => {
   const refuse = (path: string, message: string) =>
     context.addIssue({ code: 'custom', path: [path], message });
   if (value.minReady > value.maxReady) {
     refuse('minReady', `is ${value.minReady}, which is over size.maxReady (${value.maxReady})`);
+  }
+  if (value.burst > value.maxReady) {
+    refuse('burst', `is ${value.burst}, which is over size.maxReady (${value.maxReady})`);
   }
   if (value.maxReady > value.maxTotal) {
     refuse('maxReady', `is ${value.maxReady}, which is over size.maxTotal (${value.maxTotal})`);

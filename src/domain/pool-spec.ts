@@ -39,6 +39,12 @@ export interface Resources {
 export interface PoolSize {
   readonly minReady: number;
   readonly maxReady: number;
+  /** Share of claims that should find a ready sandbox, below 1; 0: the pool does not follow its load. */
+  readonly targetHitRatio: number;
+  /** Kept ready while the pool is in use, whatever its load. */
+  readonly burst: number;
+  /** A pool that nobody has claimed from for this long is not in use: only minReady is kept. */
+  readonly scaleToZeroAfterMs: number;
   /** Hard maximum of live sandboxes: starting, ready, running, stopping. */
   readonly maxTotal: number;
   readonly startsInFlightMax: number;

@@ -1,5 +1,7 @@
+import type { LoadCounters } from '../domain/load-estimate.ts';
 import type { OnExpiry, PoolSize } from '../domain/pool-spec.ts';
 import type { Customisation, EndReason, SandboxRecord, SandboxState } from '../domain/sandbox.ts';
+import type { Demand } from '../domain/sizing.ts';
 
 /**
  * The store's port, in domain verbs. Two adapters pass one contract suite: MemoryPoolStore (embedded default and
@@ -26,6 +28,11 @@ export interface PoolStore extends AsyncDisposable {
   declarePool(pool: PoolDeclaration): Promise<PoolSnapshot>;
   scalePool(name: string, change: SizeChange): Promise<PoolSnapshot | null>;
   readPool(name: string): Promise<PoolSnapshot | null>;
+  /**
+   * Writes what a look at the pool found it to need, if the one that it follows (null: none) is still the last: of all
+   * nodes that look at the same time one is heard, and all act on what it wrote. Answers with the pool as it is then.
+   */
+  noteDemand(name: string, follows: Demand | null, demand: Demand): Promise<PoolSnapshot | null>;
 
   /** A start slot for one warm boot: atomic over ready + starting + target (D17). Writes the record first (D14). */
   reserveStart(slot: StartSlot): Promise<StartAnswer>;
@@ -62,6 +69,8 @@ export interface PoolStore extends AsyncDisposable {
   renew(owner: Owner, ttlMs: number | null, mode: 'extend' | 'set'): Promise<RenewAnswer>;
   /** running (or starting, ready) → stopping, for an owner's delete (`tenant`) or the system's (`null`). */
   beginStop(target: StopTarget, reason: EndReason): Promise<TransitionAnswer>;
+  /** ready → stopping, only while more are ready than the pool wants: nodes that see one surplus never end two (D4). */
+  retireSurplus(target: { readonly id: string; readonly incarnation: number }): Promise<RetireAnswer>;
   /** The reaper's step (D12): running → stopping, or starting → failed, only if the deadline has really passed. */
   expire(id: string, incarnation: number): Promise<ExpireAnswer>;
   /**
@@ -121,17 +130,21 @@ export interface PoolSnapshot {
   readonly name: string;
   readonly specVersion: string;
   readonly size: PoolSize;
-  /** How many ready + starting the pool wants now: minReady, at most maxReady. */
+  /** How many ready + starting the pool wants now: what its load asks for, from minReady to maxReady. */
   readonly target: number;
+  /** What was last found of its load; null: nobody has looked yet. */
+  readonly demand: Demand | null;
   readonly ready: number;
   /** Warm boots in flight (cold starts are not among them). */
   readonly starting: number;
   /** Everything not ended: starting (warm and cold), ready, running, stopping. */
   readonly live: number;
   readonly counters: PoolCounters;
+  /** The store's clock when it was read. */
+  readonly readAtMs: number;
 }
 
-/** Since the pool was first declared. */
+/** Since the pool was first declared. A claim that comes again because it waits counts once, as the miss it began with. */
 export interface PoolCounters {
   readonly hits: number;
   readonly missesEmpty: number;
@@ -139,6 +152,14 @@ export interface PoolCounters {
   readonly startsWarm: number;
   readonly startsCold: number;
   readonly startsFailed: number;
+  /** Boots that came up, of both kinds, and the milliseconds from their reservation to that, in all. */
+  readonly boots: number;
+  readonly bootMs: number;
+}
+
+/** What a pool's load is found from. Claims that no warm sandbox could have served say nothing of its size. */
+export function loadCountersOf({ hits, missesEmpty, boots, bootMs }: PoolCounters): LoadCounters {
+  return { claims: hits + missesEmpty, boots, bootMs };
 }
 
 export interface StartSlot {
@@ -172,6 +193,7 @@ export type Refusal = {
 export type TransitionAnswer = { readonly kind: 'done'; readonly record: SandboxRecord } | Refusal;
 export type ReadyAnswer = TransitionAnswer;
 export type RenewAnswer = TransitionAnswer;
+export type RetireAnswer = TransitionAnswer | { readonly kind: 'no_surplus' };
 export type ExpireAnswer = TransitionAnswer | { readonly kind: 'not_due'; readonly remainingMs: number };
 
 /** A claimed sandbox as its node knows it. */
@@ -209,6 +231,8 @@ export interface ClaimRequest {
   readonly customisation: Customisation;
   /** False when a warm sandbox cannot take on what is asked: the ready set is not looked at. */
   readonly warm: boolean;
+  /** True when this request was told before that none is ready, and asks again: it is counted already. */
+  readonly waiting?: boolean;
   /** Where and as what to reserve a cold start on a miss when no boot is in flight; null: the request wants none. */
   readonly cold: { readonly id: string; readonly nodeId: string; readonly bootTimeoutMs: number } | null;
 }

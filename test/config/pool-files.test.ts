@@ -24,7 +24,8 @@ const exampleOfTheDesign = `
 name: base
 template: {image: warmpool/base, rootfs: host, runtime: auto, user: user, cwd: /home/user, env: {}, warmup: [], ready: {exec: ["true"]},
            resources: {cpu: 1, memoryMb: 512, diskMb: 1024, pids: 256}, bootTimeout: 30s}
-size: {minReady: 8, maxReady: 64, maxTotal: 256, startsInFlightMax: 4, maxIdleAge: 1h, onMiss: cold}
+size: {minReady: 8, maxReady: 64, maxTotal: 256, startsInFlightMax: 4, maxIdleAge: 1h, onMiss: cold,
+       targetHitRatio: 0.95, burst: 0, scaleToZeroAfter: 10m}
 lease: {ttl: 5m, maxLifetime: 24h, onExpiry: kill}
 `;
 
@@ -52,6 +53,9 @@ test('a name is enough: everything else has the documented default', () => {
       startsInFlightMax: 4,
       maxIdleAgeMs: 3_600_000,
       onMiss: 'cold',
+      targetHitRatio: 0.95,
+      burst: 0,
+      scaleToZeroAfterMs: 600_000,
     },
     lease: { ttlMs: 300_000, maxLifetimeMs: 86_400_000, onExpiry: 'kill' },
   });
@@ -122,6 +126,15 @@ for (const [text, expected] of [
   [
     'name: a\nsize: {maxTotal: 63}',
     'pool.yaml:2:7 | size.maxReady | is 64, which is over size.maxTotal (63)',
+  ],
+  [
+    'name: a\nsize: {targetHitRatio: 1}',
+    'pool.yaml:2:24 | size.targetHitRatio | must be a number from 0 to 0.999',
+  ],
+  ['name: a\nsize: {burst: 65}', 'pool.yaml:2:15 | size.burst | is 65, which is over size.maxReady (64)'],
+  [
+    'name: a\nsize: {scaleToZeroAfter: 2d}',
+    'pool.yaml:2:26 | size.scaleToZeroAfter | must be a duration such as 30s, 5m, 1h or 24h, from 1s to 1d',
   ],
   [
     'name: a\nsize: {startsInFlightMax: 0}',

@@ -5,6 +5,7 @@ import { SystemClock } from '../../src/domain/clock.ts';
 import { isWarmpoolError } from '../../src/domain/errors.ts';
 import { newSandboxId, shardOfPool } from '../../src/domain/ids.ts';
 import type { SandboxRecord } from '../../src/domain/sandbox.ts';
+import type { Demand } from '../../src/domain/sizing.ts';
 import { isAllowed } from '../../src/domain/transitions.ts';
 import { MemoryPoolStore } from '../../src/store/memory/memory-pool-store.ts';
 import type { PoolStore, StoreEvent } from '../../src/store/pool-store.ts';
@@ -87,6 +88,7 @@ test('redis: T23 memory and Redis give the same answer to every step', { skip },
 type Step =
   | { readonly verb: 'declare'; readonly spec: string; readonly size: number }
   | { readonly verb: 'scale'; readonly minReady: number; readonly maxTotal: number }
+  | { readonly verb: 'note'; readonly follows: number | null; readonly look: number; readonly wanted: number }
   | {
       readonly verb: 'reserve';
       readonly sandbox: number;
@@ -108,6 +110,7 @@ type Step =
       readonly ttl: number;
       readonly life: number;
       readonly warm: boolean;
+      readonly waiting: boolean;
       readonly cold: number | null;
       readonly boot: number;
     }
@@ -124,7 +127,7 @@ type Step =
       readonly tenant: string | null;
       readonly age: number | null;
     }
-  | { readonly verb: 'expire'; readonly sandbox: number; readonly age: number }
+  | { readonly verb: 'expire' | 'retire'; readonly sandbox: number; readonly age: number }
   | { readonly verb: 'get'; readonly sandbox: number; readonly tenant: string | null }
   | {
       readonly verb: 'list';
@@ -162,6 +165,16 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     }),
   },
   {
+    weight: 1,
+    arbitrary: fc.record({
+      verb: fc.constant('note' as const),
+      follows: fc.option(fc.integer({ min: 1, max: 2 })),
+      look: fc.integer({ min: 1, max: 2 }),
+      wanted: fc.integer({ min: 0, max: 9 }),
+    }),
+  },
+  { weight: 2, arbitrary: fc.record({ verb: fc.constant('retire' as const), sandbox, age }) },
+  {
     weight: 6,
     arbitrary: fc.record({ verb: fc.constant('reserve' as const), sandbox, node, spec, boot: length }),
   },
@@ -180,6 +193,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       ttl: length,
       life: length,
       warm: mostly(true, false),
+      waiting: mostly(false, true),
       cold: fc.option(sandbox),
       boot: length,
     }),
@@ -244,6 +258,22 @@ class Names {
   }
 }
 
+/** Only a few looks, so that some follow each other and most do not. */
+function demand(look: number, wanted: number): Demand {
+  return {
+    load: {
+      sampledAtMs: look * hourMs,
+      counted: { claims: look, boots: 0, bootMs: 0 },
+      claimsPerSecond: { stable: look / 3, panic: 0 },
+      bootMs: null,
+      beganAtMs: 0,
+      claimedAtMs: null,
+    },
+    wanted,
+    wantedAtMs: look * hourMs,
+  };
+}
+
 async function outcome(store: PoolStore, one: Step, names: Names): Promise<unknown> {
   try {
     return comparable(await carryOut(store, one, names));
@@ -268,6 +298,12 @@ async function carryOut(store: PoolStore, one: Step, names: Names): Promise<unkn
       return store.declarePool({ name: 'base', specVersion: one.spec, size: sizes[one.size] ?? roomySize });
     case 'scale':
       return store.scalePool('base', { minReady: one.minReady, maxTotal: one.maxTotal });
+    case 'note':
+      return store.noteDemand('base', one.follows === null ? null : demand(one.follows, 0), demand(one.look, one.wanted));
+    case 'retire':
+      return store.retireSurplus(
+        await fenceOf(store, { sandbox: one.sandbox, node: '', age: one.age }, names),
+      );
     case 'reserve':
       return store.reserveStart({
         id: names.id(one.sandbox),
@@ -294,6 +330,7 @@ async function carryOut(store: PoolStore, one: Step, names: Names): Promise<unkn
         onExpiry: 'kill',
         customisation: { env: { N: String(one.request) }, metadata: { tenant: one.tenant } },
         warm: one.warm,
+        waiting: one.waiting,
         cold:
           one.cold === null ? null : { id: names.id(one.cold), nodeId: 'node-a', bootTimeoutMs: one.boot },
       });
@@ -359,7 +396,9 @@ function comparable(value: unknown): unknown {
     Object.entries(value).map(([key, entry]) => {
       if (key === 'lease' && entry !== undefined) return [key, comparableLease(entry)];
       if (key === 'remainingMs') return [key, minutes(entry)];
-      if (/AtMs$/.test(key)) return [key, 'there'];
+      if (/AtMs$/.test(key) && entry !== null) return [key, 'there'];
+      // A few milliseconds of real time, and not the same ones.
+      if (key === 'bootMs' && typeof entry === 'number') return [key, 'there'];
       return [key, comparable(entry)];
     }),
   );

@@ -305,3 +305,57 @@ async function membersOf(indexes: readonly string[]): Promise<Map<string, string
   }
   return members;
 }
+
+test('redis: a pool that an older process declared stays at its minimum, and keeps how it was scaled', {
+  skip,
+}, async () => {
+  await using scenario = await openScenario();
+  const { store } = scenario;
+  const older = {
+    minReady: 2,
+    maxReady: 9,
+    maxTotal: 9,
+    startsInFlightMax: 9,
+    maxIdleAgeMs: 1_000,
+    onMiss: 'cold',
+  };
+  await raw.del(poolKey);
+  await raw.hset(poolKey, { ...older, minReady: 3, spec: 'v1', hits: 7 });
+  await raw.hset(poolKey, { declared: JSON.stringify(older), overrides: '{"minReady":3}' });
+  const read = await store.readPool('base');
+  assert.deepEqual(
+    [read?.target, read?.size.targetHitRatio, read?.size.burst, read?.demand],
+    [3, 0, 0, null],
+  );
+  assert.deepEqual([read?.counters.hits, read?.counters.boots, read?.counters.bootMs], [7, 0, 0]);
+  for (let boot = 0; boot < 3; boot += 1) await store.reportReady(fence(await scenario.starting()));
+  assert.deepEqual(await scenario.reserve(), { kind: 'refused', why: 'target_met' });
+  const scaled = await store.scalePool('base', { maxTotal: 8 });
+  assert.deepEqual([scaled?.target, scaled?.size.targetHitRatio], [3, 0]);
+
+  const declared = await scenario.declare({ ...older, onMiss: 'cold', targetHitRatio: 0.95, burst: 1 });
+  const { minReady, maxTotal, targetHitRatio, burst } = declared.size;
+  assert.deepEqual([minReady, maxTotal, targetHitRatio, burst], [3, 8, 0.95, 1]);
+  assert.equal((await scenario.declare({ ...older, onMiss: 'cold', burst: 2 })).size.minReady, 2);
+});
+
+test('redis: a demand that cannot be read costs its averages, and the next look is written', {
+  skip,
+}, async () => {
+  await using scenario = await openScenario();
+  const { store } = scenario;
+  await scenario.claimed();
+  for (const text of ['', '{', '{"wanted":3}', '[]', 'null', '{"load":{"sampledAtMs":null}}']) {
+    await raw.hset(poolKey, { lookedAt: 4_000, wanted: 3, demand: text });
+    const read = await store.readPool('base');
+    assert.deepEqual([read?.demand?.wanted, read?.demand?.load.sampledAtMs], [3, 4_000]);
+    assert.equal(read?.demand?.load.counted.claims, 1);
+    const next = read?.demand && {
+      ...read.demand,
+      wanted: 5,
+      load: { ...read.demand.load, sampledAtMs: 5_000 },
+    };
+    assert.ok(next);
+    assert.equal((await store.noteDemand('base', read?.demand ?? null, next))?.demand?.wanted, 5);
+  }
+});

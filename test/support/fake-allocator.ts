@@ -311,6 +311,9 @@ function poolView(name: string): PoolView {
       startsInFlightMax: 4,
       maxIdleAgeMs: 3_600_000,
       onMiss: 'cold',
+      targetHitRatio: 0,
+      burst: 0,
+      scaleToZeroAfterMs: 600_000,
     },
     target: 8,
     ready: name === 'base' ? 8 : 0,
@@ -323,7 +326,11 @@ function poolView(name: string): PoolView {
       startsWarm: 9,
       startsCold: 1,
       startsFailed: 0,
+      boots: 9,
+      bootMs: 2_700,
     },
+    demand: null,
+    readAtMs: epochMs,
     note: name === 'empty' ? 'the last boot failed: no such image' : '',
   };
 }

@@ -12,6 +12,9 @@ export const roomySize: PoolSize = {
   startsInFlightMax: 100,
   maxIdleAgeMs: 3_600_000,
   onMiss: 'cold',
+  targetHitRatio: 0,
+  burst: 0,
+  scaleToZeroAfterMs: 600_000,
 };
 
 export const hourMs = 3_600_000;

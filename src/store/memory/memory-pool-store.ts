@@ -2,6 +2,7 @@ import type { Clock } from '../../domain/clock.ts';
 import { assertThat, WarmpoolError } from '../../domain/errors.ts';
 import { newClaimId, shardOfPool, shardOfSandbox } from '../../domain/ids.ts';
 import type { EndReason, SandboxRecord, SandboxState } from '../../domain/sandbox.ts';
+import type { Demand } from '../../domain/sizing.ts';
 import { isAllowed, isEnded } from '../../domain/transitions.ts';
 import { hasLease } from '../leased-states.ts';
 import { matchesQuery } from '../list-filter.ts';
@@ -26,6 +27,7 @@ import type {
   Refusal,
   RegisterReadyAnswer,
   RenewAnswer,
+  RetireAnswer,
   SizeChange,
   StartAnswer,
   StartSlot,
@@ -92,17 +94,23 @@ export class MemoryPoolStore implements PoolStore {
     } else {
       pool.declare(declaration);
     }
-    return pool.snapshot();
+    return pool.snapshot(this.#now());
   }
 
   async scalePool(name: string, change: SizeChange): Promise<PoolSnapshot | null> {
     const pool = this.#pools.get(name);
     pool?.scale(change);
-    return pool?.snapshot() ?? null;
+    return pool?.snapshot(this.#now()) ?? null;
   }
 
   async readPool(name: string): Promise<PoolSnapshot | null> {
-    return this.#pools.get(name)?.snapshot() ?? null;
+    return this.#pools.get(name)?.snapshot(this.#now()) ?? null;
+  }
+
+  async noteDemand(name: string, follows: Demand | null, demand: Demand): Promise<PoolSnapshot | null> {
+    const pool = this.#pools.get(name);
+    pool?.note(follows, demand);
+    return pool?.snapshot(this.#now()) ?? null;
   }
 
   async reserveStart(slot: StartSlot): Promise<StartAnswer> {
@@ -139,6 +147,11 @@ export class MemoryPoolStore implements PoolStore {
     if (sandbox.state !== 'starting') return wrongState(sandbox);
 
     sandbox.readyAtMs = nowMs;
+    const pool = this.#pools.get(sandbox.pool);
+    if (pool !== undefined) {
+      pool.counters.boots += 1;
+      pool.counters.bootMs += nowMs - sandbox.createdAtMs;
+    }
     const { claim } = sandbox;
     if (claim === undefined) {
       this.#transition(sandbox, 'ready', null, nowMs);
@@ -242,12 +255,11 @@ export class MemoryPoolStore implements PoolStore {
       candidate.incarnation += 1;
       this.#own(candidate, request, nowMs);
       this.#transition(candidate, 'running', null, nowMs);
-      pool.counters.hits += 1;
+      if (isFirstAsking(request)) pool.counters.hits += 1;
       return { kind: 'claimed', record: recordOf(candidate, nowMs), repeated: false };
     }
 
-    if (request.warm) pool.counters.missesEmpty += 1;
-    else pool.counters.missesUncacheable += 1;
+    if (isFirstAsking(request)) pool.counters[request.warm ? 'missesEmpty' : 'missesUncacheable'] += 1;
     return this.#reserveCold(pool, request, nowMs);
   }
 
@@ -275,6 +287,19 @@ export class MemoryPoolStore implements PoolStore {
     if (sandbox.state === 'stopping' || sandbox.state === 'stopped') return done(sandbox, nowMs);
     if (!isAllowed(sandbox.state, 'stopping')) return wrongState(sandbox);
     this.#transition(sandbox, 'stopping', reason, nowMs);
+    return done(sandbox, nowMs);
+  }
+
+  async retireSurplus(target: { readonly id: string; readonly incarnation: number }): Promise<RetireAnswer> {
+    const nowMs = this.#now();
+    const sandbox = this.#sandboxes.find(target.id, nowMs);
+    if (sandbox === undefined) return { kind: 'refused', why: 'not_found' };
+    if (target.incarnation !== sandbox.incarnation) return staleIncarnation(sandbox);
+    if (sandbox.state === 'stopping' || sandbox.state === 'stopped') return done(sandbox, nowMs);
+    if (sandbox.state !== 'ready') return wrongState(sandbox);
+    const pool = this.#pools.get(sandbox.pool);
+    if (pool !== undefined && pool.ready.size <= pool.target) return { kind: 'no_surplus' };
+    this.#transition(sandbox, 'stopping', 'scaled_down', nowMs);
     return done(sandbox, nowMs);
   }
 
@@ -545,6 +570,10 @@ export class MemoryPoolStore implements PoolStore {
       atMs: nowMs,
     });
   }
+}
+
+function isFirstAsking({ warm, waiting }: ClaimRequest): boolean {
+  return !(warm && waiting);
 }
 
 function answerOf(sandbox: MemorySandbox, nowMs: number): ClaimAnswer {

@@ -1,4 +1,5 @@
 import type { PoolSize } from '../../domain/pool-spec.ts';
+import { type Demand, targetOf } from '../../domain/sizing.ts';
 import type { PoolCounters, PoolDeclaration, PoolSnapshot, SizeChange } from '../pool-store.ts';
 
 type MutableCounters = { -readonly [name in keyof PoolCounters]: number };
@@ -12,6 +13,7 @@ export class MemoryPool {
   specVersion: string;
   #declared: PoolSize;
   #overrides: SizeChange = {};
+  #demand: Demand | null = null;
   readonly ready = new Set<string>();
   readonly starting = new Set<string>();
   readonly live = new Set<string>();
@@ -22,6 +24,8 @@ export class MemoryPool {
     startsWarm: 0,
     startsCold: 0,
     startsFailed: 0,
+    boots: 0,
+    bootMs: 0,
   };
 
   constructor(declaration: PoolDeclaration) {
@@ -45,20 +49,26 @@ export class MemoryPool {
   }
 
   get target(): number {
-    const { minReady, maxReady } = this.size;
-    return Math.min(minReady, maxReady);
+    return targetOf(this.size, this.#demand?.wanted ?? 0);
   }
 
-  snapshot(): PoolSnapshot {
+  /** Only if it follows the last one. */
+  note(follows: Demand | null, demand: Demand): void {
+    if (this.#demand?.load.sampledAtMs === follows?.load.sampledAtMs) this.#demand = demand;
+  }
+
+  snapshot(nowMs: number): PoolSnapshot {
     return {
       name: this.name,
       specVersion: this.specVersion,
       size: this.size,
       target: this.target,
+      demand: this.#demand,
       ready: this.ready.size,
       starting: this.starting.size,
       live: this.live.size,
       counters: { ...this.counters },
+      readAtMs: nowMs,
     };
   }
 }
@@ -70,6 +80,9 @@ function sameSize(a: PoolSize, b: PoolSize): boolean {
     a.maxTotal === b.maxTotal &&
     a.startsInFlightMax === b.startsInFlightMax &&
     a.maxIdleAgeMs === b.maxIdleAgeMs &&
-    a.onMiss === b.onMiss
+    a.onMiss === b.onMiss &&
+    a.targetHitRatio === b.targetHitRatio &&
+    a.burst === b.burst &&
+    a.scaleToZeroAfterMs === b.scaleToZeroAfterMs
   );
 }

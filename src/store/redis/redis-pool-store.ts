@@ -4,6 +4,7 @@ import { assertThat, WarmpoolError } from '../../domain/errors.ts';
 import { isSandboxId, newClaimId, shardOfPool, shardOfSandbox } from '../../domain/ids.ts';
 import { poolNamePattern } from '../../domain/limits.ts';
 import type { EndReason, SandboxRecord } from '../../domain/sandbox.ts';
+import type { Demand } from '../../domain/sizing.ts';
 import type {
   BoundSandbox,
   ClaimAnswer,
@@ -23,6 +24,7 @@ import type {
   ReadyAnswer,
   RegisterReadyAnswer,
   RenewAnswer,
+  RetireAnswer,
   SizeChange,
   StartAnswer,
   StartSlot,
@@ -163,6 +165,19 @@ export class RedisPoolStore implements PoolStore {
     return parsePool(name, (await this.#claims.run(scripts.readPool, this.#keysOf(name).pool)) as PoolAnswer);
   }
 
+  async noteDemand(name: string, follows: Demand | null, demand: Demand): Promise<PoolSnapshot | null> {
+    if (!poolNamePattern.test(name)) return null;
+    const answer = await this.#background.run(
+      scripts.noteDemand,
+      this.#keysOf(name).pool,
+      follows?.load.sampledAtMs ?? '',
+      demand.load.sampledAtMs,
+      demand.wanted,
+      JSON.stringify(demand),
+    );
+    return parsePool(name, answer as PoolAnswer);
+  }
+
   async reserveStart({ id, pool, nodeId, specVersion, bootTimeoutMs }: StartSlot): Promise<StartAnswer> {
     if (!poolNamePattern.test(pool)) return { kind: 'refused', why: 'no_pool' };
     assertThat(shardOfSandbox(id) === shardOfPool(pool), 'a sandbox lives in the shard of its pool');
@@ -270,7 +285,7 @@ export class RedisPoolStore implements PoolStore {
       request.maxLifetimeMs,
       request.onExpiry,
       formatCustomisation(request.customisation),
-      request.warm ? 1 : 0,
+      warmWord(request),
       ...(cold === null ? [] : [cold.id, cold.nodeId, cold.bootTimeoutMs]),
     );
     return claimAnswer(request, answer as ScriptAnswer);
@@ -302,6 +317,19 @@ export class RedisPoolStore implements PoolStore {
       reason,
     );
     return transitionAnswer(id, answer as ScriptAnswer);
+  }
+
+  async retireSurplus(target: { readonly id: string; readonly incarnation: number }): Promise<RetireAnswer> {
+    const { id, incarnation } = target;
+    if (!isSandboxId(id)) return { kind: 'refused', why: 'not_found' };
+    const reply = await this.#background.run(
+      scripts.retireSurplus,
+      keysOfSandbox(id).prefix,
+      id,
+      incarnation,
+    );
+    const answer = reply as ScriptAnswer;
+    return answer[0] === scriptStatus.NO_SURPLUS ? { kind: 'no_surplus' } : transitionAnswer(id, answer);
   }
 
   async expire(id: string, incarnation: number): Promise<ExpireAnswer> {
@@ -479,6 +507,12 @@ export class RedisPoolStore implements PoolStore {
   #warnOfDamage(id: string): void {
     this.#warn(`the stored record of sandbox ${id} is damaged and was left out`);
   }
+}
+
+/** 2 also wants a warm one, and is not counted again. A cold request never waits for one. */
+function warmWord({ warm, waiting }: ClaimRequest): 0 | 1 | 2 {
+  if (!warm) return 0;
+  return waiting ? 2 : 1;
 }
 
 /** `null` reads any tenant's. Told apart by a word, so that an empty tenant can never mean everybody's. */

@@ -23,6 +23,7 @@ export const scriptStatus = {
   REPEATED: 15,
   NO_READY: 16,
   REQUEST_ID_REUSED: 17,
+  NO_SURPLUS: 18,
 } as const;
 
 export type ScriptStatusName = keyof typeof scriptStatus;

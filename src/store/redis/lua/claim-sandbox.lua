@@ -9,7 +9,7 @@
   KEYS[3] the tenant's owned set
   KEYS[4] request memory
   ARGV    1 body hash, 2 claim id, 3 lease ttl ms, 4 maximum lifetime ms, 5 on expiry, 6 customisation JSON,
-          7 warm wanted (1 or 0); for a cold start also 8 its id, 9 its node, 10 boot timeout ms
+          7 warm wanted (1; 2 when it asks again, and was counted as a miss before; or 0); for a cold start also 8 its id, 9 its node, 10 boot timeout ms
   Returns {CLAIMED, now, id, spec, node, incarnation, created, ready, expires, end of life}: the rest the caller knows
           {STARTING, now, id, record}
           {REPEATED, now, id, record}, with an empty record when that is gone: {REPEATED, now, id, {}, remembered …}
@@ -22,7 +22,7 @@
 --- @include "now"
 --- @include "append-event"
 local shard, pool, owned_set, request_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local body_hash, claim_id, on_expiry, customisation, warm_wanted = ARGV[1], ARGV[2], ARGV[5], ARGV[6], ARGV[7] == '1'
+local body_hash, claim_id, on_expiry, customisation, warm_wanted = ARGV[1], ARGV[2], ARGV[5], ARGV[6], ARGV[7] ~= '0'
 local ttl_ms, max_lifetime_ms, cold_id = ARGV[3], ARGV[4], ARGV[8]
 
 local remembered = redis.call('GET', request_key)
@@ -75,7 +75,7 @@ if warm_wanted then
         record.tenant = tenant
         own(id, key, 'running', record.incarnation, record.node, 'warm', fields[5], fields[6])
         redis.call('ZADD', shard .. 'leases', expires, id)
-        redis.call('HINCRBY', pool, 'hits', '1')
+        if ARGV[7] ~= '2' then redis.call('HINCRBY', pool, 'hits', '1') end
         append_event(shard .. 'events', now, id, record, 'ready', 'running', '')
         return { STATUS_CLAIMED, now_ms, id, spec_version, record.node, record.incarnation, fields[5], fields[6],
           expires, end_of_life }
@@ -84,7 +84,7 @@ if warm_wanted then
   end
 end
 
-redis.call('HINCRBY', pool, warm_wanted and 'missesEmpty' or 'missesUncacheable', '1')
+if ARGV[7] ~= '2' then redis.call('HINCRBY', pool, warm_wanted and 'missesEmpty' or 'missesUncacheable', '1') end
 if not cold_id then return { STATUS_NO_READY, now_ms } end
 
 local key = shard .. 'sandbox:' .. cold_id

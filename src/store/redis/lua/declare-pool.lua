@@ -4,7 +4,7 @@
 
   KEYS[1] pool hash; its indexes are KEYS[1] followed by :ready, :starting, :live (same tag)
   ARGV    spec version, declared size as canonical JSON
-  Returns {DONE, pool hash, ready, starting, live}
+  Returns {DONE, pool hash, ready, starting, live, now}
   Invariants: overrides of a running pool outlive a restart, but not a change of the declared size.
 ]]
 --- @include "apply-size"
@@ -12,8 +12,18 @@
 local pool = KEYS[1]
 local spec_version, declared = ARGV[1], ARGV[2]
 
+-- A size that was declared before there were more fields says the same, as far as it goes.
+local function says_the_same(before, now)
+  if not before or before == now then return before == now end
+  local size = cjson.decode(now)
+  for name, value in pairs(cjson.decode(before)) do
+    if size[name] ~= value then return false end
+  end
+  return #before < #now
+end
+
 local known = redis.call('HMGET', pool, 'declared', 'overrides')
-local overrides = known[1] == declared and known[2] or '{}'
+local overrides = says_the_same(known[1], declared) and known[2] or '{}'
 redis.call('HSET', pool, 'spec', spec_version)
 apply_size(pool, declared, overrides)
 return pool_snapshot(pool)

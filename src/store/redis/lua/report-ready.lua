@@ -24,6 +24,10 @@ if record.state == 'ready' or record.state == 'running' then return done(key, no
 if record.state ~= 'starting' then return { STATUS_WRONG_STATE, now_ms, record.state } end
 
 redis.call('HSET', key, 'ready', now_ms)
+-- What a replacement takes, from its reservation on: with the rate of claims it says how large the pool has to be.
+local created = tonumber(redis.call('HGET', key, 'created') or now_ms)
+redis.call('HINCRBY', shard .. 'pool:' .. record.pool, 'boots', 1)
+redis.call('HINCRBY', shard .. 'pool:' .. record.pool, 'bootMs', math.max(0, now_ms - created))
 if record.tenant then
   local end_of_life = now_ms + record.maxlife
   local expires = math.min(now_ms + record.ttl, end_of_life)

@@ -13,6 +13,7 @@
 --- @include "now"
 --- @include "read-record"
 --- @include "append-event"
+--- @include "target"
 --- @include "done"
 local shard, pool = KEYS[1], KEYS[2]
 local id, pool_name, node, spec_version, boot_timeout_ms = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
@@ -25,10 +26,11 @@ if known then
 end
 if refusal[1] ~= STATUS_NOT_FOUND then return refusal end
 
-local settings = redis.call('HMGET', pool, 'spec', 'minReady', 'maxReady', 'startsInFlightMax', 'maxTotal')
+local settings = redis.call('HMGET', pool, 'spec', 'minReady', 'maxReady', 'startsInFlightMax', 'maxTotal',
+  'wanted')
 if not settings[1] then return { STATUS_NO_POOL, now_ms } end
 if settings[1] ~= spec_version then return { STATUS_SPEC_CHANGED, now_ms } end
-local target = math.min(settings[2], settings[3])
+local target = target_of(settings[2], settings[3], settings[6])
 local starting = redis.call('ZCARD', pool .. ':starting')
 if redis.call('ZCARD', pool .. ':ready') + starting >= target then return { STATUS_TARGET_MET, now_ms } end
 if starting >= tonumber(settings[4]) then return { STATUS_STARTS_IN_FLIGHT, now_ms } end
