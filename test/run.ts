@@ -7,8 +7,10 @@ import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
 import { packageRoot } from '../src/package-root.ts';
 import { chooseEngine, type TestEngineChoice } from './runner/choose-engine.ts';
+import { CompiledTree } from './runner/compiled-tree.ts';
 import { HangWatch } from './runner/hang-watch.ts';
 import { Leftovers, makeRunFolder } from './runner/leftovers.ts';
+import { longestFirst } from './runner/order.ts';
 import { missingRequirements, requirementsOf, skipsAgainst } from './runner/required.ts';
 import { needsEngine, selectTests } from './runner/select-tests.ts';
 import { Summary } from './runner/summary.ts';
@@ -27,7 +29,7 @@ const filesAtOnce = 2;
 /** What takes longer hangs. The slowest tests take a quarter of it, and the slowest files half, on two busy cores. */
 const hangLimits = { quietMs: 120_000, fileMs: 600_000 };
 /** What is loaded into the process of each test file before it. */
-const preload = join(packageRoot(), 'test/runner/in-each-file.ts');
+const preload = 'test/runner/in-each-file.ts';
 
 async function main(): Promise<number> {
   const selection = selectTests(packageRoot(), process.argv.slice(2));
@@ -54,16 +56,17 @@ async function main(): Promise<number> {
     return 1;
   }
 
+  using tree = await CompiledTree.make(packageRoot());
   const runFolder = makeRunFolder(tmpdir());
   process.env.TMPDIR = runFolder;
   await using leftovers = await Leftovers.watch(runFolder, engine?.dockerHost ?? null);
   using hangs = new HangWatch(runFolder, hangLimits, (finding) => console.error(`HUNG: ${finding}`));
   if (!selection.soak) hangs.start();
   // Node starts the files' processes with the options of this one.
-  process.execArgv.push('--import', preload);
+  process.execArgv = ['--enable-source-maps', '--import', tree.pathOf(join(packageRoot(), preload))];
   const summary = new Summary();
   const events = run({
-    files: [...selection.files],
+    files: longestFirst(packageRoot(), selection.files).map((file) => tree.pathOf(file)),
     concurrency: filesAtOnce,
     signal: interrupt.signal,
     ...(selection.name === null ? {} : { testNamePatterns: selection.name }),

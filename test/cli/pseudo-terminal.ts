@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { packageRoot } from '../../src/package-root.ts';
 import { findProgram } from '../support/docker-engine.ts';
+import { mainProgram } from '../support/node-program.ts';
 
 export const ptyMissing = findProgram('python3') === null ? 'python3 is not installed' : null;
 
@@ -20,8 +21,7 @@ export class PseudoTerminal implements AsyncDisposable {
   #seen = 0;
 
   constructor(args: readonly string[], env: Readonly<Record<string, string>>) {
-    const main = join(packageRoot(), 'src', 'main.ts');
-    this.#child = spawn('python3', ['-c', driver, process.execPath, '--import', 'tsx', main, ...args], {
+    this.#child = spawn('python3', ['-c', driver, process.execPath, ...mainProgram, ...args], {
       cwd: packageRoot(),
       env: { PATH: process.env.PATH, HOME: this.#folder, TERM: 'xterm-256color', ...env },
     });

@@ -3,6 +3,7 @@ import { rmSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import process from 'node:process';
 import { afterEach, beforeEach } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { noteName } from './hang-watch.ts';
 
 /**
@@ -13,7 +14,9 @@ import { noteName } from './hang-watch.ts';
 
 const runFolder = process.env.TMPDIR ?? '';
 const note = join(runFolder, noteName(process.pid));
-const file = relative(process.cwd(), process.argv[1] ?? '');
+const tree = fileURLToPath(new URL('../..', import.meta.url));
+/** By the name of its source, also where it is compiled. */
+const file = relative(tree, process.argv[1] ?? '').replace(/\.js$/, '.ts');
 const inProgress: string[] = [];
 
 function writeNote(): void {

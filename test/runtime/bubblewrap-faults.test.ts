@@ -33,6 +33,7 @@ import {
   tracesOf,
 } from '../support/bubblewrap-sandboxes.ts';
 import { shell } from '../support/docker-sandboxes.ts';
+import { nodeProgram } from '../support/node-program.ts';
 
 describe('faults under the bubblewrap runtime', await bubblewrapAsRoot(), () => {
   let sandboxes: BubblewrapSandboxes;
@@ -281,8 +282,8 @@ class NodeProcess {
     const parent = uid === undefined ? tmpdir() : '/var/tmp';
     const stateFolder = mkdtempSync(join(parent, 'warmpool-killed-'));
     if (uid !== undefined) chownSync(stateFolder, uid, uid);
-    const script = join(packageRoot(), 'test/support/bubblewrap-node-process.ts');
-    const child = spawn(process.execPath, ['--import', 'tsx', script, stateFolder, nodeId, String(count)], {
+    const script = nodeProgram('test/support/bubblewrap-node-process.ts');
+    const child = spawn(process.execPath, [...script, stateFolder, nodeId, String(count)], {
       cwd: packageRoot(),
       stdio: ['ignore', 'pipe', 'inherit'],
       ...(uid === undefined ? {} : { uid, gid: uid, env: { PATH: process.env.PATH, TMPDIR: stateFolder } }),

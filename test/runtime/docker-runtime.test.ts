@@ -8,7 +8,6 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { isWarmpoolError } from '../../src/domain/errors.ts';
 import { newSandboxId } from '../../src/domain/ids.ts';
-import { packageRoot } from '../../src/package-root.ts';
 import {
   dockerEngineMissing,
   ensureTinyImage,
@@ -26,6 +25,7 @@ import {
   shell,
   template,
 } from '../support/docker-sandboxes.ts';
+import { nodeProgram } from '../support/node-program.ts';
 
 describe('sandboxes in a Docker engine', { skip: dockerEngineMissing() ?? false }, () => {
   let engine: TestEngine;
@@ -104,8 +104,8 @@ describe('sandboxes in a Docker engine', { skip: dockerEngineMissing() ?? false 
   });
 
   test('G9 D16 sandboxes of a node that was killed in the middle of everything are adopted', async (context) => {
-    const script = join(packageRoot(), 'test/support/docker-node-process.ts');
-    const node = spawn(process.execPath, ['--import', 'tsx', script, engine.dockerHost, sandboxes.nodeId], {
+    const script = nodeProgram('test/support/docker-node-process.ts');
+    const node = spawn(process.execPath, [...script, engine.dockerHost, sandboxes.nodeId], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     context.after(() => node.kill('SIGKILL'));

@@ -1,7 +1,7 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { join } from 'node:path';
 import { packageRoot } from '../../src/package-root.ts';
+import { mainProgram } from './node-program.ts';
 
 export interface CliResult {
   readonly code: number | null;
@@ -17,8 +17,7 @@ export class CliProcess {
   #stderr = '';
 
   constructor(args: readonly string[], env: Readonly<Record<string, string>> = {}) {
-    const main = join(packageRoot(), 'src', 'main.ts');
-    this.child = spawn(process.execPath, ['--import', 'tsx', main, ...args], {
+    this.child = spawn(process.execPath, [...mainProgram, ...args], {
       cwd: packageRoot(),
       env: { PATH: process.env.PATH, HOME: process.env.HOME, ...env },
     });

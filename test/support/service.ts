@@ -4,9 +4,9 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
 import { packageRoot } from '../../src/package-root.ts';
+import { mainProgram } from './node-program.ts';
 
 /**
  * The service as a user runs it: `warmpool serve` in a process of its own, on free ports, with a state folder of its
@@ -151,8 +151,3 @@ interface LogLine {
   readonly level: string;
   readonly [field: string]: unknown;
 }
-
-/** From the source where this file is source, compiled where it was compiled (the benches). */
-const mainProgram = import.meta.url.endsWith('.ts')
-  ? ['--import', 'tsx', join(packageRoot(), 'src', 'main.ts')]
-  : [fileURLToPath(new URL('../../src/main.js', import.meta.url))];
