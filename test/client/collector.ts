@@ -2,6 +2,7 @@ import type { ChannelReceiver } from '../../protocol/channel-opener.ts';
 import { encodeCredit } from '../../protocol/control-messages.ts';
 import type { Frame } from '../../protocol/frame.ts';
 import { isTerminal, messageName, messageTypes } from '../../protocol/message-types.ts';
+import { within } from '../support/within.ts';
 
 /** Collects what a channel is given, and lets a test wait for it. */
 export class Collector implements ChannelReceiver {
@@ -30,7 +31,8 @@ export class Collector implements ChannelReceiver {
   }
 
   async until(isThere: () => boolean): Promise<void> {
-    while (!isThere()) await new Promise<void>((resolve) => this.#wakes.push(resolve));
+    const seen = () => `frames of a channel; there were: ${this.names.join()} ${this.lost?.message ?? ''}`;
+    while (!isThere()) await within(new Promise<void>((resolve) => this.#wakes.push(resolve)), seen);
   }
 
   async has(type: { readonly code: number }): Promise<Frame> {

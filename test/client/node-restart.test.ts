@@ -28,7 +28,7 @@ for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
     skip: noDocker || noRedis,
   }, async () => {
     using folder = new ServiceFolder([{ name: 'base', size: { minReady: 1, maxReady: 1 } }]);
-    const first = await TestService.start({ pools: [], folder, env });
+    await using first = await TestService.start({ pools: [], folder, env });
     using before = connect(first.grpc);
     const view = await before.create('base', { timeoutMs: 600_000 });
     await using proxy = await TcpProxy.start(view.wsUrl);

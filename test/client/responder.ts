@@ -6,6 +6,7 @@ import { encodeCredit, encodeError } from '../../protocol/control-messages.ts';
 import { encodeFrame, type Frame, noPayload, parseFrame } from '../../protocol/frame.ts';
 import { messageTypes } from '../../protocol/message-types.ts';
 import { encodeReady, type Ready } from '../../protocol/session-messages.ts';
+import { within } from '../support/within.ts';
 
 /**
  * The node's side of the socket, driven by a test frame by frame: what the client sends is awaited, what the node would
@@ -64,7 +65,8 @@ export class Responder implements AsyncDisposable {
     for (;;) {
       const connection = this.connections[index];
       if (connection !== undefined) return connection;
-      await new Promise<void>((resolve) => this.#arrived.push(resolve));
+      const arrival = new Promise<void>((resolve) => this.#arrived.push(resolve));
+      await within(arrival, () => `connection ${index}; there were ${this.connections.length}`);
     }
   }
 
@@ -85,7 +87,9 @@ export class ResponderConnection {
   constructor(socket: WebSocket, authorization: string | undefined) {
     this.#socket = socket;
     this.authorization = authorization;
-    this.closed = once(socket, 'close').then(([code, reason]) => ({ code, reason: String(reason) }));
+    this.closed = new Promise((resolve) => {
+      socket.on('close', (code, reason) => resolve({ code, reason: String(reason) }));
+    });
     socket.on('error', () => {});
     socket.on('message', (data: Buffer) => {
       const frame = parseFrame(data);
@@ -108,7 +112,8 @@ export class ResponderConnection {
           throw new Error(`expected 0x${type.code.toString(16)}, got 0x${frame.type.toString(16)}`);
         return frame;
       }
-      await new Promise<void>((resolve) => this.#wakes.push(resolve));
+      const arrival = new Promise<void>((resolve) => this.#wakes.push(resolve));
+      await within(arrival, () => `a frame 0x${type.code.toString(16)}, and none came`);
     }
   }
 

@@ -10,6 +10,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  statfsSync,
   statSync,
   symlinkSync,
   writeFileSync,
@@ -173,6 +174,11 @@ describe('file requests that are refused, and where they are not', () => {
       'no_space',
     );
     assert.equal(await cramped.remove({ path }).end, 1);
+    // What a refused write had taken is free once its worker has ended, which is a moment behind its answer.
+    await waitUntil(() => {
+      const { blocks, bfree } = statfsSync(`/proc/${cramped.process.pid}/root${full}`);
+      return bfree === blocks;
+    });
     await cramped.write({ path }).sendAll('there is room again');
     assert.equal(await cramped.rename({ path, to: place('elsewhere') }).refusal(), 'cross_device');
     assert.equal(

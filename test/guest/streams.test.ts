@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { outputFrameBytesMax } from '../../protocol/limits.ts';
+import { payloadBytesMax } from '../../protocol/limits.ts';
 import { eventually, GuestDriver, isAlive, killProcess } from './guest-driver.ts';
 
 describe('streams and credit', () => {
@@ -43,7 +43,7 @@ describe('streams and credit', () => {
     await feed(cat, bytes);
     assert.equal((await cat.exited()).exitCode, 0);
     assert.ok(cat.stdout.equals(bytes));
-    assert.ok(cat.frameBytesMax <= outputFrameBytesMax);
+    assert.ok(cat.frameBytesMax <= payloadBytesMax);
   });
 
   test('carries stdout and stderr of many processes at once without mixing them', async () => {
