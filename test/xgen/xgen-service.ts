@@ -1,5 +1,5 @@
 import { newApiKey } from '../../src/auth/api-keys.ts';
-import { TestService } from '../support/service.ts';
+import { type PoolFile, type ServiceFolder, TestService } from '../support/service.ts';
 import { XgenClient } from './xgen-client.ts';
 
 export interface Answer {
@@ -35,32 +35,44 @@ export const keys = {
   stranger: stranger.key,
 } as const;
 
+export interface XgenServiceOptions {
+  readonly minReady?: number;
+  /** Instead of the usual one. */
+  readonly pool?: PoolFile;
+  /** Of a service before this one. */
+  readonly folder?: ServiceFolder;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** What xgen clients ask for by default. */
+export function basePool(minReady: number, template: PoolFile['template'] = {}): PoolFile {
+  return {
+    name: 'base',
+    template: {
+      image: 'warmpool/base',
+      user: 'user',
+      cwd: '/home/user',
+      resources: { cpu: 1, memoryMb: 512, diskMb: 256, pids: 128 },
+      ...template,
+    },
+    size: { minReady, maxReady: minReady, maxTotal: 32 },
+  };
+}
+
 /** A whole service with the pool that xgen clients ask for by default, called as they call it. */
 export class XgenService implements AsyncDisposable {
   readonly service: TestService;
 
-  static async start(
-    options: { readonly minReady?: number; readonly env?: Readonly<Record<string, string>> } = {},
-  ): Promise<XgenService> {
-    const { minReady = 2 } = options;
+  static async start(options: XgenServiceOptions = {}): Promise<XgenService> {
+    const { minReady = 2, pool = basePool(minReady), folder, env } = options;
     return new XgenService(
       await TestService.start({
-        pools: [
-          {
-            name: 'base',
-            template: {
-              image: 'warmpool/base',
-              user: 'user',
-              cwd: '/home/user',
-              resources: { cpu: 1, memoryMb: 512, diskMb: 256, pids: 128 },
-            },
-            size: { minReady, maxReady: minReady, maxTotal: 32 },
-          },
-        ],
+        pools: [pool],
+        ...(folder && { folder }),
         env: {
           WARMPOOL_RUNTIME: 'bubblewrap',
           WARMPOOL_API_KEYS: [admin, user, viewer, stranger].map(({ entry }) => entry).join(','),
-          ...options.env,
+          ...env,
         },
       }),
     );
