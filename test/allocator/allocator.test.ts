@@ -59,22 +59,22 @@ test('a keepalive extends the lease and never shortens it; a timeout may', async
 test('a command extends the lease as a keepalive does; looking does not', async () => {
   await using core = await startCore();
   const { record } = await core.allocator.createSandbox(alice, { ...plain, timeoutMs: 60_000 }, never);
-  await core.allocator.setTimeout(alice, record.id, 5_000);
+  await core.allocator.setTimeout(alice, record.id, 20_000);
   const looked = await core.allocator.getSandbox(alice, record.id);
-  assert.ok((looked.lease?.remainingMs ?? 0) <= 5_000);
+  assert.ok((looked.lease?.remainingMs ?? 0) <= 20_000);
   await core.allocator.exec(alice, command(record.id, 'true'), never);
   const used = await core.allocator.getSandbox(alice, record.id);
-  assert.ok((used.lease?.remainingMs ?? 0) > 5_000);
+  assert.ok((used.lease?.remainingMs ?? 0) > 20_000);
 });
 
 test('no keepalive moves the lease past maxLifetime', async () => {
   await using core = await startCore({
-    pools: [poolSpec({ lease: { ttlMs: 1_000, maxLifetimeMs: 10_000 } })],
+    pools: [poolSpec({ lease: { ttlMs: 20_000, maxLifetimeMs: 30_000 } })],
   });
   const { record } = await core.allocator.createSandbox(alice, plain, never);
   const kept = await core.allocator.keepAlive(alice, record.id, 600_000);
   assert.equal(kept.lease?.expiresAtMs, kept.lease?.endOfLifeMs);
-  assert.ok((kept.lease?.remainingMs ?? 0) <= 10_000);
+  assert.ok((kept.lease?.remainingMs ?? 0) <= 30_000);
 });
 
 test('D12 a sandbox whose lease runs out is ended and removed', async () => {
@@ -127,7 +127,7 @@ test('a command given up by its caller is killed', async () => {
   assert.equal((await process.exited).signal, 9);
 });
 
-test('D20 a call given up ends, though its process never does', { timeout: 5_000 }, async () => {
+test('D20 a call given up ends, though its process never does', { timeout: 60_000 }, async () => {
   await using core = await startCore();
   const { record } = await core.allocator.createSandbox(alice, plain, never);
   const guest = core.runtime.guests.get(record.id);

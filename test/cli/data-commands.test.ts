@@ -96,12 +96,14 @@ describe('commands over a connection into a sandbox, on bubblewrap', await requi
   test('watch ID PATH prints what changes', async () => {
     await sandbox.files.mkdir('/tmp/watched/below', { parents: true });
     const watching = start('watch', id, '/tmp/watched', '-r', '--json');
+    let isTold = false;
     const wrote = (async () => {
       // What is written before the watch is on is not told: go on until something is.
-      while (!watching.stdout.includes('deep.txt'))
-        await sandbox.files.write('/tmp/watched/below/deep.txt', 'x');
+      while (!isTold) await sandbox.files.write('/tmp/watched/below/deep.txt', 'x');
     })();
-    await watching.printed('deep.txt');
+    await watching.printed('deep.txt').finally(() => {
+      isTold = true;
+    });
     await wrote;
     watching.child.kill('SIGINT');
     const { code, stdout } = await watching.result();

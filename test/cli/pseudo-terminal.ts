@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { packageRoot } from '../../src/package-root.ts';
 import { findProgram } from '../support/docker-engine.ts';
 import { mainProgram } from '../support/node-program.ts';
+import { within } from '../support/within.ts';
 
 export const ptyMissing = findProgram('python3') === null ? 'python3 is not installed' : null;
 
@@ -56,17 +57,21 @@ export class PseudoTerminal implements AsyncDisposable {
       const more = once(this.#child.stdout, 'data');
       const ended = this.#closed.then(() => {
         if (!this.#shown.includes(text, this.#seen)) {
-          throw new Error(`it ended without showing "${text}": ${JSON.stringify(this.#shown.slice(-2_000))}`);
+          throw new Error(`it ended without showing "${text}": ${this.#lastWords()}`);
         }
       });
-      await Promise.race([more, ended]);
+      await within(Promise.race([more, ended]), () => `no "${text}" after ${this.#lastWords()}`);
     }
   }
 
   /** `exit CODE restored` at the end of a good command line. */
   async end(): Promise<string> {
-    await this.#closed;
+    await within(this.#closed, () => `it does not end, after ${this.#lastWords()}`);
     return this.#shown.trim().split('\n').at(-1) ?? '';
+  }
+
+  #lastWords(): string {
+    return JSON.stringify(this.#shown.slice(-2_000));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -4,6 +4,7 @@ import type { ServiceError } from '@grpc/grpc-js';
 import { newApiKey } from '../../src/auth/api-keys.ts';
 import { connect, type WarmpoolClient } from '../../src/client/grpc-client.ts';
 import { newSandboxId } from '../../src/domain/ids.ts';
+import { eventually } from '../support/bubblewrap-sandboxes.ts';
 import { bearer, type Failure, failureOf, RawClients, streamFailure } from '../support/grpc-raw.ts';
 import { RedisServer } from '../support/redis-server.ts';
 import { requirement } from '../support/requirements.ts';
@@ -280,17 +281,16 @@ function badInput(store: string, skip: string | false, storeEnv: Readonly<Record
 
     test('what is not running yet is FAILED_PRECONDITION to use and can be deleted', async () => {
       const requestId = 'still-booting';
-      const late = await failureOf((done) =>
-        raw.sandboxes.createSandbox(
-          { template: 'slow', requestId },
-          mine,
-          { deadline: Date.now() + 500 },
-          done,
-        ),
-      );
-      assert.equal(late.status, 'DEADLINE_EXCEEDED');
-      const page = await client.listPage({ template: 'slow' });
-      const [booting] = page.sandboxes;
+      let giveUp: () => void = () => {};
+      const create = failureOf((done) => {
+        const call = raw.sandboxes.createSandbox({ template: 'slow', requestId }, mine, done);
+        giveUp = () => call.cancel();
+      });
+      const boots = async () => (await client.listPage({ template: 'slow' })).sandboxes;
+      await eventually(async () => (await boots()).length === 1, 'the boot begins');
+      giveUp();
+      assert.equal((await create).status, 'CANCELLED');
+      const [booting] = await boots();
       assert.equal(booting?.state, 'starting');
       for (const failure of Object.values(usesOf(booting?.id ?? '', mine))) {
         assertFailure(await failure, 'FAILED_PRECONDITION', 'SANDBOX_WRONG_STATE');
@@ -335,7 +335,7 @@ function badInput(store: string, skip: string | false, storeEnv: Readonly<Record
       const control = await client.exec({
         sandboxId: id,
         argv: ['sh', '-c', `sleep ${marker} & until ${looks}; do :; done; kill $!; echo seen`],
-        timeoutMs: 10_000,
+        timeoutMs: 60_000,
       });
       assert.equal(control.stdout.toString(), 'seen\n');
       const late = await failureOf((done) =>
@@ -348,7 +348,7 @@ function badInput(store: string, skip: string | false, storeEnv: Readonly<Record
       );
       assert.equal(late.status, 'DEADLINE_EXCEEDED');
       const script = `while ${looks}; do :; done; echo gone`;
-      const looked = await client.exec({ sandboxId: id, argv: ['sh', '-c', script], timeoutMs: 10_000 });
+      const looked = await client.exec({ sandboxId: id, argv: ['sh', '-c', script], timeoutMs: 60_000 });
       assert.equal(looked.stdout.toString(), 'gone\n');
     });
 
@@ -368,11 +368,12 @@ function badInput(store: string, skip: string | false, storeEnv: Readonly<Record
     });
 
     test('nothing of all this was taken, and the service goes on', async () => {
-      const { sandboxes } = await client.listPage({ states: ['starting', 'running', 'stopping'] });
-      assert.deepEqual(
-        sandboxes.map((sandbox) => sandbox.id),
-        [id],
-      );
+      const left = async () => {
+        const { sandboxes } = await client.listPage({ states: ['starting', 'running', 'stopping'] });
+        return sandboxes.map((sandbox) => sandbox.id);
+      };
+      await eventually(async () => (await left()).length === 1, 'what was given up is gone');
+      assert.deepEqual(await left(), [id]);
       const said = await client.exec({ sandboxId: id, argv: ['echo', 'fine'] });
       assert.equal(said.stdout.toString(), 'fine\n');
       assert.deepEqual(

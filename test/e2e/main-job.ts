@@ -113,7 +113,7 @@ export function mainJob(setup: Setup): void {
 
     test('kill -9 of the service and a new start: no orphan container, process, mount, cgroup or lease', async () => {
       using folder = new ServiceFolder([smallPool()]);
-      const service = await TestService.start({ pools: [], folder, env: setup.env });
+      await using service = await TestService.start({ pools: [], folder, env: setup.env });
       {
         using client = connect(service.grpc);
         await untilReady(client, 2);

@@ -16,7 +16,7 @@ import { failureOf, RawClients, streamFailure } from '../support/grpc-raw.ts';
 
 const skip = guestMissing();
 
-describe('files over gRPC, in a real guest', { skip, timeout: 60_000 }, async () => {
+describe('files over gRPC, in a real guest', { skip }, async () => {
   const { allocator, address, client } = await grpcFixture();
   const raw = new RawClients(address);
   const { files } = raw;

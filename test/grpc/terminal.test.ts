@@ -16,7 +16,6 @@ const skip = guestMissing();
 
 describe('terminals and detached processes over gRPC, in a real guest', {
   skip,
-  timeout: 40_000,
 }, async () => {
   const { allocator, address, client } = await grpcFixture();
   const raw = new RawClients(address);

@@ -6,6 +6,7 @@ import { MemoryPoolStore } from '../../src/store/memory/memory-pool-store.ts';
 import type { NodeStatus } from '../../src/store/pool-store.ts';
 import { poolSpec, startCore } from '../support/core.ts';
 import { FakeRuntime } from '../support/fake-runtime.ts';
+import { within } from '../support/within.ts';
 
 /** Stands for Redis, and keeps what nodes say of themselves. */
 class LastingStore extends MemoryPoolStore {
@@ -37,19 +38,6 @@ async function coldStart(store: MemoryPoolStore, requestId: string): Promise<str
   return id;
 }
 
-/** Ended by the time given, or a failure. */
-async function soon<T>(work: Promise<T>, what: string): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`${what} took more than 5 s`)), 5_000);
-  });
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
 test('D19 draining does not wait for boots that hang, and leaves nothing of them', async () => {
   await using store = new LastingStore({ clock: new SystemClock() });
   const runtime = new FakeRuntime({ survivesNode: true });
@@ -58,7 +46,7 @@ test('D19 draining does not wait for boots that hang, and leaves nothing of them
   await core.until('base', (pool) => pool.starting >= 1);
   const cold = await coldStart(store, 'cold');
   await core.until('base', () => runtime.objects.has(cold));
-  await soon(core.node.drain(), 'draining');
+  await within(core.node.drain(), () => 'draining goes on');
   assert.equal(runtime.objects.size, 0);
   assert.deepEqual(await store.inventory('node-a'), []);
   const failed = await store.get(cold, null);
@@ -70,7 +58,7 @@ test('D19 a cold start placed on a node that drains fails at once instead of wai
   await using core = await startCore({ store, pools: [poolSpec({ size: { minReady: 0 } })] });
   const draining = core.node.drain();
   const placed = await coldStart(store, 'placed');
-  await soon(draining, 'draining');
+  await within(draining, () => 'draining goes on');
   assert.equal((await store.get(placed, null))?.state, 'failed');
   assert.ok(store.heartbeats.at(-1)?.draining, 'placements hear of the drain');
 });

@@ -101,7 +101,7 @@ describe('faults under the bubblewrap runtime', await bubblewrapAsRoot(), () => 
       rmSync(join(root, 'data'), { recursive: true });
       const sandboxId = newSandboxId(0);
       await assert.rejects(
-        sandboxes.runtime.boot({ ...request(sandboxId), template }, AbortSignal.timeout(10_000)),
+        sandboxes.runtime.boot({ ...request(sandboxId), template }, AbortSignal.timeout(60_000)),
         (error: { code: string; message: string }) => {
           assert.equal(error.code, 'BOOT_FAILED');
           assert.match(error.message, /data: No such file or directory/);

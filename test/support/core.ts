@@ -63,11 +63,16 @@ export async function startCore(options: CoreOptions = {}) {
     observer,
     runtime,
     store,
-    /** Settles when the pool looks as asked; looks again at every event. */
+    /** Settles when the pool looks as asked; looks again at every event, and rejects after a minute. */
     async until(pool: string, isAsAsked: (snapshot: PoolSnapshot) => boolean): Promise<PoolSnapshot> {
+      const endMs = performance.now() + 60_000;
       for (;;) {
         const snapshot = await store.readPool(pool);
         if (snapshot && isAsAsked(snapshot)) return snapshot;
+        if (performance.now() > endMs) {
+          const lines = log.lines.slice(-5).map((line) => line.message);
+          throw new Error(`waited for ${isAsAsked}: ${JSON.stringify(snapshot)} ${lines.join('; ')}`);
+        }
         await new Promise<void>((resolve) => {
           const settle = () => {
             stopListening();

@@ -226,6 +226,6 @@ function kill(pid: number, signal: NodeJS.Signals): void {
 }
 
 const folderPrefix = 'warmpool-dockerd-';
-const startMsMax = 30_000;
-const stopMsMax = 15_000;
+const startMsMax = 60_000;
+const stopMsMax = 30_000;
 const pollMs = 20;

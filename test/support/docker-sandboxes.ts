@@ -191,5 +191,5 @@ export async function shell(guest: Guest, script: string, options: CommandOption
 }
 
 const bootMsMax = 60_000;
-const linkMsMax = 10_000;
+const linkMsMax = 60_000;
 const commandMsMax = 60_000;

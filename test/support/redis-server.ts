@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { Redis } from 'ioredis';
+import { within } from './within.ts';
 
 export interface RedisServerOptions {
   /** With it, everything that was answered survives `kill` and `restart`. */
@@ -67,7 +68,7 @@ export class RedisServer implements AsyncDisposable {
       });
     });
     exited.catch(() => {});
-    await Promise.race([ready, exited]);
+    await within(Promise.race([ready, exited]), () => 'redis-server takes no commands');
   }
 
   /** As a crash: nothing is flushed, no connection is closed properly. */

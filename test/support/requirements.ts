@@ -40,7 +40,7 @@ function engineAnswers(): Promise<boolean> {
       ? { socketPath: url.pathname }
       : { host: url.hostname, port: Number(url.port || 2_375) };
   return new Promise((resolve) => {
-    const ping = request({ ...place, path: '/_ping', timeout: 2_000 }, (response) => {
+    const ping = request({ ...place, path: '/_ping', timeout: 20_000 }, (response) => {
       response.resume();
       resolve(response.statusCode === 200);
     });

@@ -7,6 +7,7 @@ import { createInterface } from 'node:readline';
 import { stringify } from 'yaml';
 import { packageRoot } from '../../src/package-root.ts';
 import { mainProgram } from './node-program.ts';
+import { within } from './within.ts';
 
 /**
  * The service as a user runs it: `warmpool serve` in a process of its own, on free ports, with a state folder of its
@@ -71,11 +72,10 @@ export class TestService implements AsyncDisposable {
     for (;;) {
       const line = this.lines.find((each) => each.msg.includes(message));
       if (line) return line;
-      if (this.process.exitCode !== null || this.process.signalCode !== null) {
-        const tail = this.lines.slice(-10).map((each) => JSON.stringify(each));
-        throw new Error(`the service ended before it logged "${message}"\n${this.#stderr}${tail.join('\n')}`);
-      }
-      await new Promise<void>((resolve) => this.#listeners.add(resolve));
+      if (this.process.exitCode !== null || this.process.signalCode !== null)
+        throw new Error(`the service ended before it logged "${message}"\n${this.#lastWords()}`);
+      const more = new Promise<void>((resolve) => this.#listeners.add(resolve));
+      await within(more, () => `the service does not log "${message}"\n${this.#lastWords()}`);
     }
   }
 
@@ -89,11 +89,16 @@ export class TestService implements AsyncDisposable {
     if (this.process.exitCode === null && this.process.signalCode === null) {
       this.process.kill('SIGTERM');
       // A drain that hangs must not hang the test run; what it leaves behind is found by the runner.
-      const force = setTimeout(() => this.process.kill('SIGKILL'), 20_000);
+      const force = setTimeout(() => this.process.kill('SIGKILL'), 60_000);
       await this.exited;
       clearTimeout(force);
     }
     if (this.#ownsFolder) this.folder[Symbol.dispose]();
+  }
+
+  #lastWords(): string {
+    const lines = this.lines.slice(-10).map((each) => JSON.stringify(each));
+    return `${this.#stderr}${lines.join('\n')}`;
   }
 
   #onLine(text: string): void {

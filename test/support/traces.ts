@@ -35,7 +35,7 @@ export async function killFromOutside(folder: ServiceFolder, dockerHost: string 
   if (dockerHost === null) {
     for (const trace of await tracesOf(folder)) {
       const pid = /^process (\d+)/.exec(trace)?.[1];
-      if (pid !== undefined) process.kill(Number(pid), 'SIGKILL');
+      if (pid !== undefined) kill(Number(pid));
     }
     return;
   }
@@ -43,14 +43,23 @@ export async function killFromOutside(folder: ServiceFolder, dockerHost: string 
   for (const { Id } of await containersOf(engine, folder)) await engine.getContainer(Id).kill();
 }
 
-/** Looks until there is no trace left, or gives up after 30 s with what there is (I6). */
+/** Looks until there is no trace left, or gives up after a minute with what there is (I6). */
 export async function untilNoTraces(folder: ServiceFolder, dockerHost: string | null = null): Promise<void> {
-  const endMs = performance.now() + 30_000;
+  const endMs = performance.now() + 60_000;
   for (;;) {
     const traces = await tracesOf(folder, dockerHost);
     if (traces.length === 0) return;
     if (performance.now() > endMs) throw new Error(`left behind:\n${traces.join('\n')}`);
     await new Promise<void>((resolve) => setImmediate(resolve));
+  }
+}
+
+/** What an earlier kill took with it is gone already. */
+function kill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error;
   }
 }
 

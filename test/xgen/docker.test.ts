@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
+import { eventually } from '../support/bubblewrap-sandboxes.ts';
 import { dockerEngineMissing, ensureBaseImage, useDockerEngine } from '../support/docker-engine.ts';
 import { T } from './xgen-client.ts';
 import { XgenService } from './xgen-service.ts';
@@ -76,18 +77,17 @@ describe('the xgen dialect on Docker', { skip: noDocker }, () => {
     await client.find(({ type }) => type === T.portClose);
   });
 
-  it('17. what a lost client ran is gone within 6 s', async () => {
+  it('17. what a lost client ran is gone soon', async () => {
     const lost = await service.connect(id);
-    lost.send(T.start, 5, 0, { command: 'sleep', args: ['61'] });
-    lost.send(T.start, 6, 0, { command: 'sleep', args: ['62'], tty: true });
+    lost.send(T.start, 5, 0, { command: 'sleep', args: ['6001'] });
+    lost.send(T.start, 6, 0, { command: 'sleep', args: ['6002'], tty: true });
     for (const channel of [5, 6]) {
       await lost.find((frame) => frame.type === T.ack && frame.channel === channel);
     }
     using watcher = await service.connect(id);
     lost.socket.terminate();
-    const lostAt = performance.now();
-    const running = async () => (await watcher.sh(5, 'pgrep -fc "^sleep 6[12]"')).stdout.trim();
-    while ((await running()) !== '0') assert.ok(performance.now() - lostAt < 6_000, 'gone within 6 s');
+    const running = async () => (await watcher.sh(5, 'pgrep -fc "^sleep 600[12]"')).stdout.trim();
+    await eventually(async () => (await running()) === '0', 'both are gone');
   });
 
   it('19. deleting it closes its sockets with 1001', async () => {
