@@ -274,7 +274,8 @@ export class NativeSession implements SocketSession {
       frameBytesMax: payloadBytesMax,
       pingMs,
     });
-    this.#send({ type: Ready.code, channel: 0, id: 0, payload });
+    // At once: what is sent while the socket opens leaves with the answer to the upgrade, and the client wakes up once.
+    this.#socket.send(encodeFrame({ type: Ready.code, channel: 0, id: 0, payload }));
   }
 
   #notify(notice: LeaseNotice): void {
