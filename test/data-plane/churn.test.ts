@@ -9,6 +9,7 @@ import { Metrics } from '../../src/observability/metrics.ts';
 import { liveMemoryBytes } from '../guest-link/live-memory.ts';
 import { FakeSession } from '../support/fake-session.ts';
 import { until } from '../support/until.ts';
+import { within } from '../support/within.ts';
 import { execStart, SessionFixture } from './session-fixture.ts';
 
 const start = encodeFrame({ type: type.ExecStart.code, channel: 1, id: 1, payload: execStart(['true']) });
@@ -40,11 +41,12 @@ test('R4 10,000 clients that come and go, every other one without a word, leave 
   const visit = async (index: number): Promise<void> => {
     const client = new WebSocket(fixture.url, ['warmpool.v1'], { headers, perMessageDeflate: false });
     client.on('error', () => {});
-    await once(client, 'message');
+    const closed = new Promise((resolve) => client.on('close', resolve));
+    await within(once(client, 'message'), () => `Ready for visitor ${index}`);
     client.send(start);
     if (index % 2 === 0) client.terminate();
     else client.close(1000);
-    await once(client, 'close');
+    await within(closed, () => `the close of visitor ${index}`);
   };
   const visits = async (count: number): Promise<void> => {
     let next = 0;
@@ -62,7 +64,7 @@ test('R4 10,000 clients that come and go, every other one without a word, leave 
   await visits(9_500);
   const grownBytes = liveMemoryBytes() - before.bytes;
   assert.ok(grownBytes < 4_000_000, `${grownBytes} bytes more than before 9,500 visits`);
-  assert.ok(descriptors() <= before.descriptors + 2);
+  await until(() => descriptors() <= before.descriptors + 2, 'the descriptors to be closed');
   const text = await metrics.expose();
   assert.match(text, /^warmpool_data_connections 0$/m);
   assert.match(text, /^warmpool_data_channels\{use="exec"\} 0$/m);

@@ -3,15 +3,16 @@ import { type ClientOptions, WebSocket } from 'ws';
 import { parseError } from '../../protocol/control-messages.ts';
 import { encodeFrame, type Frame, parseFrame } from '../../protocol/frame.ts';
 import { messageName, messageTypes } from '../../protocol/message-types.ts';
+import { within } from '../support/within.ts';
 
 /** A client of the native protocol with nothing between a test and the frames: it grants no credit by itself. */
 export class RawClient implements Disposable {
   readonly ws: WebSocket;
   /** Everything that came and that no `next` has taken. */
   readonly frames: Frame[] = [];
-  readonly closed: Promise<{ code: number; reason: string }>;
+  readonly #closed: Promise<{ code: number; reason: string }>;
   receivedBytes = 0;
-  #wake: () => void = () => {};
+  readonly #wakes: (() => void)[] = [];
 
   /** Settles once the socket is open; rejects with the status and body of a refusal. */
   static async open(url: string, options: RawOptions = {}): Promise<RawClient> {
@@ -28,14 +29,14 @@ export class RawClient implements Disposable {
       throw new RefusedUpgrade(response.statusCode ?? 0, body, response.headers);
     });
     refused.catch(() => {});
-    await Promise.race([once(ws, 'open'), refused]);
+    await within(Promise.race([once(ws, 'open'), refused]), () => `the upgrade of ${url}`);
     return client;
   }
 
   private constructor(ws: WebSocket) {
     this.ws = ws;
     ws.on('error', () => {});
-    this.closed = new Promise((resolve) => {
+    this.#closed = new Promise((resolve) => {
       ws.on('close', (code, reason) => {
         resolve({ code, reason: reason.toString() });
         this.#wake();
@@ -66,15 +67,22 @@ export class RawClient implements Disposable {
           `closed with ${code} (${reason}); left: ${this.frames.map((each) => describe(each)).join(', ')}`,
         );
       }
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
+      const arrival = new Promise<void>((resolve) => this.#wakes.push(resolve));
+      await within(arrival, () => `a frame; left: ${this.frames.slice(-20).map(describe).join(', ')}`);
     }
+  }
+
+  #wake(): void {
+    for (const wake of this.#wakes.splice(0)) wake();
   }
 
   /** The next frame of a channel. */
   on(channel: number): Promise<Frame> {
     return this.next((frame) => frame.channel === channel);
+  }
+
+  get closed(): Promise<{ code: number; reason: string }> {
+    return within(this.#closed, () => `the close; left: ${this.frames.slice(-20).map(describe).join(', ')}`);
   }
 
   async ready(): Promise<Frame> {

@@ -5,7 +5,8 @@ import type {
   RequesterChannel,
 } from '../../protocol/channel-opener.ts';
 import { encodeFrame, parseFrame } from '../../protocol/frame.ts';
-import { isTerminal, messageTypes } from '../../protocol/message-types.ts';
+import { isTerminal, messageName, messageTypes } from '../../protocol/message-types.ts';
+import { within } from '../support/within.ts';
 
 /** A guest link in memory: a test plays the guest, frame by frame. */
 export class ScriptedOpener implements ChannelOpener {
@@ -16,7 +17,7 @@ export class ScriptedOpener implements ChannelOpener {
   refusal: Error | null = null;
   onRequest: (type: number) => Promise<Uint8Array> = async () => Uint8Array.of(0x80);
   #lastNumber = 1_000;
-  #wake: () => void = () => {};
+  readonly #wakes: (() => void)[] = [];
 
   open(
     type: number,
@@ -31,7 +32,7 @@ export class ScriptedOpener implements ChannelOpener {
     const window = options?.windowBytes ?? 0;
     const channel = new ScriptedChannel(this.#lastNumber, type, new Uint8Array(payload), window, receiver);
     this.channels.push(channel);
-    this.#wake();
+    for (const wake of this.#wakes.splice(0)) wake();
     return channel;
   }
 
@@ -45,9 +46,8 @@ export class ScriptedOpener implements ChannelOpener {
     for (;;) {
       const channel = this.channels[index];
       if (channel) return channel;
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
+      const opened = new Promise<void>((resolve) => this.#wakes.push(resolve));
+      await within(opened, () => `channel ${index}; there were ${this.channels.length}`);
     }
   }
 }
@@ -105,10 +105,13 @@ export class ScriptedChannel implements RequesterChannel {
 
   /** Settles when the condition holds after something was sent or the channel was closed. */
   async until(condition: (channel: ScriptedChannel) => boolean): Promise<void> {
+    const seen = () =>
+      `a channel's frames; there were ${this.sent.map(({ type }) => messageName(type)).join()}`;
     while (!condition(this)) {
-      await new Promise<void>((resolve) => {
+      const changed = new Promise<void>((resolve) => {
         this.#wake = resolve;
       });
+      await within(changed, seen);
     }
   }
 }

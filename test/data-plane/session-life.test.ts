@@ -144,7 +144,9 @@ test('I13 a client that is lost abandons every channel it had, and its session',
 });
 
 test('D19 a drain opens nothing new, lets channels end, and then closes with 1001', async () => {
-  await using fixture = await SessionFixture.start();
+  const clock = new ManualClock();
+  clock.advance(1_000_000);
+  await using fixture = await SessionFixture.start({ clock });
   using idle = await fixture.connect();
   using busy = await fixture.connect();
   using stubborn = await fixture.connect();
@@ -164,6 +166,8 @@ test('D19 a drain opens nothing new, lets channels end, and then closes with 100
   assert.deepEqual(notice && parseLeaseNotice(notice.payload), {
     value: { kind: 'ending', reason: 'node_drained' },
   });
+  await settled(stubborn);
+  clock.advance(400);
   assert.equal((await stubborn.closed).code, 1001);
   await drained;
 });

@@ -20,6 +20,7 @@ import { WsUpgrades } from '../../src/data-plane/ws-upgrades.ts';
 import { SystemClock } from '../../src/domain/clock.ts';
 import { startHttpServer } from '../../src/http/http-server.ts';
 import { Metrics } from '../../src/observability/metrics.ts';
+import { within } from '../support/within.ts';
 
 /** A way to serve data sockets: each passes the same suite. */
 export interface SocketAdapter {
@@ -85,7 +86,7 @@ export class SocketFixture implements AsyncDisposable {
   url = '';
   port = 0;
   #server: DataServer | null = null;
-  #wake: () => void = () => {};
+  readonly #wakes: (() => void)[] = [];
 
   static async start(adapter: SocketAdapter, options: FixtureOptions = {}): Promise<SocketFixture> {
     const fixture = new SocketFixture(options);
@@ -120,7 +121,7 @@ export class SocketFixture implements AsyncDisposable {
     const { protocols = [], url = this.url, ...rest } = options;
     const ws = new WebSocket(url, protocols, { perMessageDeflate: false, ...rest });
     ws.on('error', () => {});
-    await once(ws, 'open');
+    await within(once(ws, 'open'), () => `the upgrade of ${url}`);
     return ws;
   }
 
@@ -135,9 +136,8 @@ export class SocketFixture implements AsyncDisposable {
     for (;;) {
       const session = this.sessions[index];
       if (session) return session;
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
+      const opened = new Promise<void>((resolve) => this.#wakes.push(resolve));
+      await within(opened, () => `session ${index}; there were ${this.sessions.length}`);
     }
   }
 
@@ -154,7 +154,7 @@ export class SocketFixture implements AsyncDisposable {
       open: (socket) => {
         const session = new RecordedSession(socket);
         this.sessions.push(session);
-        this.#wake();
+        for (const wake of this.#wakes.splice(0)) wake();
         options.onOpen?.(socket);
         return session;
       },
@@ -207,17 +207,22 @@ export class RecordedSession implements SocketSession {
 
   /** Settles when the condition holds after something has happened on this socket. */
   async until(condition: (session: RecordedSession) => boolean): Promise<void> {
+    const seen = () =>
+      `a session; it had ${this.messages.length} messages, ${this.drains} drains, closes ${this.closes.join()}`;
     while (!condition(this)) {
-      await new Promise<void>((resolve) => {
+      const changed = new Promise<void>((resolve) => {
         this.#wake = resolve;
       });
+      await within(changed, seen);
     }
   }
 }
 
 export async function closeOf(client: WebSocket): Promise<{ code: number; reason: string }> {
-  const [code, reason] = await once(client, 'close');
-  return { code, reason: reason.toString() };
+  const closed = new Promise<{ code: number; reason: string }>((resolve) => {
+    client.on('close', (code, reason) => resolve({ code, reason: reason.toString() }));
+  });
+  return within(closed, () => `the close; the client is in state ${client.readyState}`);
 }
 
 export const busy = refusal(503, 'STORE_UNAVAILABLE', 'try again', { retryAfterSeconds: 2 });

@@ -8,6 +8,7 @@ import { ConnectionLimits } from '../../src/data-plane/connection-limits.ts';
 import { type Refusal, refusal } from '../../src/data-plane/refusal.ts';
 import type { UpgradeRequest } from '../../src/data-plane/socket-route.ts';
 import { until } from '../support/until.ts';
+import { within } from '../support/within.ts';
 import { busy, type SocketAdapter, SocketFixture } from './socket-fixture.ts';
 
 /** How upgrades are judged, whichever adapter takes them. */
@@ -167,7 +168,7 @@ export function upgradeContract(adapter: SocketAdapter): void {
       await using fixture = await SocketFixture.start(adapter);
       const { client } = await fixture.both();
       const closed = once(client, 'close');
-      await fixture.door.drain(1_000);
+      await fixture.door.drain(60_000);
       assert.equal((await closed)[0], 1001);
       assert.equal((await refusedUpgrade(fixture.url)).status, 503);
       assert.equal(fixture.door.size, 0);
@@ -188,7 +189,12 @@ export async function refusedUpgrade(
   const { protocols = [], ...rest } = options;
   const ws = new WebSocket(url, protocols, rest);
   ws.on('error', () => {});
-  const [, response] = await once(ws, 'unexpected-response');
+  const refused = once(ws, 'unexpected-response');
+  const opened = once(ws, 'open').then(() => {
+    throw new Error(`${url} was upgraded`);
+  });
+  opened.catch(() => {});
+  const [, response] = await within(Promise.race([refused, opened]), () => `a refusal of ${url}`);
   let body = '';
   for await (const chunk of response) body += chunk;
   ws.terminate();
@@ -218,5 +224,5 @@ async function closedConnection(port: number): Promise<void> {
   socket.on('error', () => {});
   socket.end('GET /nowhere HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n');
   socket.resume();
-  await once(socket, 'close');
+  await within(once(socket, 'close'), () => 'the end of a connection');
 }

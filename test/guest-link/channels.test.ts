@@ -31,15 +31,36 @@ describe('a channel', () => {
     assert.equal(receiver.lost.length, 0);
   });
 
-  it('hands on frames in one piece with their header, in which channel and id can be changed', async () => {
+  it('lends a frame in one piece with its header to a receiver that asks for it', async () => {
     const { guest, link } = await openScripted();
-    const { receiver, channel, say } = await opened(guest, link, 'FileRead');
-    say(Output.code, Buffer.from('abc'));
+    const messages: string[] = [];
+    const receiver: ChannelReceiver = {
+      takesLent: true,
+      onFrame: ({ message, payload }) => {
+        message?.fill(0, 1, 9);
+        messages.push(`${Buffer.from(message ?? []).toString('hex')} ${payload.length}`);
+      },
+      onLost: () => {},
+    };
+    const channel = link.open(FileList.code, emptyMap, receiver);
+    const { id } = await guest.next(FileList.code);
+    guest.send({ type: Ack.code, channel: channel.number, id, payload: emptyMap });
+    guest.send({ type: Output.code, channel: channel.number, payload: Buffer.from('abc') });
     await nextTurn();
-    const message = receiver.frames[1]?.message ?? assert.fail('no message');
-    assert.equal(Buffer.from(message).readUInt32BE(1), channel.number);
-    message.fill(0, 1, 9);
-    assert.equal(Buffer.from(receiver.frames[1]?.payload ?? []).toString(), 'abc');
+    assert.deepEqual(messages, ['04000000000000000080 1', '220000000000000000616263 3']);
+    link.close();
+  });
+
+  it('gives every other receiver bytes to keep', async () => {
+    const { guest, link } = await openScripted();
+    const { receiver, say } = await opened(guest, link, 'FileRead');
+    for (let count = 0; count < 8; count += 1) {
+      say(Output.code, Buffer.alloc(5_000, count));
+      await nextTurn();
+    }
+    const kept = receiver.frames.slice(1);
+    assert.equal(kept.length, 8);
+    for (const [count, { payload }] of kept.entries()) assert.ok(payload.every((byte) => byte === count));
     link.close();
   });
 

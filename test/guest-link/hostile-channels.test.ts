@@ -22,12 +22,6 @@ describe('a guest that breaks the rules of a channel', () => {
       /ErrorOutput of 1 bytes/,
     ],
     [
-      '16,385 bytes of a tunnel',
-      'PortConnect',
-      say(Output.code, 'x'.repeat(16_385)),
-      /Output of 16385 bytes/,
-    ],
-    [
       'credit for a read',
       'FileRead',
       (channel) => ({ type: Credit.code, channel, payload: encodeCredit(1) }),

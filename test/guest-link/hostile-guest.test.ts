@@ -111,16 +111,6 @@ const violations: readonly Violation[] = [
     reason: /Ping with a payload of 65 bytes/,
   },
   {
-    name: 'an output frame that is too long',
-    send: ({ running }) => [{ type: Output.code, channel: running, payload: Buffer.alloc(16_385) }],
-    reason: /Output of 16385 bytes for ExecStart/,
-  },
-  {
-    name: 'an error output frame that is too long',
-    send: ({ running }) => [{ type: ErrorOutput.code, channel: running, payload: Buffer.alloc(16_385) }],
-    reason: /payload of 16385 bytes/,
-  },
-  {
     name: 'an end in place of an exit',
     send: ({ running }) => [{ type: End.code, channel: running, payload: emptyMap }],
     reason: /End for an open ExecStart/,

@@ -24,6 +24,7 @@ import { encodePortConnect, parsePortList } from '../../protocol/port-messages.t
 import { RecordReader } from '../../protocol/record-reader.ts';
 import { parseStats } from '../../protocol/stats-message.ts';
 import type { GuestLink } from '../../src/guest-link/guest-link.ts';
+import { within } from '../support/within.ts';
 import { guestMissing, RealGuest } from './real-guest.ts';
 
 const { Ack, Credit, Error: Refusal, ErrorOutput, ExecList, Input, InputEof } = messageTypes;
@@ -35,21 +36,34 @@ class Conversation implements ChannelReceiver {
   readonly #output: Uint8Array[] = [];
   #input: Uint8Array = noPayload;
   #inputEnds = false;
-  readonly acked: Promise<Frame>;
-  readonly ended: Promise<Frame>;
+  readonly #name: string;
+  readonly #acked: Promise<Frame>;
+  readonly #ended: Promise<Frame>;
   #onAck: (frame: Frame) => void = () => {};
   #onEnd: (frame: Frame) => void = () => {};
   #fail: (error: Error) => void = () => {};
 
   constructor(link: GuestLink, name: MessageName, payload: Uint8Array) {
-    this.acked = new Promise((resolve) => {
+    this.#name = name;
+    this.#acked = new Promise((resolve) => {
       this.#onAck = resolve;
     });
-    this.ended = new Promise((resolve, reject) => {
+    this.#ended = new Promise((resolve, reject) => {
       this.#onEnd = resolve;
       this.#fail = reject;
     });
+    this.#ended.catch(() => {});
     this.#channel = link.open(messageTypes[name].code, payload, this);
+  }
+
+  get acked(): Promise<Frame> {
+    // One that ends first is not acknowledged any more.
+    const refused = this.#ended.then((frame) => assert.fail(`${messageName(frame.type)} in place of an Ack`));
+    return within(Promise.race([this.#acked, refused]), () => `the Ack of ${this.#name}`);
+  }
+
+  get ended(): Promise<Frame> {
+    return within(this.#ended, () => `the end of ${this.#name}, after ${this.output.length} bytes`);
   }
 
   get output(): Buffer {
@@ -178,15 +192,17 @@ describe('channels to the real agent', { skip: guestMissing() }, () => {
         },
       },
     );
-    await new Promise<void>((resolve) => {
+    const sized = new Promise<void>((resolve) => {
       onOutput = () => {
         if (seen.includes('30 100')) resolve();
       };
       onOutput();
     });
+    await within(sized, () => `the size; there was ${JSON.stringify(seen)}`);
     shell.resize({ cols: 77, rows: 22 });
     await shell.writeStdin(Buffer.from('\n'));
-    assert.equal((await shell.exited).exitCode, 0);
+    const exit = await within(shell.exited, () => `the end; there was ${JSON.stringify(seen)}`);
+    assert.equal(exit.exitCode, 0);
     assert.match(seen, /22 77/);
     link.close();
   });

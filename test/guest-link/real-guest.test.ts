@@ -5,13 +5,14 @@ import { after, before, describe, it } from 'node:test';
 import { encodeFrame } from '../../protocol/frame.ts';
 import { messageTypes } from '../../protocol/message-types.ts';
 import type { GuestLink } from '../../src/guest-link/guest-link.ts';
+import { within } from '../support/within.ts';
 import { liveMemoryBytes } from './live-memory.ts';
 import { command, guestMissing, RealGuest, run, spawnReading } from './real-guest.ts';
 import { encodeAll } from './scripted-guest.ts';
 
 const skip = guestMissing();
 
-describe('the link to the real guest agent', { skip, timeout: 120_000 }, () => {
+describe('the link to the real guest agent', { skip }, () => {
   let guest: RealGuest;
   let link: GuestLink;
   before(async () => {
@@ -24,7 +25,7 @@ describe('the link to the real guest agent', { skip, timeout: 120_000 }, () => {
   });
 
   it('answers pings', async () => {
-    await link.ping(5_000);
+    await link.ping(60_000);
   });
 
   it('brings back output, exit code and duration', async () => {
@@ -45,7 +46,7 @@ describe('the link to the real guest agent', { skip, timeout: 120_000 }, () => {
   it('signals the process group', async () => {
     const process = await spawnReading(link, command(['sh', '-c', 'echo up; cat'], { stdin: true }));
     process.signal(15);
-    const exit = await process.exited;
+    const exit = await within(process.exited, () => 'the end of what was signalled');
     assert.equal(exit.signal, 15);
     assert.equal(exit.exitCode, null);
   });
@@ -92,13 +93,18 @@ describe('the link to the real guest agent', { skip, timeout: 120_000 }, () => {
     for (let index = 0; index < 64; index += 1) {
       for (let at = 0; at + 4 < chunk.length; at += 4_096) chunk.writeUInt32LE(index * 7_919 + at, at);
       sent.update(chunk);
-      await Promise.all([echo.writeStdin(chunk), hasher.writeStdin(chunk)]);
+      const written = Promise.all([echo.writeStdin(chunk), hasher.writeStdin(chunk)]);
+      await within(written, () => `input being taken; ${receivedBytes} bytes came back`);
       if (index % 8 === 7) liveBytes.push(liveMemoryBytes());
     }
     echo.endStdin();
     hasher.endStdin();
-    assert.equal((await echo.exited).exitCode, 0);
-    assert.equal((await hasher.exited).exitCode, 0);
+    const ended = Promise.all([echo.exited, hasher.exited]);
+    const codes = await within(ended, () => `both ends; ${receivedBytes} bytes came back`);
+    assert.deepEqual(
+      codes.map(({ exitCode }) => exitCode),
+      [0, 0],
+    );
     const expected = sent.digest('hex');
     assert.equal(receivedBytes, 64 * chunk.length);
     assert.equal(received.digest('hex'), expected);
@@ -121,7 +127,7 @@ describe('the link to the real guest agent', { skip, timeout: 120_000 }, () => {
         if (heldBytes > window) slow.release(bytes.length);
       },
     });
-    await full;
+    await within(full, () => `a full window; ${heldBytes} bytes are held`);
     for (let index = 0; index < 20; index += 1) {
       assert.equal((await run(link, command(['echo', 'hi']))).stdout, 'hi\n');
     }
@@ -141,7 +147,7 @@ describe('the link to the real guest agent', { skip, timeout: 120_000 }, () => {
       assert.equal(stdout, `${index}\n`);
       assert.equal(exitCode, index);
     }
-    await link.ping(5_000);
+    await link.ping(60_000);
   });
 
   it('forgets stdin, signals and credit that cross an exit', async () => {
@@ -152,11 +158,11 @@ describe('the link to the real guest agent', { skip, timeout: 120_000 }, () => {
       process.endStdin();
       await process.exited;
     }
-    await link.ping(5_000);
+    await link.ping(60_000);
   });
 });
 
-describe('a cut link to the real guest agent', { skip, timeout: 60_000 }, () => {
+describe('a cut link to the real guest agent', { skip }, () => {
   it('D20 leaves nothing pending when the guest is killed', async () => {
     await using guest = new RealGuest('once');
     const link = await guest.open();
@@ -177,7 +183,7 @@ describe('a cut link to the real guest agent', { skip, timeout: 60_000 }, () => 
     link.close();
     const exited = once(guest.child, 'exit');
     guest.child.stdin.end();
-    await exited;
+    await within(exited, () => 'the end of the guest');
   });
 
   const halfFrame = encodeAll([
@@ -204,7 +210,7 @@ describe('a cut link to the real guest agent', { skip, timeout: 60_000 }, () => 
           started();
         },
       });
-      await flowing;
+      await within(flowing, () => 'the first output');
       first.close();
       await assert.rejects(flood.exited, { code: 'GUEST_UNREACHABLE' });
       guest.child.stdin.write(bytes);
@@ -213,7 +219,7 @@ describe('a cut link to the real guest agent', { skip, timeout: 60_000 }, () => 
       const result = await run(second, command(['sh', '-c', untilGone]));
       assert.equal(result.stdout, 'gone\n');
       assert.ok(firstBytes <= 65_536);
-      await second.ping(5_000);
+      await second.ping(60_000);
       second.close();
     });
   }

@@ -6,6 +6,7 @@ import { SystemClock } from '../../src/domain/clock.ts';
 import type { GuestCommand, GuestProcess, OutputSink } from '../../src/guest-link/guest.ts';
 import { GuestLink, type GuestLinkOptions } from '../../src/guest-link/guest-link.ts';
 import { packageRoot } from '../../src/package-root.ts';
+import { within } from '../support/within.ts';
 
 /** Why the tests of the real agent cannot run here; false when they can. */
 export function guestMissing(): string | false {
@@ -29,7 +30,7 @@ export class RealGuest implements AsyncDisposable {
     return GuestLink.open(new PipeTransport(this.child), {
       clock: new SystemClock(),
       resync: false,
-      openTimeoutMs: 10_000,
+      openTimeoutMs: 60_000,
       ...options,
     });
   }
@@ -40,7 +41,7 @@ export class RealGuest implements AsyncDisposable {
     if (this.child.exitCode !== null || this.child.signalCode !== null) return;
     const exited = once(this.child, 'exit');
     this.child.kill('SIGTERM');
-    const hard = setTimeout(() => this.child.kill('SIGKILL'), 2_000);
+    const hard = setTimeout(() => this.child.kill('SIGKILL'), 20_000);
     await exited;
     clearTimeout(hard);
   }
@@ -111,5 +112,9 @@ export async function run(link: GuestLink, what: GuestCommand) {
   const process = await spawnReading(link, what, (stream, bytes) => {
     output[stream] += bytes.toString();
   });
-  return { ...(await process.exited), ...output };
+  const exit = await within(
+    process.exited,
+    () => `the end of ${what.argv.join(' ')}; ${JSON.stringify(output)}`,
+  );
+  return { ...exit, ...output };
 }

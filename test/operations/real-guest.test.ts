@@ -20,7 +20,7 @@ import { refused } from './scripted-responder.ts';
 
 const skip = guestMissing();
 
-describe('operations in a real guest', { skip, timeout: 60_000 }, () => {
+describe('operations in a real guest', { skip }, () => {
   let guest: RealGuest;
   let link: GuestLink;
   let folder: string;
@@ -104,7 +104,9 @@ describe('operations in a real guest', { skip, timeout: 60_000 }, () => {
     );
     abort.abort(new Error('enough'));
     await assert.rejects(process.exited, /enough/);
+    const endMs = performance.now() + 60_000;
     while ((await listProcesses(link)).some((each) => each.process === process.number && each.running)) {
+      assert.ok(performance.now() < endMs, 'it still runs');
       await new Promise((settle) => setTimeout(settle, 10));
     }
   });
@@ -159,7 +161,7 @@ describe('operations in a real guest', { skip, timeout: 60_000 }, () => {
   });
 
   it('finds a port, tells when it opens, and tunnels into it', async () => {
-    const server = createServer((socket) => socket.pipe(socket));
+    const server = createServer((socket) => socket.pipe(socket)).unref();
     const watch = await watchPorts(link);
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     const address = server.address();
