@@ -31,6 +31,29 @@ class H(http.server.BaseHTTPRequestHandler):
 http.server.ThreadingHTTPServer(('127.0.0.1', 3000), H).serve_forever()
 `;
 
+type GetArguments = [
+  host: string,
+  path: string,
+  headers?: Record<string, string>,
+  method?: string,
+  body?: string,
+];
+
+function getFrom(
+  origin: string,
+  ...[host, path, headers = {}, method = 'GET', body = '']: GetArguments
+): Promise<{ status: number; headers: Record<string, unknown>; body: string }> {
+  return new Promise((resolve, reject) => {
+    const { port } = new URL(origin);
+    const sent = request({ host: '127.0.0.1', port, path, method, headers: { ...headers, host } });
+    sent.once('error', reject);
+    sent.once('response', async (answer) => {
+      resolve({ status: answer.statusCode ?? 0, headers: answer.headers, body: await text(answer) });
+    });
+    sent.end(body);
+  });
+}
+
 describe('previews of ports', { skip: (await bubblewrapAsRoot()).skip }, () => {
   let service: XgenService;
   let client: XgenClient;
@@ -50,16 +73,7 @@ describe('previews of ports', { skip: (await bubblewrapAsRoot()).skip }, () => {
     await service?.[Symbol.asyncDispose]();
   });
 
-  const get = (host: string, path: string, headers: Record<string, string> = {}, method = 'GET', body = '') =>
-    new Promise<{ status: number; headers: Record<string, unknown>; body: string }>((resolve, reject) => {
-      const { port } = new URL(service.origin);
-      const sent = request({ host: '127.0.0.1', port, path, method, headers: { ...headers, host } });
-      sent.once('error', reject);
-      sent.once('response', async (answer) => {
-        resolve({ status: answer.statusCode ?? 0, headers: answer.headers, body: await text(answer) });
-      });
-      sent.end(body);
-    });
+  const get = (...args: GetArguments) => getFrom(service.origin, ...args);
   const host = (port: number | string = 3000) => `sbx-${id}-${port}.localhost`;
 
   it('25. needs a credential of the tenant, by header, cookie, or a token that becomes a cookie', async () => {
@@ -125,6 +139,40 @@ describe('previews of ports', { skip: (await bubblewrapAsRoot()).skip }, () => {
     assert.equal((await get('other.localhost', '/', { authorization })).status, 404);
     assert.equal((await get('sbx-00aaaaaaaaaaaaaaaaaa-80.localhost', '/', { authorization })).status, 404);
   });
+});
+
+it('25. previews that are public need no credential, and keep ours from the sandbox all the same', {
+  skip: (await bubblewrapAsRoot()).skip,
+}, async () => {
+  await using service = await XgenService.start({ minReady: 1, env: { WARMPOOL_PREVIEW_AUTH: 'public' } });
+  const { id } = await service.create();
+  using client = await service.connect(id);
+  client.send(T.start, 5, 0, { command: 'python3', args: ['-c', server] });
+  await client.find(({ type }) => type === T.portOpen);
+  const seen = async (path: string, headers: Record<string, string> = {}) => {
+    const answer = await getFrom(service.origin, `sbx-${id}-3000.localhost`, path, headers);
+    assert.equal(answer.status, 200, answer.body);
+    assert.ok(!answer.body.includes(keys.user));
+    const told = JSON.parse(answer.body);
+    return { path: told.path, headers: Object.fromEntries(told.headers) };
+  };
+  assert.equal((await seen('/a?token=own')).path, '/a?token=own', 'a token of the application is its own');
+  const basic = await seen('/', { authorization: 'Basic b3duOm93bg==' });
+  assert.equal(basic.headers.authorization, 'Basic b3duOm93bg==');
+  for (const key of [keys.user, keys.stranger]) {
+    const ours = await seen('/', { authorization: `ApiKey ${key}` });
+    assert.equal(ours.headers.authorization, undefined);
+  }
+  const { token } = (await service.call('POST', '/api/v1/auth/token', { body: { api_key: keys.user } })).body;
+  assert.equal((await seen(`/a?token=${token}&b=c`)).path, '/a?b=c');
+  const told = await seen('/', { 'x-forwarded-for': '192.0.2.1', 'x-forwarded-host': 'evil' });
+  assert.deepEqual(
+    [told.headers['X-Forwarded-For'], told.headers['x-forwarded-host']],
+    ['127.0.0.1', undefined],
+    'what a client says of itself is not passed on',
+  );
+  const unknown = await getFrom(service.origin, 'sbx-00aaaaaaaaaaaaaaaaaa-80.localhost', '/');
+  assert.deepEqual([unknown.status, JSON.parse(unknown.body).code], [404, 'SANDBOX_NOT_FOUND']);
 });
 
 it('25. a host is read in any case, with the port behind its last dash', () => {

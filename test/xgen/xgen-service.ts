@@ -38,7 +38,7 @@ export const keys = {
 export interface XgenServiceOptions {
   readonly minReady?: number;
   /** Instead of the usual one. */
-  readonly pool?: PoolFile;
+  readonly pools?: readonly PoolFile[];
   /** Of a service before this one. */
   readonly folder?: ServiceFolder;
   readonly env?: Readonly<Record<string, string>>;
@@ -64,10 +64,10 @@ export class XgenService implements AsyncDisposable {
   readonly service: TestService;
 
   static async start(options: XgenServiceOptions = {}): Promise<XgenService> {
-    const { minReady = 2, pool = basePool(minReady), folder, env } = options;
+    const { minReady = 2, pools = [basePool(minReady)], folder, env } = options;
     return new XgenService(
       await TestService.start({
-        pools: [pool],
+        pools,
         ...(folder && { folder }),
         env: {
           WARMPOOL_RUNTIME: 'bubblewrap',
