@@ -151,11 +151,14 @@ export class Channel implements ChannelReceiver {
 
   #over(how: ChannelEnd): void {
     if (this.#state === 'over') return;
+    // An error costs its stack, and nearly every channel was answered long ago.
+    if (this.#state === 'opening') {
+      this.#acked.reject(
+        how.kind === 'ended' ? new WrongAnswerError('the end came before the answer') : failureOf(how),
+      );
+    }
     this.#state = 'over';
     this.#signal?.removeEventListener('abort', this.#onAbort);
-    this.#acked.reject(
-      how.kind === 'ended' ? new WrongAnswerError('the end came before the answer') : failureOf(how),
-    );
     this.input.drop(how.kind === 'ended' ? undefined : failureOf(how));
     this.#user.onOver(how);
   }
