@@ -4,8 +4,13 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { setTimeout as delay } from 'node:timers/promises';
 import { WebSocket } from 'ws';
 import { findProgram } from '../support/docker-engine.ts';
+import { within } from '../support/within.ts';
+
+/** Only a browser that hangs takes so long. */
+const patienceMs = 60_000;
 
 /** Why there is no browser, for a skip; null when there is one. */
 export function chromiumMissing(): string | null {
@@ -79,12 +84,19 @@ export class Chromium implements AsyncDisposable {
     return (answer.result as { value?: unknown } | undefined)?.value;
   }
 
-  /** Settles when the expression is true in the page; it is looked at with every frame that is drawn. */
+  /** Settles when the expression is true in the page; asked again and again, because a page may be replaced meanwhile. */
   async until(expression: string): Promise<void> {
-    await this.evaluate(
-      `new Promise((resolve) => { const look = () => { let is = false; try { is = Boolean(${expression}); } catch {} ` +
-        `if (is) resolve(true); else setTimeout(look, 20); }; look(); })`,
-    );
+    const endMs = performance.now() + patienceMs;
+    const isTrue = `(() => { try { return Boolean(${expression}); } catch { return false; } })()`;
+    while ((await this.evaluate(isTrue).catch(() => false)) !== true) {
+      if (performance.now() > endMs) throw new Error(`waited in vain: ${expression}\n${await this.#seen()}`);
+      await delay(20);
+    }
+  }
+
+  async #seen(): Promise<string> {
+    const text = await this.evaluate('document.body.innerText').catch(String);
+    return `${String(text).trim()}\n${this.console.slice(-5).join('\n')}`;
   }
 
   /** As a keyboard types it, into whatever has the focus. */
@@ -127,22 +139,33 @@ export class Chromium implements AsyncDisposable {
   }
 
   async #openPage(): Promise<void> {
-    const { host } = new URL(await this.#debuggerUrl());
-    const pages = (await (await fetch(`http://${host}/json/list`)).json()) as readonly {
-      readonly type: string;
-      readonly webSocketDebuggerUrl: string;
-    }[];
-    const page = pages.find(({ type }) => type === 'page');
-    if (page === undefined) throw new Error('the browser has no page');
-    const socket = new WebSocket(page.webSocketDebuggerUrl, { perMessageDeflate: false });
+    const { host } = new URL(await within(this.#debuggerUrl(), () => 'the browser being ready', patienceMs));
+    const socket = new WebSocket(await this.#pageUrl(host), { perMessageDeflate: false });
     this.#page = socket;
     socket.on('message', (data) => this.#onMessage(JSON.parse(String(data)) as Message));
-    await once(socket, 'open');
+    await within(once(socket, 'open'), () => 'the socket to the page', patienceMs);
+    socket.on('error', () => {});
     await Promise.all([
       this.#send('Page.enable', {}),
       this.#send('Runtime.enable', {}),
       this.#send('Log.enable', {}),
     ]);
+  }
+
+  /** The browser can be asked a moment before its first page is there. */
+  async #pageUrl(host: string): Promise<string> {
+    const endMs = performance.now() + patienceMs;
+    for (;;) {
+      const signal = AbortSignal.timeout(patienceMs);
+      const pages = (await (await fetch(`http://${host}/json/list`, { signal })).json()) as readonly {
+        readonly type: string;
+        readonly webSocketDebuggerUrl: string;
+      }[];
+      const page = pages.find(({ type }) => type === 'page');
+      if (page !== undefined) return page.webSocketDebuggerUrl;
+      if (performance.now() > endMs) throw new Error('the browser has no page');
+      await delay(20);
+    }
   }
 
   async #debuggerUrl(): Promise<string> {
@@ -161,10 +184,11 @@ export class Chromium implements AsyncDisposable {
   #send(method: string, params: object): Promise<Answer> {
     this.#lastId += 1;
     const id = this.#lastId;
-    return new Promise((resolve) => {
+    const answer = new Promise<Answer>((resolve) => {
       this.#answers.set(id, resolve);
       this.#page?.send(JSON.stringify({ id, method, params }));
     });
+    return within(answer, () => `the answer to ${method}\n${this.console.slice(-5).join('\n')}`, patienceMs);
   }
 
   #onMessage({ id, result, error, method, params }: Message): void {

@@ -36,6 +36,9 @@ export class Leftovers implements AsyncDisposable {
   readonly #runFolder: string;
   readonly #dockerHost: string | null;
   readonly #mark: string;
+  /** Within another run, as the runner's own tests are, what bears no mark is that one's: it is told and removed there. */
+  readonly #isNested: boolean;
+  readonly #graceMs: number;
   readonly #before: {
     readonly cgroups: ReadonlySet<string>;
     readonly containers: ReadonlySet<string>;
@@ -46,27 +49,41 @@ export class Leftovers implements AsyncDisposable {
     runFolder: string,
     dockerHost: string | null,
     mark: string,
+    options: { isNested: boolean; graceMs: number },
     before: { cgroups: ReadonlySet<string>; containers: ReadonlySet<string>; pids: ReadonlySet<number> },
   ) {
     this.#runFolder = runFolder;
     this.#dockerHost = dockerHost;
     this.#mark = mark;
+    this.#isNested = options.isNested;
+    this.#graceMs = options.graceMs;
     this.#before = before;
   }
 
-  static async watch(runFolder: string, dockerHost: string | null): Promise<Leftovers> {
+  static async watch(
+    runFolder: string,
+    dockerHost: string | null,
+    graceMs = graceMsDefault,
+  ): Promise<Leftovers> {
+    const isNested = process.env.WARMPOOL_TEST_RUN !== undefined;
     const mark = `WARMPOOL_TEST_RUN=${basename(runFolder)}`;
     process.env.WARMPOOL_TEST_RUN = basename(runFolder);
-    return new Leftovers(runFolder, dockerHost, mark, {
-      cgroups: new Set(ourCgroups()),
-      containers: new Set(await ourContainers(dockerHost)),
-      pids: new Set(pids()),
-    });
+    return new Leftovers(
+      runFolder,
+      dockerHost,
+      mark,
+      { isNested, graceMs },
+      {
+        cgroups: new Set(ourCgroups()),
+        containers: new Set(await ourContainers(dockerHost)),
+        pids: new Set(pids()),
+      },
+    );
   }
 
   /** A line for each thing; what is only on its way out gets some time. */
   async find(): Promise<readonly string[]> {
-    const deadline = performance.now() + graceMs;
+    const deadline = performance.now() + this.#graceMs;
     for (;;) {
       const found = [
         ...this.#processes().map((pid) => `process ${pid}: ${commandLine(pid)}`),
@@ -96,7 +113,7 @@ export class Leftovers implements AsyncDisposable {
   #processes(): number[] {
     return pids().filter((pid) => {
       if (pid === process.pid || this.#before.pids.has(pid) || isZombie(pid)) return false;
-      return this.#isMarked(pid) || (isSandboxProcess(pid) && this.#isOrphan(pid));
+      return this.#isMarked(pid) || (!this.#isNested && isSandboxProcess(pid) && this.#isOrphan(pid));
     });
   }
 
@@ -120,6 +137,7 @@ export class Leftovers implements AsyncDisposable {
   }
 
   #cgroups(): string[] {
+    if (this.#isNested) return [];
     return ourCgroups().filter((cgroup) => !this.#before.cgroups.has(cgroup));
   }
 
@@ -132,8 +150,8 @@ export class Leftovers implements AsyncDisposable {
   }
 }
 
-/** Killing is asynchronous, and so is a supervisor that sees its child's end. */
-const graceMs = 3_000;
+/** Killing is asynchronous, and so is a supervisor that sees its child's end. Only what is left costs so much. */
+const graceMsDefault = 15_000;
 /** tsx and Node keep what they compiled there. */
 const cachesOfTools = /^(tsx-|node-compile-cache)/;
 /** Deep enough for root/controller/slice/service/ours. */
