@@ -7,6 +7,7 @@ import type { Log } from '../observability/log.ts';
 import { embeddedStorePrefix, type PoolStore, type StoreEvent } from '../store/pool-store.ts';
 import type { TransitionFeed } from '../store/transition-feed.ts';
 import type { OpenGuest } from './boot.ts';
+import { Fleet } from './fleet.ts';
 import type { NodePools } from './node-pools.ts';
 import type { NodeObserver } from './observer.ts';
 import { Reconciler } from './reconciler.ts';
@@ -21,6 +22,8 @@ import { StartGate } from './start-gate.ts';
 export class Node implements AsyncDisposable {
   readonly id: string;
   readonly #deps: NodeDeps;
+  readonly #capacity: number;
+  readonly #fleet: Fleet;
   readonly #supervisor: SandboxSupervisor;
   readonly #reconciler: Reconciler;
   readonly #replenishers = new Map<string, Replenisher>();
@@ -29,10 +32,12 @@ export class Node implements AsyncDisposable {
   #draining = false;
   #reconciling: Promise<void> = Promise.resolve();
 
-  constructor(deps: NodeDeps, options: { nodeId: string }) {
+  constructor(deps: NodeDeps, options: NodeOptions) {
     this.#deps = deps;
     this.id = options.nodeId;
-    const gate = new StartGate({ foregroundMax, refillMax });
+    this.#capacity = options.capacity ?? sandboxCapacity;
+    this.#fleet = new Fleet(deps, options);
+    const gate = new StartGate({ foregroundMax, refillMax: options.refillMax ?? refillMax });
     this.#supervisor = new SandboxSupervisor({ ...deps, gate }, options);
     this.#reconciler = new Reconciler({ ...deps, supervisor: this.#supervisor }, options);
   }
@@ -68,6 +73,7 @@ export class Node implements AsyncDisposable {
   /** Boots a cold start reserved for this node; null when it is not this node's. */
   startCold(record: SandboxRecord): Promise<SandboxRecord | null> | null {
     if (record.nodeId !== this.id || this.#draining) return null;
+    this.#replenishers.get(record.pool)?.takenOver(record.id);
     return this.#supervisor
       .boot(record, 'foreground')
       .then((outcome) => (outcome.kind === 'up' ? outcome.record : null));
@@ -165,8 +171,8 @@ export class Node implements AsyncDisposable {
 
   #startReplenisher(name: string): void {
     const replenisher = new Replenisher(
-      { ...this.#deps, supervisor: this.#supervisor },
-      { pool: name, nodeId: this.id },
+      { ...this.#deps, supervisor: this.#supervisor, fleet: this.#fleet },
+      { pool: name, nodeId: this.id, capacity: this.#capacity },
     );
     this.#replenishers.set(name, replenisher);
     replenisher.start();
@@ -183,7 +189,10 @@ export class Node implements AsyncDisposable {
     if (event.nodeId !== this.id) return;
     const isEnding = event.to === 'stopping' || event.to === 'failed';
     if (isEnding && this.#supervisor.has(event.id)) void this.#supervisor.remove(event.id);
-    else if (event.to === 'starting' && event.tenant !== null) void this.#bootAssigned(event.id);
+    else if (event.to === 'starting' && event.tenant !== null) {
+      this.#replenishers.get(event.pool)?.takenOver(event.id);
+      void this.#bootAssigned(event.id);
+    }
   }
 
   async #bootAssigned(sandboxId: string): Promise<void> {
@@ -199,8 +208,9 @@ export class Node implements AsyncDisposable {
         runtimes: pools.runtimes().map((runtime) => runtime.name),
         draining: this.#draining,
         sandboxes: this.#supervisor.size,
-        capacity: sandboxCapacity,
+        capacity: this.#capacity,
       });
+      await this.#fleet.look();
     } catch (error) {
       log.warn({ err: error }, 'the heartbeat did not reach the store');
     }
@@ -226,6 +236,14 @@ export class Node implements AsyncDisposable {
     });
     this.#timers.add(cancel);
   }
+}
+
+export interface NodeOptions {
+  readonly nodeId: string;
+  /** Sandboxes it may have; by default what the host's memory carries. */
+  readonly capacity?: number;
+  /** Refills that boot at the same time, over all pools. */
+  readonly refillMax?: number;
 }
 
 export interface NodeDeps {

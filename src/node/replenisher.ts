@@ -1,8 +1,11 @@
 import type { Clock } from '../domain/clock.ts';
 import { newSandboxId, shardOfPool } from '../domain/ids.ts';
+import type { RuntimeName } from '../domain/pool-spec.ts';
 import type { EndReason } from '../domain/sandbox.ts';
 import type { Log } from '../observability/log.ts';
-import type { PoolStore } from '../store/pool-store.ts';
+import type { PoolSnapshot, PoolStore, TransitionAnswer } from '../store/pool-store.ts';
+import type { Fleet } from './fleet.ts';
+import { followLoad } from './follow-load.ts';
 import type { NodePools } from './node-pools.ts';
 import type { SandboxSupervisor, SupervisedSandbox } from './sandbox-supervisor.ts';
 import { StartBudget } from './start-budget.ts';
@@ -12,25 +15,32 @@ import { StartBudget } from './start-budget.ts';
  * missing is decided by the store for every single start (`reserveStart` is atomic over ready + starting + target), so
  * any number of replenishers on any number of nodes, with any stale view, never start too many.
  *
- * A pass runs when woken (a claim, an ended boot, a changed size) and at least every second. It first retires ready
- * sandboxes that must not be handed out (too old, of an older template, too many), then starts what is missing.
+ * A pass runs when woken (a claim, an ended boot, a changed size) and at least every second. It lets the target follow the
+ * load, retires ready sandboxes that must not be handed out (too old, of an older template, too many), and then starts what
+ * is missing: this node's share at once, and what others leave undone after a moment, one at a time.
  */
 export class Replenisher implements AsyncDisposable {
   readonly pool: string;
   readonly #deps: ReplenisherDeps;
   readonly #nodeId: string;
+  readonly #capacity: number;
   readonly #budget: StartBudget;
   readonly #boots = new Set<Promise<void>>();
+  /** Those of the boots that no claim has taken over. */
+  readonly #refills = new Set<string>();
+  /** While this node has its share in flight and more is missing: when it may start one beyond it. */
+  #othersTurnEndsMs: number | null = null;
   #stopped = false;
   #wake: () => void = () => {};
   #awake = false;
   #running: Promise<void> = Promise.resolve();
   #note = '';
 
-  constructor(deps: ReplenisherDeps, options: { pool: string; nodeId: string }) {
+  constructor(deps: ReplenisherDeps, options: { pool: string; nodeId: string; capacity: number }) {
     this.#deps = deps;
     this.pool = options.pool;
     this.#nodeId = options.nodeId;
+    this.#capacity = options.capacity;
     this.#budget = new StartBudget({ clock: deps.clock });
   }
 
@@ -48,6 +58,11 @@ export class Replenisher implements AsyncDisposable {
     this.#wake();
   }
 
+  /** A claim has made this boot its own: the pool misses one again. */
+  takenOver(sandboxId: string): void {
+    if (this.#refills.delete(sandboxId)) this.wake();
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stopped = true;
     this.wake();
@@ -60,7 +75,7 @@ export class Replenisher implements AsyncDisposable {
       this.#awake = false;
       let waitMs: number = passIntervalMs;
       try {
-        await this.#retire();
+        await this.#retire(await this.#followLoad());
         waitMs = await this.#refill();
       } catch (error) {
         this.#note = 'the store does not answer';
@@ -70,9 +85,15 @@ export class Replenisher implements AsyncDisposable {
     }
   }
 
+  async #followLoad(): Promise<PoolSnapshot | null> {
+    const { store } = this.#deps;
+    const pool = await store.readPool(this.pool);
+    return pool && followLoad(store, pool);
+  }
+
   /** Starts until the store or the budget says no; returns how long to wait before the next pass. */
   async #refill(): Promise<number> {
-    const { store, pools } = this.#deps;
+    const { store, pools, supervisor } = this.#deps;
     for (;;) {
       const pool = pools.get(this.pool);
       if (!pool) {
@@ -84,8 +105,15 @@ export class Replenisher implements AsyncDisposable {
       const snapshot = await store.readPool(this.pool);
       if (!snapshot || snapshot.ready + snapshot.starting >= snapshot.target) {
         if (snapshot && snapshot.ready >= snapshot.target) this.#note = '';
+        this.#othersTurnEndsMs = null;
         return passIntervalMs;
       }
+      if (supervisor.size >= this.#capacity) {
+        this.#note = 'this node has as many sandboxes as it may';
+        return passIntervalMs;
+      }
+      const othersTurnMs = this.#othersTurnMs(snapshot, pool.runtime.name);
+      if (othersTurnMs > 0) return othersTurnMs;
       const waitMs = this.#budget.take(this.#boots.size);
       if (waitMs > 0) return waitMs;
       const answer = await store.reserveStart({
@@ -101,8 +129,11 @@ export class Replenisher implements AsyncDisposable {
           this.#note = 'another process declared a different template for this pool';
         return passIntervalMs;
       }
-      const boot = this.#deps.supervisor.boot(answer.record, 'refill').then((outcome) => {
+      const { id } = answer.record;
+      this.#refills.add(id);
+      const boot = supervisor.boot(answer.record, 'refill').then((outcome) => {
         this.#boots.delete(boot);
+        this.#refills.delete(id);
         if (outcome.kind === 'up') {
           this.#budget.succeeded();
           this.#note = '';
@@ -116,13 +147,27 @@ export class Replenisher implements AsyncDisposable {
     }
   }
 
+  /** How long to leave it to the other nodes to start what is missing; 0 while this node has less than its share. */
+  #othersTurnMs(snapshot: PoolSnapshot, runtime: RuntimeName): number {
+    const wanted = snapshot.target - snapshot.ready;
+    if (this.#refills.size < this.#deps.fleet.shareOfBoots(wanted, runtime)) {
+      this.#othersTurnEndsMs = null;
+      return 0;
+    }
+    const nowMs = this.#deps.clock.monotonicMs();
+    this.#othersTurnEndsMs ??= nowMs + othersTurnMs;
+    if (nowMs < this.#othersTurnEndsMs) return this.#othersTurnEndsMs - nowMs;
+    this.#othersTurnEndsMs = null;
+    return 0;
+  }
+
   #describeFailure(): string {
     const seconds = Math.ceil(this.#budget.closedForMs / 1_000);
     return seconds > 0 ? `boots fail; next try in ${seconds} s` : 'the last boot failed';
   }
 
   /** Ends ready sandboxes of this node that are too old, outdated or too many. A claimed one is fenced off. */
-  async #retire(): Promise<void> {
+  async #retire(snapshot: PoolSnapshot | null): Promise<void> {
     const { store, pools, supervisor, clock } = this.#deps;
     const pool = pools.get(this.pool);
     if (!pool) return;
@@ -133,20 +178,25 @@ export class Replenisher implements AsyncDisposable {
       else if (nowMs - entry.upSinceMs > pool.spec.size.maxIdleAgeMs)
         await this.#retireOne(entry, 'idle_age');
     }
-    const snapshot = await store.readPool(this.pool);
     if (!snapshot) return;
     let surplus = snapshot.ready - snapshot.target;
-    for (const entry of mine) {
+    for (const { id, unclaimedIncarnation } of mine) {
       if (surplus <= 0) return;
-      if (await this.#retireOne(entry, 'scaled_down')) surplus -= 1;
+      if (unclaimedIncarnation === null) continue;
+      const answer = await store.retireSurplus({ id, incarnation: unclaimedIncarnation });
+      if (answer.kind === 'no_surplus') return;
+      if (this.#retired(id, answer)) surplus -= 1;
     }
   }
 
-  async #retireOne(entry: SupervisedSandbox, reason: EndReason): Promise<boolean> {
+  async #retireOne(entry: ReplenishedSandbox, reason: EndReason): Promise<void> {
     const { id, unclaimedIncarnation } = entry;
-    if (unclaimedIncarnation === null) return false;
+    if (unclaimedIncarnation === null) return;
     const target = { id, tenant: null, incarnation: unclaimedIncarnation };
-    const answer = await this.#deps.store.beginStop(target, reason);
+    this.#retired(id, await this.#deps.store.beginStop(target, reason));
+  }
+
+  #retired(id: string, answer: TransitionAnswer): boolean {
     if (answer.kind === 'refused') {
       if (answer.why === 'stale_incarnation') this.#deps.supervisor.noteClaimed(id);
       return false;
@@ -167,14 +217,25 @@ export class Replenisher implements AsyncDisposable {
   }
 }
 
+/** What it has to know of a sandbox of this node. */
+export type ReplenishedSandbox = Pick<
+  SupervisedSandbox,
+  'id' | 'pool' | 'specVersion' | 'unclaimedIncarnation' | 'phase' | 'upSinceMs'
+>;
+
 export interface ReplenisherDeps {
-  readonly store: PoolStore;
-  readonly pools: NodePools;
-  readonly supervisor: SandboxSupervisor;
+  readonly store: Pick<PoolStore, 'readPool' | 'noteDemand' | 'reserveStart' | 'retireSurplus' | 'beginStop'>;
+  readonly pools: Pick<NodePools, 'get'>;
+  readonly supervisor: Pick<SandboxSupervisor, 'boot' | 'noteClaimed' | 'remove' | 'size'> & {
+    entries(): readonly ReplenishedSandbox[];
+  };
+  readonly fleet: Pick<Fleet, 'shareOfBoots'>;
   readonly clock: Clock;
   readonly log: Log;
 }
 
 const passIntervalMs = 1_000;
+/** A node that lives has answered an event by then; a pool with one that does not is still refilled, if slower. */
+const othersTurnMs = 250;
 /** The slot outlives the boot's own timeout by this, so that a boot ends by its own error and not by the reaper's. */
 export const reportGraceMs = 5_000;

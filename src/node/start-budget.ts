@@ -2,9 +2,10 @@ import type { Clock } from '../domain/clock.ts';
 
 /**
  * How fast one pool may start sandboxes. Three brakes, each against one way a refill goes wrong:
- * a token bucket bounds the rate (a refill storm must not starve claims); slow start doubles the number in flight only
- * while boots succeed (1, 2, 4 …: a broken template costs one boot, not a batch); a breaker closes the pool after three
- * failures in a row for 1 s, 2 s, 4 s … 60 s, each with up to 50 % jitter (failing boots must not repeat for ever).
+ * a token bucket bounds the rate (a refill storm must not starve claims); slow start allows one more in flight for each
+ * boot that succeeds, so that batches double (1, 2, 4 …: a broken template costs one boot, not a batch); a breaker closes
+ * the pool after three failures in a row for 1 s, 2 s, 4 s, then 6.5 s, each with up to 50 % jitter (failing boots must not
+ * repeat for ever, and nodes that failed together must not come back together).
  */
 export class StartBudget {
   readonly #clock: Clock;
@@ -21,7 +22,7 @@ export class StartBudget {
     this.#filledAtMs = deps.clock.monotonicMs();
   }
 
-  /** 0 when one more may start beside `inFlight` others, and the token is taken; else how long to wait, at most 60 s. */
+  /** 0 when one more may start beside `inFlight` others, and the token is taken; else how long to wait. */
   take(inFlight: number): number {
     const nowMs = this.#clock.monotonicMs();
     this.#fill(nowMs);
@@ -34,7 +35,7 @@ export class StartBudget {
 
   succeeded(): void {
     this.#failuresInRow = 0;
-    this.#allowance = Math.min(this.#allowance * 2, allowanceMax);
+    this.#allowance = Math.min(this.#allowance + 1, allowanceMax);
   }
 
   failed(): void {
@@ -64,7 +65,8 @@ const tokensPerSecond = 50;
 const tokensMax = 64;
 const tokensPerFailure = 4;
 const failuresUntilClosed = 3;
-const backOffMsMax = 60_000;
+/** With the jitter below 10 s: a pool is tried again that soon after whatever broke its boots was mended. */
+const backOffMsMax = 6_500;
 /** Above this the store's startsInFlightMax is what limits. */
 const allowanceMax = 64;
 /** In-flight boots wake the replenisher when they end; this is only the fallback. */

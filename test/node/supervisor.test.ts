@@ -120,7 +120,7 @@ test('a miss takes over a refill in flight: it boots once, for its new owner, an
     runtime,
     pools: [poolSpec({ size: { minReady: 1, maxIdleAgeMs: 20 } })],
   });
-  await core.until('base', (pool) => pool.starting === 1);
+  await core.until('base', (pool) => pool.starting === 1 && runtime.boots === 1);
   const [booting] = runtime.objects.keys();
   const created = core.allocator.createSandbox(alice, plain, never);
   await core.until('base', (pool) => pool.starting === 0);

@@ -1,0 +1,44 @@
+import type { Clock } from '../domain/clock.ts';
+import { shareOfBoots } from '../domain/node-share.ts';
+import type { RuntimeName } from '../domain/pool-spec.ts';
+import type { NodeStatus, PoolStore } from '../store/pool-store.ts';
+
+/**
+ * What this node knows of the others: the last list of heartbeats. It is looked at with every heartbeat of its own and only
+ * shares out work; who may start is decided by the store for every single start, so an old list costs balance and nothing
+ * else. Only the age of a heartbeat removes a node, never a list that could not be read.
+ */
+export class Fleet {
+  readonly #deps: { readonly store: Pick<PoolStore, 'nodes'>; readonly clock: Clock };
+  readonly #nodeId: string;
+  #seen: readonly { readonly status: NodeStatus; readonly heardAtMs: number }[] = [];
+
+  constructor(
+    deps: { readonly store: Pick<PoolStore, 'nodes'>; readonly clock: Clock },
+    options: { readonly nodeId: string },
+  ) {
+    this.#deps = deps;
+    this.#nodeId = options.nodeId;
+  }
+
+  async look(): Promise<void> {
+    const nodes = await this.#deps.store.nodes();
+    const nowMs = this.#deps.clock.monotonicMs();
+    if (nodes.length > 0) {
+      this.#seen = nodes.map((status) => ({ status, heardAtMs: nowMs - status.heartbeatAgeMs }));
+    }
+  }
+
+  /** How many of `count` boots on this runtime this node should have in flight. */
+  shareOfBoots(count: number, runtime: RuntimeName): number {
+    const nowMs = this.#deps.clock.monotonicMs();
+    const able = this.#seen
+      .filter(({ heardAtMs }) => nowMs - heardAtMs <= nodeTimeoutMs)
+      .map(({ status }) => status)
+      .filter(({ draining, runtimes }) => !draining && runtimes.includes(runtime));
+    return shareOfBoots(count, able, this.#nodeId);
+  }
+}
+
+/** Five missed heartbeats: as long as placement waits. */
+const nodeTimeoutMs = 5_000;
