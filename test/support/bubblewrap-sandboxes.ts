@@ -196,4 +196,4 @@ function read(path: string): string {
 }
 
 const bootMsMax = 60_000;
-const eventuallyMsMax = 60_000;
+const eventuallyMsMax = 90_000;

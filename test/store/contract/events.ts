@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { isWarmpoolError } from '../../../src/domain/errors.ts';
 import type { EventCursor, PoolStore, StoreEvent } from '../../../src/store/pool-store.ts';
 import { fence } from '../../support/store-scenario.ts';
+import { within } from '../../support/within.ts';
 import { type Contract, openScenario } from '../contract.ts';
 
 export function eventContract(contract: Contract): void {
@@ -146,11 +147,14 @@ export async function firstEvents(
   count: number,
 ): Promise<StoreEvent[]> {
   const events: StoreEvent[] = [];
-  for await (const batch of batches) {
-    events.push(...batch);
-    if (events.length >= count) break;
-  }
-  return events;
+  const collect = async () => {
+    for await (const batch of batches) {
+      events.push(...batch);
+      if (events.length >= count) break;
+    }
+    return events;
+  };
+  return within(collect(), () => `no more events than ${JSON.stringify(events)}`);
 }
 
 export async function collectAfter(
