@@ -115,11 +115,12 @@ function mount(app: Hono, base: string, version: XgenVersion, deps: XgenAppDeps)
   on('GET', all, 'sandbox:read', (request) => routes.list(request));
   on('GET', one, 'sandbox:read', (request) => routes.get(request));
   on('DELETE', one, 'sandbox:delete', (request) => routes.remove(request));
-  on('POST', `${one}/keepalive`, 'sandbox:write', (request) => routes.keepAlive(request));
-  on('POST', `${one}/exec`, 'sandbox:exec', (request) => routes.exec(request));
-  on('GET', `${one}/services`, 'sandbox:read', (request) => routes.services(request));
-  app.get(`${one}/ws`, (c) =>
-    serve(c, version, patternOf(`${one}/ws`), deps, async () => {
+  const part = (name: string) => `${one}/${name}`;
+  on('POST', part('keepalive'), 'sandbox:write', (request) => routes.keepAlive(request));
+  on('POST', part('exec'), 'sandbox:exec', (request) => routes.exec(request));
+  on('GET', part('services'), 'sandbox:read', (request) => routes.services(request));
+  app.get(part('ws'), (c) =>
+    serve(c, version, patternOf(part('ws')), deps, async () => {
       throw new XgenFailure('INVALID_REQUEST', 'this address is for WebSocket upgrades');
     }),
   );
