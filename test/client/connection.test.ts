@@ -231,12 +231,13 @@ test('a cut connection is made again with growing pauses, and gives up in the en
   };
   const persistent = await cut(60_000);
   const pauses: number[] = [];
-  await new Promise<void>((resolve) => {
+  const enough = new Promise<void>((resolve) => {
     persistent.onState((state) => {
       if (state.state === 'reconnecting') pauses.push(state.pauseMs);
       if (pauses.length > 5) resolve();
     });
   });
+  await within(enough, () => `six pauses; there were ${pauses.join()}`);
   persistent.close();
   assert.ok((pauses[0] ?? 0) <= 4);
   for (const [index, pause] of pauses.entries()) {

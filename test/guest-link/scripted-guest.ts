@@ -3,9 +3,10 @@ import { encodeExecExit, encodeExecStarted } from '../../protocol/exec-messages.
 import { type Frame, noPayload, viewOf } from '../../protocol/frame.ts';
 import { LinkDecoder } from '../../protocol/link-decoder.ts';
 import { linkOverheadBytes, writeLinkFrame } from '../../protocol/link-framing.ts';
-import { messageTypes } from '../../protocol/message-types.ts';
+import { messageName, messageTypes } from '../../protocol/message-types.ts';
 import { encodeWelcome, parseHello, type Welcome } from '../../protocol/session-messages.ts';
 import { GuestLink, type GuestLinkOptions } from '../../src/guest-link/guest-link.ts';
+import { within } from '../support/within.ts';
 import { ManualClock } from './manual-clock.ts';
 
 export type SentFrame = Partial<Frame> & { readonly type: number };
@@ -54,9 +55,10 @@ export class ScriptedGuest {
 
   async next(type: number): Promise<Frame> {
     while (this.#frames.length === 0) {
-      await new Promise<void>((resolve) => {
+      const arrival = new Promise<void>((resolve) => {
         this.#waiting = resolve;
       });
+      await within(arrival, () => `${messageName(type)}, and the node sent nothing`);
     }
     const frame = this.#frames.shift();
     if (frame?.type !== type) throw new Error(`expected type ${type}, the node sent ${frame?.type}`);

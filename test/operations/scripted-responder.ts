@@ -12,6 +12,7 @@ import { emptyMap } from '../../protocol/map-message.ts';
 import { isTerminal, messageName, messageTypes } from '../../protocol/message-types.ts';
 import { encodeRecord } from '../../protocol/record-reader.ts';
 import type { ResponderErrorCode } from '../../protocol/responder-error-codes.ts';
+import { within } from '../support/within.ts';
 
 /**
  * The other end of an opener, in memory, doing what a test tells it and nothing else. It keeps the rules that a guest
@@ -62,7 +63,8 @@ export class ScriptedResponder implements ChannelOpener {
   next(): Promise<ScriptedChannel> {
     const channel = this.#unseen.shift();
     if (channel) return Promise.resolve(channel);
-    return new Promise((resolve) => this.#asked.push(resolve));
+    const asked = new Promise<ScriptedChannel>((resolve) => this.#asked.push(resolve));
+    return within(asked, () => `another channel behind ${this.channels.length}`);
   }
 
   answer(answer: (type: number) => Promise<Uint8Array>): void {
@@ -197,7 +199,8 @@ export class ScriptedChannel implements RequesterChannel {
 
   async when(isThere: () => boolean): Promise<void> {
     if (isThere()) return;
-    await new Promise<void>((settle) => this.#waiting.push({ isThere, settle }));
+    const there = new Promise<void>((settle) => this.#waiting.push({ isThere, settle }));
+    await within(there, () => `frames; there were ${this.names.join()}`);
   }
 
   get names(): readonly string[] {
