@@ -229,6 +229,62 @@ describe('the answers of the xgen dialect', { skip: (await bubblewrapAsRoot()).s
     assert.ok(!text.includes(id));
   });
 
+  it('2. file frames need the right to files, and nothing else does', async () => {
+    const { id } = await service.create();
+    using client = await service.connect(id, keys.runner);
+    for (const [type, request] of [
+      [T.read, { path: 'a' }],
+      [T.write, { path: 'a', content: Buffer.from('x') }],
+      [T.list, { path: '.' }],
+      [T.remove, { path: 'a' }],
+      [T.watch, { path: '.' }],
+    ] as const) {
+      const answer = await client.ask(type, request);
+      assert.deepEqual([answer.type, answer.map.code], [T.error, 'forbidden']);
+    }
+    assert.equal((await client.exec(5, 'true')).exitCode, 0);
+  });
+
+  it('7.10 the close of a client is echoed', async () => {
+    const { id } = await service.create();
+    using client = await service.connect(id);
+    client.socket.close(1000);
+    assert.equal((await client.closed).code, 1000);
+  });
+
+  it('6. what a caller ran is ended when it leaves', async () => {
+    const { id } = await service.create();
+    const watched = await service.connect(id);
+    using _ = watched;
+    const left = new AbortController();
+    const call = fetch(`${service.origin}/api/v1/sandboxes/${id}/exec`, {
+      method: 'POST',
+      signal: left.signal,
+      headers: { authorization: `ApiKey ${keys.admin}` },
+      body: JSON.stringify({ command: 'sleep', args: ['73'] }),
+    });
+    const running = async () => (await watched.sh(5, 'pgrep -fc "^sleep 73"')).stdout.trim();
+    await eventually(async () => (await running()) === '1', 'it runs');
+    left.abort();
+    await assert.rejects(call);
+    await eventually(async () => (await running()) === '0', 'it has been ended');
+  });
+
+  it('6. a stream beyond 10 MiB is cut, marked and said to be so', async () => {
+    const { id } = await service.create();
+    const exec = (body: object) => service.call('POST', `/api/v1/sandboxes/${id}/exec`, { body });
+    const long = await exec({ command: 'sh', args: ['-c', 'yes | head -c 10485761; echo $TERM >&2'] });
+    const stdout = String(long.body.stdout);
+    assert.equal(stdout.length, 10_485_760 + '\n...[truncated]\n'.length);
+    assert.ok(stdout.endsWith('\n...[truncated]\n'));
+    assert.deepEqual(
+      [long.body.truncated, long.body.stdout_truncated, long.body.stderr_truncated, long.body.stderr],
+      [true, true, false, 'xterm-256color\n'],
+    );
+    const denied = await exec({ command: '/etc/passwd' });
+    assert.deepEqual([denied.body.exit_code, denied.body.stdout], [126, '']);
+  });
+
   it('12. an Error that must not be sent is counted instead', async () => {
     const { id } = await service.create();
     using client = await service.connect(id);

@@ -24,6 +24,7 @@ export interface SandboxObject extends Body {
 
 const admin = newApiKey('acme', ['claim', 'exec', 'files', 'ports', 'admin']);
 const user = newApiKey('acme', ['claim', 'exec', 'files', 'ports']);
+const runner = newApiKey('acme', ['claim', 'exec']);
 const viewer = newApiKey('acme', ['claim']);
 const stranger = newApiKey('other', ['claim', 'exec', 'files', 'ports', 'admin']);
 
@@ -31,6 +32,8 @@ const stranger = newApiKey('other', ['claim', 'exec', 'files', 'ports', 'admin']
 export const keys = {
   admin: admin.key,
   user: user.key,
+  /** A user without files. */
+  runner: runner.key,
   viewer: viewer.key,
   stranger: stranger.key,
 } as const;
@@ -71,7 +74,7 @@ export class XgenService implements AsyncDisposable {
         ...(folder && { folder }),
         env: {
           WARMPOOL_RUNTIME: 'bubblewrap',
-          WARMPOOL_API_KEYS: [admin, user, viewer, stranger].map(({ entry }) => entry).join(','),
+          WARMPOOL_API_KEYS: [admin, user, runner, viewer, stranger].map(({ entry }) => entry).join(','),
           ...env,
         },
       }),
