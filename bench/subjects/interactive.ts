@@ -3,8 +3,9 @@ import { ClosingStack } from '../../src/closing-stack.ts';
 import { startProcess } from '../../src/operations/process.ts';
 import { SocketEcho } from '../floors/socket-echo.ts';
 import { SpawnFloor } from '../floors/spawn-floor.ts';
+import { cpuTimeMs } from '../measure/cpu-time.ts';
 import { Samples } from '../measure/samples.ts';
-import { atMost, type Outcome, spread } from '../outcome.ts';
+import { atMost, type Outcome, single, spread } from '../outcome.ts';
 import { type Bench, PartMissing, type Subject, skipped } from '../subject.ts';
 import { DataBench } from './data-session.ts';
 import { openDataSession } from './open-data-session.ts';
@@ -67,10 +68,10 @@ async function measure(bench: Bench, name: 'bubblewrap' | 'docker'): Promise<rea
       await refill(data, ids, bench);
       bench.progress(`S4 on ${name}: batch ${Math.max(batch + 1, 0)} of ${batches}`);
     }
-    const bursts: number[] = [];
+    const bursts: Burst[] = [];
     for (let round = -warmupBatches; round < burstRounds; round += 1) {
       const burst = await takeAllAtOnce(data);
-      if (round >= 0) bursts.push(burst.tookMs);
+      if (round >= 0) bursts.push(burst);
       await refill(data, burst.ids, bench);
       bench.progress(`S5 on ${name}: burst ${Math.max(round + 1, 0)} of ${burstRounds}`);
     }
@@ -83,7 +84,7 @@ async function measure(bench: Bench, name: 'bubblewrap' | 'docker'): Promise<rea
 function outcomesOf(
   name: string,
   samples: Record<'F2' | 'connect' | 'S1' | 'S3' | 'S4', Samples>,
-  bursts: readonly number[],
+  bursts: readonly Burst[],
 ): readonly Outcome[] {
   const { F2, connect, S1, S3, S4 } = {
     F2: samples.F2.summary(),
@@ -94,7 +95,9 @@ function outcomesOf(
   };
   const limitMs = S1.p50 + S3.p50 + 2 * connect.p50;
   const burst = new Samples();
-  for (const tookMs of bursts) burst.add(tookMs);
+  for (const { tookMs } of bursts) burst.add(tookMs);
+  const usEach = (cpuMs: (of: Burst) => number) =>
+    (bursts.reduce((sum, each) => sum + cpuMs(each), 0) * 1_000) / (bursts.length * poolSize);
   const { p50: burstMs } = burst.summary();
   const burstLimitMs = (poolSize * F2.p50 * 2) / cores + burstGraceMs;
   return [
@@ -122,7 +125,19 @@ function outcomesOf(
       kind: 'measured',
       subject: 'S5',
       on: name,
-      figures: [spread(`S5 ${poolSize} × create + connect + exec true at once, ${name}`, burst.summary())],
+      figures: [
+        spread(`S5 ${poolSize} × create + connect + exec true at once, ${name}`, burst.summary()),
+        single(
+          `S5: CPU of the service for each, ${name}`,
+          usEach(({ serviceMs }) => serviceMs),
+          'µs',
+        ),
+        single(
+          `S5: CPU of the client for each, ${name}`,
+          usEach(({ clientMs }) => clientMs),
+          'µs',
+        ),
+      ],
       gates: [
         atMost(
           `wall ≤ ${poolSize} × F2 × 2 / cores + ${burstGraceMs} ms`,
@@ -150,9 +165,17 @@ async function timeToInteractive(data: DataBench) {
   return { id: sandbox.id, createMs, tookMs, secondExecMs };
 }
 
-async function takeAllAtOnce(
-  data: DataBench,
-): Promise<{ readonly ids: readonly string[]; readonly tookMs: number }> {
+interface Burst {
+  readonly ids: readonly string[];
+  readonly tookMs: number;
+  /** CPU time, which does not change when others use the machine. */
+  readonly serviceMs: number;
+  readonly clientMs: number;
+}
+
+async function takeAllAtOnce(data: DataBench): Promise<Burst> {
+  const { pid: servicePid = 0 } = data.service.process;
+  const [serviceBeforeMs, clientBeforeMs] = [cpuTimeMs(servicePid), cpuTimeMs(process.pid)];
   const startedMs = performance.now();
   const sessions = await Promise.all(
     Array.from({ length: poolSize }, async () => {
@@ -163,10 +186,12 @@ async function takeAllAtOnce(
     }),
   );
   const tookMs = performance.now() - startedMs;
+  const serviceMs = cpuTimeMs(servicePid) - serviceBeforeMs;
+  const clientMs = cpuTimeMs(process.pid) - clientBeforeMs;
   const ids = sessions.map(({ id }) => id);
   if (new Set(ids).size !== poolSize) throw new Error('one sandbox was handed out twice');
   await Promise.all(sessions.map(({ session }) => session[Symbol.asyncDispose]()));
-  return { ids, tookMs };
+  return { ids, tookMs, serviceMs, clientMs };
 }
 
 async function runTrue(session: Parameters<typeof startProcess>[0]): Promise<void> {
