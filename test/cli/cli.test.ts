@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { newApiKey } from '../../src/auth/api-keys.ts';
 import { CliProcess, type CliResult } from '../support/cli-process.ts';
 import { grpcFixture } from '../support/grpc-fixture.ts';
+import { until } from '../support/until.ts';
 
 const { client, allocator, address, server } = await grpcFixture();
 
@@ -136,10 +137,10 @@ test('pools ls, get and scale', async () => {
 });
 
 test('watch prints events until interrupted', async () => {
+  await until(() => server.activeCalls === 0, 'no other call is in progress');
   const people = start('watch');
   const programs = start('watch', '--json');
-  const started = server.activeCalls + 2;
-  while (server.activeCalls < started) await new Promise(setImmediate);
+  await until(() => server.activeCalls === 2, 'both watch');
   const { id } = await client.create('base');
   await client.delete(id);
   await Promise.all([people.printed('stopped'), programs.printed('stopped')]);

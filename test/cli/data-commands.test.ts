@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { type ServiceSandbox, Warmpool } from '../../src/client/node/entry-node.ts';
+import { eventually } from '../support/bubblewrap-sandboxes.ts';
 import { CliProcess, type CliResult } from '../support/cli-process.ts';
 import { requirement } from '../support/requirements.ts';
 import { TestService } from '../support/service.ts';
@@ -177,8 +178,9 @@ describe('commands over a connection into a sandbox, on bubblewrap', await requi
     second.type('~.');
     await second.shows('hung up');
     assert.equal(await second.end(), 'exit 129 restored');
-    const listed = (await sandbox.processes.list()).find((each) => String(each.process) === process);
-    assert.notEqual(listed?.running, true);
+    const runs = async () =>
+      (await sandbox.processes.list()).some((each) => String(each.process) === process && each.running);
+    await eventually(async () => !(await runs()), 'the shell ends');
   });
 
   test('a shell that cannot start leaves the terminal as it was', { skip: ptyMissing ?? false }, async () => {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { CliProcess, type CliResult } from '../support/cli-process.ts';
 import { grpcFixture } from '../support/grpc-fixture.ts';
+import { until } from '../support/until.ts';
 
 const { client, allocator, address } = await grpcFixture();
 const { id } = await client.create('base');
@@ -104,7 +105,7 @@ test('run keeps its sandbox alive for as long as the command runs', async () => 
   const renewed = allocator.renewals;
   const run = start('run', 'base', '--timeout', '1s', '--', 'trap');
   await run.printed('ready');
-  while (allocator.renewals < renewed + 2) await new Promise(setImmediate);
+  await until(() => allocator.renewals >= renewed + 2, 'two renewals');
   run.child.kill('SIGTERM');
   assert.equal((await run.result()).code, 3);
 });
@@ -112,7 +113,7 @@ test('run keeps its sandbox alive for as long as the command runs', async () => 
 test('run that is interrupted while it waits for a sandbox leaves none', async () => {
   const asked = allocator.creates.length;
   const run = start('run', 'slow', '--', 'true');
-  while (allocator.creates.length === asked) await new Promise(setImmediate);
+  await until(() => allocator.creates.length > asked, 'the sandbox is asked for');
   run.child.kill('SIGINT');
   assert.equal((await run.result()).code, 130);
   assert.equal(allocator.aborted.length, 1);
@@ -128,5 +129,5 @@ function warmpool(...args: readonly string[]): Promise<CliResult> {
 
 async function spawned(): Promise<void> {
   const { length } = allocator.processes;
-  while (allocator.processes.length === length) await new Promise(setImmediate);
+  await until(() => allocator.processes.length > length, 'the command has begun');
 }

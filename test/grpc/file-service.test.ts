@@ -13,6 +13,7 @@ import { guestMissing, RealGuest } from '../guest-link/real-guest.ts';
 import { answerOf, download, upload } from '../support/file-calls.ts';
 import { grpcFixture } from '../support/grpc-fixture.ts';
 import { failureOf, RawClients, streamFailure } from '../support/grpc-raw.ts';
+import { until } from '../support/until.ts';
 
 const skip = guestMissing();
 
@@ -117,13 +118,13 @@ describe('files over gRPC, in a real guest', { skip }, async () => {
       stream.write({ header: at('kept') });
       for (let count = 0; count < round * 3; count += 1) stream.write({ chunk: Buffer.alloc(16_384) });
       // A call of grpc-js that is cancelled before it has left the client never tells the server.
-      while (allocator.sessions.length === before) await new Promise((resolve) => setImmediate(resolve));
+      await until(() => allocator.sessions.length > before, 'the call has reached the server');
       for (let turn = 0; turn < round; turn += 1) await new Promise((resolve) => setImmediate(resolve));
       stream.cancel();
       await ended;
       // The session is closed once the file request is over.
       for (const session of allocator.sessions.slice(before)) {
-        while (!session.closed) await new Promise((resolve) => setImmediate(resolve));
+        await until(() => session.closed, 'the file request is over');
       }
       assert.equal(await readFile(join(folder, 'kept'), 'utf8'), 'old', `round ${round}`);
     }
@@ -257,12 +258,13 @@ describe('files over gRPC, in a real guest', { skip }, async () => {
     await once(stream, 'metadata');
     await writeFile(join(folder, 'watched/new'), 'x');
     const seen = (type: string) => events.some((event) => event.type === type && event.path === 'new');
-    while (!seen('FILE_EVENT_TYPE_CREATED') || !seen('FILE_EVENT_TYPE_MODIFIED')) await once(stream, 'data');
+    const isTold = () => seen('FILE_EVENT_TYPE_CREATED') && seen('FILE_EVENT_TYPE_MODIFIED');
+    await until(isTold, 'what was made is told');
     await rm(join(folder, 'watched/new'));
-    while (!seen('FILE_EVENT_TYPE_DELETED')) await once(stream, 'data');
+    await until(() => seen('FILE_EVENT_TYPE_DELETED'), 'what was removed is told');
     const session = allocator.sessions.at(-1);
     stream.cancel();
-    while (!session?.closed) await new Promise((resolve) => setImmediate(resolve));
+    await until(() => session?.closed === true, 'the watch is over');
   });
 
   it('names what is wrong, by field', async () => {
@@ -350,8 +352,7 @@ describe('files over gRPC, in a real guest', { skip }, async () => {
     assert.ok((await usesOf(() => download(files, at('used')))) > 0);
     assert.ok((await usesOf(() => upload(files, at('used'), [Buffer.from('y')]))) > 0);
     assert.ok((await usesOf(() => answerOf(files.remove.bind(files), at('used')))) > 0);
-    const open = allocator.sessions.flatMap((session, index) => (session.closed ? [] : [index]));
-    assert.deepEqual(open, [], `of ${allocator.sessions.length} sessions`);
+    await until(() => allocator.sessions.every((session) => session.closed), 'every session is closed');
   });
 
   it('a guest that dies ends what was going on in it, with a clear error', async () => {

@@ -8,8 +8,10 @@ import type { ExecStreamResponse__Output } from '../../src/grpc/gen/warmpool/v1/
 import type { ListProcessesResponse__Output } from '../../src/grpc/gen/warmpool/v1/ListProcessesResponse.ts';
 import type { GuestLink } from '../../src/guest-link/guest-link.ts';
 import { guestMissing, RealGuest } from '../guest-link/real-guest.ts';
+import { eventually } from '../support/bubblewrap-sandboxes.ts';
 import { grpcFixture } from '../support/grpc-fixture.ts';
 import { RawClients, streamFailure } from '../support/grpc-raw.ts';
+import { until } from '../support/until.ts';
 import { within } from '../support/within.ts';
 
 const skip = guestMissing();
@@ -91,6 +93,9 @@ describe('terminals and detached processes over gRPC, in a real guest', {
     });
   }
 
+  const runs = async (process: number) =>
+    (await list()).some((each) => each.process === process && each.running);
+
   it('a shell has a terminal of the size asked for, and of each size after it', async () => {
     const shell = start({ tty });
     const started = await shell.started();
@@ -150,21 +155,15 @@ describe('terminals and detached processes over gRPC, in a real guest', {
     const shell = start({ tty });
     const { process } = await shell.started();
     shell.stream.cancel();
-    while ((await list()).some((each) => each.process === process && each.running)) {
-      await new Promise((settle) => setTimeout(settle, 20));
-    }
-    while (!allocator.sessions.every((session) => session.closed)) {
-      await new Promise((resolve) => setImmediate(resolve));
-    }
+    await eventually(async () => !(await runs(process)), 'it ends');
+    await until(() => allocator.sessions.every((session) => session.closed), 'every session is closed');
   });
 
   it('an end that nobody has heard is told to whoever attaches', async () => {
     const quick = start({ argv: ['sh', '-c', 'echo done; exit 7'], detach: true, noStdin: true });
     const { process } = await quick.started();
     quick.stream.cancel();
-    while ((await list()).some((each) => each.process === process && each.running)) {
-      await new Promise((settle) => setTimeout(settle, 20));
-    }
+    await eventually(async () => !(await runs(process)), 'it ends');
     const record = (await list()).find((each) => each.process === process);
     // It may have ended before the stream was gone; then the end has been heard.
     if (!record) return;
