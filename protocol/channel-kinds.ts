@@ -1,4 +1,3 @@
-import { fileFrameBytesMax, outputFrameBytesMax } from './limits.ts';
 import { type MessageName, messageTypes } from './message-types.ts';
 
 /**
@@ -8,8 +7,7 @@ import { type MessageName, messageTypes } from './message-types.ts';
 export interface ChannelKind {
   /** Input, InputEof, and the Credit for it. */
   readonly input: boolean;
-  /** 0: no Output at all. */
-  readonly outputFrameBytesMax: number;
+  readonly output: boolean;
   /** ErrorOutput, ExecSignal and ExecResize, and ExecExit in place of End. */
   readonly process: boolean;
   /** OutputEof. */
@@ -20,13 +18,13 @@ export interface ChannelKind {
 
 const nothing: ChannelKind = {
   input: false,
-  outputFrameBytesMax: 0,
+  output: false,
   process: false,
   outputEof: false,
   endsUnopened: false,
 };
-const process: ChannelKind = { ...nothing, input: true, outputFrameBytesMax, process: true };
-const download: ChannelKind = { ...nothing, outputFrameBytesMax: fileFrameBytesMax };
+const process: ChannelKind = { ...nothing, input: true, output: true, process: true };
+const download: ChannelKind = { ...nothing, output: true };
 const upload: ChannelKind = { ...nothing, input: true };
 const answer: ChannelKind = { ...nothing, endsUnopened: true };
 
@@ -48,8 +46,8 @@ const kinds: Readonly<Record<Opening, ChannelKind>> = {
   FileRemove: answer,
   FileChange: answer,
   FileWatch: download,
-  PortWatch: { ...nothing, outputFrameBytesMax },
-  PortConnect: { ...nothing, input: true, outputFrameBytesMax, outputEof: true },
+  PortWatch: { ...nothing, output: true },
+  PortConnect: { ...nothing, input: true, output: true, outputEof: true },
 };
 
 const byCode: ReadonlyMap<number, ChannelKind> = new Map(

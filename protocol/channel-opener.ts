@@ -23,6 +23,11 @@ export interface OpenOptions {
 
 export interface ChannelReceiver {
   /**
+   * True for one that has done with a frame when `onFrame` returns. It is lent the frame where it lies, payload and message
+   * alike, and may write over them; everybody else gets bytes to keep.
+   */
+  readonly takesLent?: boolean;
+  /**
    * Every frame of the channel, in order: Ack first, a terminal frame last (`isTerminal`), Credit for input among them.
    * Checked before: type, direction, size, order, and output credit. Payloads may be kept; `frame.payload` may be a part
    * of a larger buffer.

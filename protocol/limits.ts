@@ -7,10 +7,6 @@ export const u32Max = 0xffff_ffff;
 
 /** The guest keeps one whole frame, and its private memory has to stay under 1 MB. */
 export const payloadBytesMax = 65_536;
-/** Output of a process or a tunnel: a quarter of a pipe, so that no channel holds the link for long. */
-export const outputFrameBytesMax = 16_384;
-/** Output of a file or an archive: bulk, where every frame costs more than it delays. */
-export const fileFrameBytesMax = payloadBytesMax;
 /** A ping carries a time or a counter; more would make the peer an echo of bulk data. */
 export const pingBytesMax = 64;
 /** The node looks for a Welcome in foreign bytes. Its known keys take about 90 bytes; the rest is for later versions. */

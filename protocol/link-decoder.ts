@@ -14,20 +14,27 @@ import {
  * It owns at most one unfinished frame. A frame that lies whole in a chunk and is a good part of it is handed out as a
  * view on that chunk, so nothing is copied; a smaller one is copied, because whoever keeps it would keep all of the chunk
  * alive with it. One that spans chunks is gathered in an allocation of its own size, which a header may claim but only up
- * to 65,549 bytes. Each way header and payload come in one piece, `Frame.message`: on both wires a frame is the same bytes,
- * so that a node forwards them as they are. Turned down: concatenating chunks, which is quadratic for a slow sender, and
- * one reused buffer, which would make every payload a view that the next frame overwrites.
+ * to 65,549 bytes. A decoder that lends copies less: its frames are valid only during `onFrame`, so they are views whatever
+ * their size, and what spans chunks is gathered in one place again and again. Each way header and payload come in one piece, `Frame.message`: on both wires a frame is the same bytes,
+ * so that a node forwards them as they are. Turned down: concatenating chunks, which is quadratic for a slow sender.
  *
  * States: reading a header (`#rest` null) → reading the rest (`#rest` set) → …; `broken` or `stopped` from any, for good.
  */
 export class LinkDecoder {
+  readonly #lends: boolean;
   readonly #header = new Uint8Array(linkHeaderBytes);
   readonly #headerView = viewOf(this.#header);
   #headerFilled = 0;
   /** The frame whose length is known: its own header, payload and trailer. */
   #rest: Uint8Array | null = null;
   #restFilled = 0;
+  /** Of a decoder that lends: where `#rest` lies. */
+  #gathered: Uint8Array = noBytes;
   #end: string | null = null;
+
+  constructor(frames: 'kept' | 'lent' = 'kept') {
+    this.#lends = frames === 'lent';
+  }
 
   /** Why no more frames come out; null while they do. */
   get end(): string | null {
@@ -60,8 +67,8 @@ export class LinkDecoder {
     const trailerOffset = payloadOffset + length;
     if (trailerOffset + linkTrailerBytes > chunk.length) return this.#gather(chunk, offset, onFrame);
     if (view.getUint32(trailerOffset) !== linkTrailer) return this.#break(wrongTrailer, chunk);
-    const message = toKeep(chunk.subarray(offset + linkHeaderOffset, trailerOffset));
-    onFrame(readFrame(view, offset + linkHeaderOffset, message));
+    const message = chunk.subarray(offset + linkHeaderOffset, trailerOffset);
+    onFrame(readFrame(view, offset + linkHeaderOffset, this.#lends ? message : toKeep(message)));
     return trailerOffset + linkTrailerBytes;
   }
 
@@ -74,7 +81,7 @@ export class LinkDecoder {
       if (this.#headerFilled < linkHeaderBytes) return end;
       const length = readLinkHeader(this.#headerView, 0);
       if (typeof length === 'string') return this.#break(length, chunk);
-      this.#rest = new Uint8Array(headerBytes + length + linkTrailerBytes);
+      this.#rest = this.#room(headerBytes + length + linkTrailerBytes);
       this.#rest.set(this.#header.subarray(linkHeaderOffset));
       this.#restFilled = headerBytes;
       return end;
@@ -93,6 +100,12 @@ export class LinkDecoder {
     return end;
   }
 
+  #room(bytes: number): Uint8Array {
+    if (!this.#lends) return new Uint8Array(bytes);
+    if (this.#gathered.length < bytes) this.#gathered = new Uint8Array(bytes);
+    return this.#gathered.subarray(0, bytes);
+  }
+
   #break(reason: string, chunk: Uint8Array): number {
     this.#end = reason;
     this.#rest = null;
@@ -107,4 +120,5 @@ function toKeep(view: Uint8Array): Uint8Array {
 
 /** Output of 16 KB in chunks of 64 KB, the common case, stays uncopied. */
 const keptFactorMax = 4;
+const noBytes = new Uint8Array(0);
 const wrongTrailer = 'a frame does not end with the trailer';

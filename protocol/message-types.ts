@@ -1,5 +1,5 @@
 import type { Frame } from './frame.ts';
-import { outputFrameBytesMax, payloadBytesMax, pingBytesMax, welcomeBytesMax } from './limits.ts';
+import { payloadBytesMax, pingBytesMax, welcomeBytesMax } from './limits.ts';
 
 /** The end that asks (client, node) or the end that answers (node, guest). */
 export type Sender = 'requester' | 'responder';
@@ -43,15 +43,8 @@ export const messageTypes = {
 
   ExecStart: { code: 0x20, ...opening },
   Input: { code: 0x21, ...asked, channel: 'open', payload: 'raw' },
-  /** The size is the table's largest; what carries a channel may be bound to less (channel-kinds.ts). */
   Output: { code: 0x22, ...answered, channel: 'open', payload: 'raw' },
-  ErrorOutput: {
-    code: 0x23,
-    ...answered,
-    channel: 'open',
-    payload: 'raw',
-    payloadBytesMax: outputFrameBytesMax,
-  },
+  ErrorOutput: { code: 0x23, ...answered, channel: 'open', payload: 'raw' },
   ExecExit: { code: 0x24, ...answered, channel: 'open', terminal: true },
   ExecSignal: { code: 0x25, ...asked, channel: 'open' },
   ExecResize: { code: 0x26, ...asked, channel: 'open' },

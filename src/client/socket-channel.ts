@@ -105,7 +105,7 @@ export class SocketChannel implements RequesterChannel {
     if (this.#state === 'opening') return notAnswered;
     switch (frame.type) {
       case code.Output:
-        return this.#kind.outputFrameBytesMax > 0 ? this.#spendOutput(frame) : notOfThisKind;
+        return this.#kind.output ? this.#spendOutput(frame) : notOfThisKind;
       case code.ErrorOutput:
         return this.#kind.process ? this.#spendOutput(frame) : notOfThisKind;
       case code.ExecExit:
@@ -131,7 +131,6 @@ export class SocketChannel implements RequesterChannel {
 
   #spendOutput(frame: Frame): string | undefined {
     const { length } = frame.payload;
-    if (length > this.#kind.outputFrameBytesMax) return `${length} bytes in one frame`;
     if (length > this.#outputCredit) return `${length} bytes with a credit of ${this.#outputCredit}`;
     this.#outputCredit -= length;
     return undefined;

@@ -21,6 +21,7 @@ export interface ClientChannelOptions {
 
 /** Whom a channel serves. */
 export interface ChannelClient {
+  /** The bytes are valid only during the call. */
   send(message: Uint8Array): void;
   /** The sandbox was used. */
   used(): void;
@@ -37,6 +38,7 @@ export interface ChannelClient {
  */
 export class ClientChannel implements ChannelReceiver {
   readonly options: ClientChannelOptions;
+  readonly takesLent = true;
   readonly #client: ChannelClient;
   #guest: RequesterChannel | null = null;
   #inputEnded = false;

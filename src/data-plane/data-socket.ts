@@ -11,7 +11,7 @@
 export interface DataSocket {
   /** Waiting to be read by the client, WebSocket headers included. */
   readonly bufferedBytes: number;
-  /** One binary message. The bytes belong to the socket from now on. */
+  /** One binary message. The bytes are the caller's again when this returns. */
   send(message: Uint8Array): void;
   /** What is sent inside leaves in one system call where that is possible. */
   cork(sends: () => void): void;

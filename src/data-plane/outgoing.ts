@@ -1,8 +1,9 @@
 import type { DataSocket } from './data-socket.ts';
 
 /**
- * What leaves for one client. Messages of one turn of the event loop travel together: a chunk from the guest holds many
- * small frames, and each sent alone would be a system call and a packet of its own.
+ * What leaves for one client, in order. Small messages of one turn of the event loop travel together: a chunk from the guest
+ * holds many of them, and each sent alone would be a system call and a packet of its own. They are copied for that. A large
+ * one is worth its call, and goes from where it lies.
  */
 export class Outgoing {
   readonly #socket: DataSocket;
@@ -12,9 +13,14 @@ export class Outgoing {
     this.#socket = socket;
   }
 
-  /** The bytes are the socket's from now on. */
+  /** The bytes are the caller's again when this returns. */
   send(message: Uint8Array): void {
-    this.#waiting.push(message);
+    if (message.length >= largeBytes) {
+      this.flush();
+      this.#socket.send(message);
+      return;
+    }
+    this.#waiting.push(new Uint8Array(message));
     if (this.#waiting.length === 1) queueMicrotask(() => this.flush());
   }
 
@@ -31,3 +37,6 @@ export class Outgoing {
     }
   }
 }
+
+/** From here on uWebSockets.js writes a message straight from its place instead of gathering it with others. */
+const largeBytes = 16_384;

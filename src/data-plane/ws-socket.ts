@@ -53,7 +53,8 @@ export class WsSocket implements DataSocket {
       return;
     }
     this.#deps.observer.sent(message.length);
-    this.#ws.send(message, { binary: true, compress: false });
+    // The package keeps what the connection does not take at once.
+    this.#ws.send(new Uint8Array(message), { binary: true, compress: false });
     this.#noteQueue();
   }
 

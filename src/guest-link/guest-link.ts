@@ -18,7 +18,8 @@ import { deferred } from './deferred.ts';
 import { ExecChannel } from './exec-channel.ts';
 import { printable } from './exec-error.ts';
 import type { Guest, GuestCommand, GuestProcess, OutputSink } from './guest.ts';
-import { LinkChannel } from './link-channel.ts';
+import { lends } from './lending-transport.ts';
+import { kept, LinkChannel } from './link-channel.ts';
 import { LinkViolation, parsed } from './link-violation.ts';
 import { Outbox } from './outbox.ts';
 import { Pings } from './pings.ts';
@@ -62,7 +63,7 @@ export class GuestLink implements Guest, AsyncDisposable {
   readonly #outbox: Outbox;
   readonly #pings: Pings;
   readonly #requests: Requests;
-  readonly #decoder = new LinkDecoder();
+  readonly #decoder = new LinkDecoder('lent');
   /** Set while bytes of another epoch may still come. */
   #search: WelcomeSearch | undefined;
   #welcome: Welcome | undefined;
@@ -103,7 +104,8 @@ export class GuestLink implements Guest, AsyncDisposable {
     transport.on('error', (error) => this.#close(`the transport failed: ${printable(error.message)}`));
     transport.on('end', () => this.#close('the guest closed its end'));
     transport.on('close', () => this.#close('the transport was closed'));
-    transport.on('data', (chunk: Buffer) => this.#onData(chunk));
+    if (lends(transport)) transport.lend((bytes) => this.#onData(bytes));
+    else transport.on('data', (chunk: Buffer) => this.#onData(chunk));
     if (transport.destroyed || transport.readableEnded) {
       this.#close('the transport was closed');
       return;
@@ -178,7 +180,7 @@ export class GuestLink implements Guest, AsyncDisposable {
     if (!this.#transport.closed) await once(this.#transport, 'close');
   }
 
-  #onData(chunk: Buffer): void {
+  #onData(chunk: Uint8Array): void {
     if (this.#closeReason !== undefined) return;
     try {
       const bytes = this.#search === undefined ? chunk : this.#searched(this.#search, chunk);
@@ -191,7 +193,7 @@ export class GuestLink implements Guest, AsyncDisposable {
   }
 
   /** What of the chunk belongs to our epoch. */
-  #searched(search: WelcomeSearch, chunk: Buffer): Uint8Array {
+  #searched(search: WelcomeSearch, chunk: Uint8Array): Uint8Array {
     const found = search.push(chunk);
     if (found === null) return nothing;
     this.#search = undefined;
@@ -230,7 +232,7 @@ export class GuestLink implements Guest, AsyncDisposable {
       this.#pings.onPong(frame);
     } else if (frame.type === Ping.code) {
       // A guest that asks without reading the answers gets none, rather than a queue of them.
-      if (!this.#outbox.full) this.#outbox.send({ ...frame, type: Pong.code });
+      if (!this.#outbox.full) this.#outbox.send({ ...kept(frame), type: Pong.code });
     } else if (frame.type === Ack.code || frame.type === Refusal.code) {
       this.#requests.onAnswer(frame);
     } else {

@@ -177,8 +177,7 @@ export class LinkChannel implements RequesterChannel, BulkSource {
 
   #onOutput(frame: Frame): void {
     const { length } = frame.payload;
-    const { outputFrameBytesMax } = this.#kind;
-    if (length > outputFrameBytesMax || (frame.type === ErrorOutput.code && !this.#kind.process)) {
+    if (!this.#kind.output || (frame.type === ErrorOutput.code && !this.#kind.process)) {
       throw new LinkViolation(`${messageName(frame.type)} of ${length} bytes for ${this.#requestName}`);
     }
     if (this.#outputEnded) throw new LinkViolation(`${messageName(frame.type)} behind OutputEof`);
@@ -209,11 +208,15 @@ export class LinkChannel implements RequesterChannel, BulkSource {
     else if (frame.type === ExecExit.code) parsed(frame, parseExecExit(frame.payload));
     else if (frame.type === End.code) parsed(frame, parseEndPayload(this.#request, frame.payload));
     this.#end();
-    this.#receiver.onFrame(frame);
+    this.#hand(frame);
   }
 
   #deliver(frame: Frame): void {
-    if (!this.#closing) this.#receiver.onFrame(frame);
+    if (!this.#closing) this.#hand(frame);
+  }
+
+  #hand(frame: Frame): void {
+    this.#receiver.onFrame(this.#receiver.takesLent ? frame : kept(frame));
   }
 
   #end(): void {
@@ -261,4 +264,9 @@ export class LinkChannel implements RequesterChannel, BulkSource {
   get #requestName(): string {
     return messageName(this.#request);
   }
+}
+
+/** A frame of the decoder is only lent; this one may be kept. */
+export function kept({ type, channel, id, payload }: Frame): Frame {
+  return { type, channel, id, payload: new Uint8Array(payload) };
 }

@@ -87,6 +87,25 @@ describe('the link decoder', () => {
     }
   });
 
+  it('lends the same frames, each good until the next', () => {
+    const frames = [aFrame('a'), aFrame('b'.repeat(4_000)), aFrame(''), aFrame('c'.repeat(300)), aFrame('d')];
+    const stream = streamOf(frames);
+    for (const size of [1, 7, 100, 1_000, 5_000]) {
+      const decoder = new LinkDecoder('lent');
+      const chunk = new Uint8Array(size);
+      const seen: Frame[] = [];
+      for (let offset = 0; offset < stream.length; offset += size) {
+        const part = stream.subarray(offset, offset + size);
+        chunk.set(part);
+        decoder.push(chunk.subarray(0, part.length), (frame) => {
+          seen.push({ ...frame, payload: frame.payload.slice() });
+          frame.message?.fill(0xff);
+        });
+      }
+      assert.deepEqual(described(seen), described(frames), `chunks of ${size}`);
+    }
+  });
+
   it('acts on no frame before its trailer', () => {
     const stream = streamOf([aFrame('abc')]);
     const seen: Frame[] = [];

@@ -1,5 +1,7 @@
 import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
+import type { LendingTransport } from '../../guest-link/lending-transport.ts';
+import { type LentBytes, readLent } from '../lent-reads.ts';
 
 /**
  * The link to the guest over the sandbox's own stdin and stdout, as one stream. Owns both ends on this side.
@@ -10,9 +12,9 @@ import { Duplex } from 'node:stream';
  * When the sandbox ends, `epitaph` says why, and that sentence is the error of the stream: it is the only account of a
  * sandbox that died young.
  */
-export class StdioTransport extends Duplex {
+export class StdioTransport extends Duplex implements LendingTransport {
   readonly #stdin: Socket;
-  readonly #stdout: Socket;
+  #stdout: Socket;
   readonly #epitaph: Promise<string | null>;
 
   constructor(stdio: { readonly stdin: Socket; readonly stdout: Socket }, epitaph: Promise<string | null>) {
@@ -27,8 +29,7 @@ export class StdioTransport extends Duplex {
     this.#stdout.on('data', (chunk: Buffer) => {
       if (!this.push(chunk)) this.#stdout.pause();
     });
-    this.#stdout.on('end', () => void this.#onEnd());
-    this.#stdout.on('error', () => void this.#onEnd());
+    this.#listenForEnd();
     // A guest that is gone is told by the end of stdout, with the reason; a broken stdin adds nothing to it.
     this.#stdin.on('error', () => void this.#onEnd());
     // The guest never writes there, but an unread end would never be seen.
@@ -36,6 +37,14 @@ export class StdioTransport extends Duplex {
     this.#stdout.pause();
     // An error before somebody listens must not end this process.
     this.on('error', () => undefined);
+  }
+
+  /** From now on all that is read goes to `onBytes`, without backpressure: the guest's credit bounds it. */
+  lend(onBytes: LentBytes): void {
+    this.#stdout.removeAllListeners();
+    this.#stdout = readLent(this.#stdout, onBytes);
+    this.#listenForEnd();
+    this.resume();
   }
 
   override _read(): void {
@@ -63,6 +72,11 @@ export class StdioTransport extends Duplex {
     this.#stdin.destroy();
     this.#stdout.destroy();
     done(error);
+  }
+
+  #listenForEnd(): void {
+    this.#stdout.on('end', () => void this.#onEnd());
+    this.#stdout.on('error', () => void this.#onEnd());
   }
 
   async #onEnd(): Promise<void> {

@@ -1,6 +1,8 @@
 import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import { WarmpoolError } from '../../domain/errors.ts';
+import type { LendingTransport } from '../../guest-link/lending-transport.ts';
+import { type LentBytes, readLent } from '../lent-reads.ts';
 import { StdioDemultiplexer } from './stdio-demultiplexer.ts';
 
 /**
@@ -12,8 +14,9 @@ import { StdioDemultiplexer } from './stdio-demultiplexer.ts';
  * container goes on. When the engine ends the stream with something on the guest's stderr, that is the error, because
  * it is the only account of a guest that died young.
  */
-export class AttachTransport extends Duplex {
-  readonly #socket: Socket;
+export class AttachTransport extends Duplex implements LendingTransport {
+  #socket: Socket;
+  #lend: LentBytes | null = null;
   readonly #demultiplexer: StdioDemultiplexer;
   #stderrTail: Buffer = Buffer.alloc(0);
   #full = false;
@@ -28,21 +31,24 @@ export class AttachTransport extends Duplex {
     this.#socket = socket;
     this.#demultiplexer = new StdioDemultiplexer((stream, payload) => {
       if (stream === 'stdout') {
-        if (!this.push(payload)) this.#full = true;
+        if (this.#lend) this.#lend(payload);
+        else if (!this.push(payload)) this.#full = true;
       } else if (stream !== 'stdin') {
         this.#stderrTail = Buffer.concat([this.#stderrTail, payload]).subarray(-stderrTailBytesMax);
       }
     });
-    // The engine client's idle timeout would end a link that is merely quiet.
-    socket.setTimeout(0);
-    socket.setNoDelay(true);
-    socket.setKeepAlive(true, keepAliveMs);
     socket.on('data', (chunk: Buffer) => this.#onData(chunk));
-    socket.on('drain', () => this.#settleWrite());
-    socket.on('end', () => this.#onEnd());
-    socket.on('error', (error) => this.destroy(error));
-    socket.on('close', () => this.#onEnd());
+    this.#useSocket();
     socket.pause();
+  }
+
+  /** From now on all that the guest writes goes to `onBytes`, without backpressure: the guest's credit bounds it. */
+  lend(onBytes: LentBytes): void {
+    this.#lend = onBytes;
+    this.#socket.removeAllListeners();
+    this.#socket = readLent(this.#socket, (bytes) => this.#onData(bytes));
+    this.#useSocket();
+    this.resume();
   }
 
   /** The last of what the guest wrote to its stderr, control characters removed. */
@@ -86,7 +92,19 @@ export class AttachTransport extends Duplex {
     done(error);
   }
 
-  #onData(chunk: Buffer): void {
+  #useSocket(): void {
+    const socket = this.#socket;
+    // The engine client's idle timeout would end a link that is merely quiet.
+    socket.setTimeout(0);
+    socket.setNoDelay(true);
+    socket.setKeepAlive(true, keepAliveMs);
+    socket.on('drain', () => this.#settleWrite());
+    socket.on('end', () => this.#onEnd());
+    socket.on('error', (error) => this.destroy(error));
+    socket.on('close', () => this.#onEnd());
+  }
+
+  #onData(chunk: Uint8Array): void {
     try {
       this.#demultiplexer.push(chunk);
     } catch (error) {

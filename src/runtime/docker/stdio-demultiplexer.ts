@@ -18,7 +18,7 @@ export class StdioDemultiplexer {
   }
 
   /** Gives the payloads inside `chunk` to the sink, in order. Throws when a header names no stream. */
-  push(chunk: Buffer): void {
+  push(chunk: Uint8Array): void {
     let offset = 0;
     while (offset < chunk.length) {
       if (this.#payloadLeft > 0) {
@@ -30,7 +30,7 @@ export class StdioDemultiplexer {
         continue;
       }
       const wanted = Math.min(headerBytes - this.#headerFilled, chunk.length - offset);
-      chunk.copy(this.#header, this.#headerFilled, offset, offset + wanted);
+      this.#header.set(chunk.subarray(offset, offset + wanted), this.#headerFilled);
       this.#headerFilled += wanted;
       offset += wanted;
       if (this.#headerFilled === headerBytes) this.#startPayload();
@@ -52,7 +52,7 @@ export class StdioDemultiplexer {
 
 /** `engine` is what the engine itself has to say instead of output (stream 3). */
 export type StdioStream = 'stdin' | 'stdout' | 'stderr' | 'engine';
-export type StdioSink = (stream: StdioStream, payload: Buffer) => void;
+export type StdioSink = (stream: StdioStream, payload: Uint8Array) => void;
 
 const headerBytes = 8;
 const streams: readonly StdioStream[] = ['stdin', 'stdout', 'stderr', 'engine'];
