@@ -14,6 +14,7 @@ import { DataPlane } from './data-plane/data-plane.ts';
 import { SystemClock } from './domain/clock.ts';
 import { isWarmpoolError, WarmpoolError } from './domain/errors.ts';
 import { type CatalogPool, PoolCatalog } from './domain/pool-catalog.ts';
+import { explainTarget } from './domain/sizing.ts';
 import type { PoolSpec, RuntimeName } from './domain/pool-spec.ts';
 import { specVersionOf } from './domain/spec-version.ts';
 import { startGrpcServer } from './grpc/grpc-server.ts';
@@ -133,7 +134,10 @@ async function start(config: Config, log: Log, started: ClosingStack): Promise<S
     const lines = catalog.all().map(async ({ spec: { name } }) => {
       const snapshot = await store.readPool(name);
       const { ready = 0, starting = 0, live = 0, target = 0 } = snapshot ?? {};
-      metrics.poolLevels(name, { ready, starting, live, target });
+      const { wanted = 0, offeredLoad = 0 } = snapshot
+        ? explainTarget(snapshot.size, snapshot.demand, snapshot)
+        : {};
+      metrics.poolLevels(name, { ready, starting, live, target, wanted, offeredLoad });
       return { name, ready, target, ...node.describePool(name) };
     });
     return Promise.all(lines);

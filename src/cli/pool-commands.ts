@@ -4,6 +4,7 @@ import type { PoolSummary } from '../client/views.ts';
 import { withClient } from './connection.ts';
 import { guarded } from './failure.ts';
 import { countOption, given } from './options.ts';
+import { sizingJson, sizingSentence, whyCell } from './pool-sizing.ts';
 import { printableJson } from './printable.ts';
 import { type Column, formatTable } from './table.ts';
 
@@ -28,7 +29,9 @@ export function addPoolCommands(program: Command): void {
     .option(...json)
     .action(
       guarded(async (name: string, flags: PoolFlags, command: Command) => {
-        printPool(await withClient(command, (client) => client.pool(name)), flags);
+        const pool = await withClient(command, (client) => client.pool(name));
+        printPool(pool, flags);
+        if (!flags.json) process.stdout.write(`\n${sizingSentence(pool)}\n`);
       }),
     );
   pools
@@ -75,6 +78,9 @@ function poolJson(pool: PoolSummary): object {
       starts_in_flight_max: pool.startsInFlightMax,
       max_idle_age_ms: pool.maxIdleAgeMs,
       on_miss: pool.onMiss,
+      target_hit_ratio: pool.targetHitRatio,
+      burst: pool.burst,
+      scale_to_zero_after_ms: pool.scaleToZeroAfterMs,
     },
     target: pool.target,
     ready: pool.ready,
@@ -87,8 +93,11 @@ function poolJson(pool: PoolSummary): object {
       starts_warm: counters.startsWarm,
       starts_cold: counters.startsCold,
       starts_failed: counters.startsFailed,
+      boots: counters.boots,
+      boot_ms: counters.bootMs,
     },
     note: pool.note,
+    sizing: sizingJson(pool),
   };
 }
 
@@ -100,6 +109,8 @@ const columns: readonly Column<PoolSummary>[] = [
   { title: 'LIVE', cell: (pool) => `${pool.live}/${pool.maxTotal}` },
   { title: 'HITS', cell: (pool) => String(pool.counters.hits) },
   { title: 'MISSES', cell: (pool) => String(pool.counters.missesEmpty + pool.counters.missesUncacheable) },
+  { title: 'LOAD', cell: (pool) => pool.sizing.offeredLoad.toFixed(1) },
+  { title: 'WHY', cell: whyCell },
   { title: 'NOTE', cell: (pool) => pool.note },
 ];
 

@@ -6,12 +6,20 @@ import {
   type SandboxState,
   sandboxStates,
 } from '../domain/sandbox.ts';
+import { type TargetLimit, type TargetReason, targetLimits, targetReasons } from '../domain/sizing.ts';
 import type { Duration__Output } from '../grpc/gen/google/protobuf/Duration.ts';
 import type { Timestamp__Output } from '../grpc/gen/google/protobuf/Timestamp.ts';
 import type { Pool__Output } from '../grpc/gen/warmpool/v1/Pool.ts';
+import type { PoolSizing__Output } from '../grpc/gen/warmpool/v1/PoolSizing.ts';
 import type { Sandbox__Output } from '../grpc/gen/warmpool/v1/Sandbox.ts';
 import type { SandboxEvent__Output } from '../grpc/gen/warmpool/v1/SandboxEvent.ts';
-import { wireEndReason, wireOnMiss, wireState } from '../grpc/wire/enum-names.ts';
+import {
+  wireEndReason,
+  wireOnMiss,
+  wireState,
+  wireTargetLimit,
+  wireTargetReason,
+} from '../grpc/wire/enum-names.ts';
 
 /** A sandbox as a client sees it. Dates are the service's store's; arm timers with `remainingMs`. */
 export interface SandboxView {
@@ -55,6 +63,9 @@ export interface PoolSummary {
   readonly startsInFlightMax: number;
   readonly maxIdleAgeMs: number;
   readonly onMiss: OnMiss;
+  readonly targetHitRatio: number;
+  readonly burst: number;
+  readonly scaleToZeroAfterMs: number;
   readonly target: number;
   readonly ready: number;
   readonly starting: number;
@@ -66,8 +77,26 @@ export interface PoolSummary {
     readonly startsWarm: number;
     readonly startsCold: number;
     readonly startsFailed: number;
+    readonly boots: number;
+    readonly bootMs: number;
   };
   readonly note: string;
+  readonly sizing: PoolSizingView;
+}
+
+/** Where a pool's target comes from. */
+export interface PoolSizingView {
+  readonly claimsPerSecond: number;
+  /** null until a sandbox has come up. */
+  readonly bootMs: number | null;
+  /** Claims in the time of one boot. */
+  readonly offeredLoad: number;
+  /** What the load asks for, before minReady and maxReady. */
+  readonly wanted: number;
+  /** null without load. */
+  readonly expectedHitRatio: number | null;
+  readonly reason: TargetReason | 'unknown';
+  readonly limit: TargetLimit | 'unknown';
 }
 
 export function parseSandbox(wire: Sandbox__Output | null): SandboxView {
@@ -117,12 +146,29 @@ export function parsePool(wire: Pool__Output | null): PoolSummary {
     startsInFlightMax: size.startsInFlightMax,
     maxIdleAgeMs: size.maxIdleAge ? durationMs(size.maxIdleAge) : 0,
     onMiss: onMiss ?? 'cold',
+    targetHitRatio: size.targetHitRatio,
+    burst: size.burst,
+    scaleToZeroAfterMs: size.scaleToZeroAfter ? durationMs(size.scaleToZeroAfter) : 0,
     target: wire.target,
     ready: wire.ready,
     starting: wire.starting,
     live: wire.live,
     counters: wire.counters,
     note: wire.note,
+    sizing: parseSizing(wire.sizing),
+  };
+}
+
+/** A service that does not size its pools says nothing: such a pool is at its minimum. */
+function parseSizing(wire: PoolSizing__Output | null): PoolSizingView {
+  return {
+    claimsPerSecond: wire?.claimsPerSecond ?? 0,
+    bootMs: wire?.bootTime ? durationMs(wire.bootTime) : null,
+    offeredLoad: wire?.offeredLoad ?? 0,
+    wanted: wire?.wanted ?? 0,
+    expectedHitRatio: wire?.expectedHitRatio ?? null,
+    reason: targetReasons.find((reason) => wireTargetReason[reason] === wire?.reason) ?? 'unknown',
+    limit: targetLimits.find((limit) => wireTargetLimit[limit] === wire?.limit) ?? 'unknown',
   };
 }
 

@@ -1,6 +1,8 @@
 import type { PoolView } from '../allocator/api.ts';
+import { explainTarget } from '../domain/sizing.ts';
 import type { Pool } from './gen/warmpool/v1/Pool.ts';
-import { wireOnMiss } from './wire/enum-names.ts';
+import type { PoolSizing } from './gen/warmpool/v1/PoolSizing.ts';
+import { wireOnMiss, wireTargetLimit, wireTargetReason } from './wire/enum-names.ts';
 import { formatDuration } from './wire/time.ts';
 
 export function formatPool(pool: PoolView): Pool {
@@ -16,6 +18,9 @@ export function formatPool(pool: PoolView): Pool {
       startsInFlightMax: size.startsInFlightMax,
       maxIdleAge: formatDuration(size.maxIdleAgeMs),
       onMiss: wireOnMiss[size.onMiss],
+      targetHitRatio: size.targetHitRatio,
+      burst: size.burst,
+      scaleToZeroAfter: formatDuration(size.scaleToZeroAfterMs),
     },
     target: pool.target,
     ready: pool.ready,
@@ -23,5 +28,20 @@ export function formatPool(pool: PoolView): Pool {
     live: pool.live,
     counters: { ...counters },
     note: pool.note,
+    sizing: formatSizing(pool),
+  };
+}
+
+function formatSizing(pool: PoolView): PoolSizing {
+  const sizing = explainTarget(pool.size, pool.demand, pool);
+  const { claimsPerSecond, bootMs, offeredLoad, wanted, hitRatioExpected, reason, limit } = sizing;
+  return {
+    claimsPerSecond,
+    ...(bootMs === null ? {} : { bootTime: formatDuration(bootMs) }),
+    offeredLoad,
+    wanted,
+    ...(hitRatioExpected === null ? {} : { expectedHitRatio: hitRatioExpected }),
+    reason: wireTargetReason[reason],
+    limit: wireTargetLimit[limit],
   };
 }

@@ -65,7 +65,13 @@ export interface PoolLevels {
   readonly starting: number;
   readonly live: number;
   readonly target: number;
+  /** What the load asks for, before minReady and maxReady. */
+  readonly wanted: number;
+  /** Erlangs. */
+  readonly offeredLoad: number;
 }
+
+const noLevels: PoolLevels = { ready: 0, starting: 0, live: 0, target: 0, wanted: 0, offeredLoad: 0 };
 
 /**
  * What the service counts, in the words of the domain and base units (seconds, bytes). One object, made by main.ts and
@@ -106,6 +112,8 @@ export class Metrics {
     starting: this.#poolGauge('pool_starting', 'Warm boots in flight.'),
     live: this.#poolGauge('pool_live', 'Sandboxes that have not ended.'),
     target: this.#poolGauge('pool_target', 'How many ready and starting the pool wants.'),
+    wanted: this.#poolGauge('pool_wanted', 'What the load of the pool asks for, before its bounds.'),
+    offeredLoad: this.#poolGauge('pool_offered_load', 'Claims in the time of one boot.'),
   };
   readonly #ended = this.#counter('sandboxes_ended_total', 'Sandboxes that ended, by reason.', {
     reason: endReasons,
@@ -173,7 +181,7 @@ export class Metrics {
     for (const name of names) {
       if (this.#pools.has(name)) continue;
       this.#pools.add(name);
-      this.poolLevels(name, { ready: 0, starting: 0, live: 0, target: 0 });
+      this.poolLevels(name, noLevels);
     }
   }
 
@@ -199,6 +207,8 @@ export class Metrics {
     this.#levels.starting.set(pool, levels.starting);
     this.#levels.live.set(pool, levels.live);
     this.#levels.target.set(pool, levels.target);
+    this.#levels.wanted.set(pool, levels.wanted);
+    this.#levels.offeredLoad.set(pool, levels.offeredLoad);
   }
 
   sandboxEnded(reason: EndReason): void {

@@ -98,10 +98,10 @@ test('pools ls, get and scale', async () => {
   assert.equal(
     table.stdout,
     [
-      'NAME   RUNTIME     READY  STARTING  LIVE   HITS  MISSES  NOTE',
-      'base   bubblewrap  8/8    0         9/256  3     1       -',
-      'empty  bubblewrap  0/8    0         9/256  3     1       the last boot failed: no such image',
-      'slow   bubblewrap  0/8    0         9/256  3     1       -',
+      'NAME   RUNTIME     READY  STARTING  LIVE   HITS  MISSES  LOAD  WHY                                 NOTE',
+      'base   bubblewrap  8/8    0         9/256  3     1       0.0   minReady                            -',
+      'empty  bubblewrap  0/8    0         9/256  3     1       0.0   minReady                            the last boot failed: no such image',
+      'slow   bubblewrap  0/12   0         9/256  3     1       5.0   held, limited by startsInFlightMax  -',
       '',
     ].join('\n'),
   );
@@ -117,6 +117,9 @@ test('pools ls, get and scale', async () => {
       starts_in_flight_max: 4,
       max_idle_age_ms: 3_600_000,
       on_miss: 'cold',
+      target_hit_ratio: 0,
+      burst: 0,
+      scale_to_zero_after_ms: 600_000,
     },
     target: 8,
     ready: 8,
@@ -129,9 +132,26 @@ test('pools ls, get and scale', async () => {
       starts_warm: 9,
       starts_cold: 1,
       starts_failed: 0,
+      boots: 9,
+      boot_ms: 2_700,
     },
     note: '',
+    sizing: {
+      claims_per_second: 0,
+      boot_time_ms: null,
+      offered_load: 0,
+      wanted: 0,
+      expected_hit_ratio: null,
+      reason: 'min_ready',
+      limit: 'none',
+    },
   });
+  const followed = await warmpool('pools', 'get', 'slow');
+  assert.match(
+    followed.stdout,
+    /\n2.5 claims\/s with boots of 2 s are a load of 5; 95 % from a ready sandbox asks for 12; the target of 12 serves 99.5 %.\n$/,
+  );
+  assert.match((await warmpool('pools', 'get', 'base')).stdout, /\nThe pool does not follow its load.\n$/);
   assert.match((await warmpool('pools', 'get', 'base')).stdout, /9\/99/);
   assert.equal(JSON.parse((await warmpool('pools', 'ls', '--json')).stdout).length, 3);
 });

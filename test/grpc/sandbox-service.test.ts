@@ -196,6 +196,22 @@ test('ListPools, GetPool and ScalePool', async () => {
   );
   assert.deepEqual(await client.pool('base'), pools[0]);
   assert.equal(pools[0]?.maxIdleAgeMs, 3_600_000);
+  assert.deepEqual(
+    [pools[0]?.sizing.reason, pools[0]?.sizing.limit, pools[0]?.sizing.bootMs],
+    ['min_ready', 'none', null],
+  );
+  const { targetHitRatio, scaleToZeroAfterMs, sizing } = await client.pool('slow');
+  assert.deepEqual([targetHitRatio, scaleToZeroAfterMs], [0.95, 600_000]);
+  const { expectedHitRatio, ...load } = sizing;
+  assert.ok((expectedHitRatio ?? 0) > 0.99 && (expectedHitRatio ?? 1) < 1);
+  assert.deepEqual(load, {
+    claimsPerSecond: 2.5,
+    bootMs: 2_000,
+    offeredLoad: 5,
+    wanted: 12,
+    reason: 'held',
+    limit: 'starts_in_flight',
+  });
   assert.equal(pools[1]?.note, 'the last boot failed: no such image');
   const scaled = await client.scalePool('base', { minReady: 0, maxTotal: 100 });
   assert.deepEqual([scaled.minReady, scaled.maxReady, scaled.maxTotal], [0, 64, 100]);

@@ -61,24 +61,26 @@ test('what happened is counted, in seconds', async () => {
   assert.equal(all.get('warmpool_output_bytes_dropped_total'), 3);
 });
 
+const levels = { ready: 1, starting: 1, live: 7, target: 5, wanted: 5, offeredLoad: 1 };
+
 test('pool names are labels only while they are configured', async () => {
   const metrics = new Metrics(['old', 'base']);
-  metrics.poolLevels('base', { ready: 4, starting: 1, live: 7, target: 5 });
-  metrics.poolLevels('of-another-allocator', { ready: 1, starting: 1, live: 1, target: 1 });
+  metrics.poolLevels('base', { ...levels, ready: 4, wanted: 6, offeredLoad: 2.5 });
+  metrics.poolLevels('of-another-allocator', levels);
   metrics.setPools(['base', 'new']);
   const all = await samples(metrics);
   const pools = new Set([...all.keys()].flatMap((key) => /pool="([^"]*)"/.exec(key)?.[1] ?? []));
   assert.deepEqual([...pools].sort(), ['base', 'new']);
   assert.equal(all.get('warmpool_pool_ready{pool="base"}'), 4);
   assert.equal(all.get('warmpool_pool_target{pool="new"}'), 0);
+  assert.equal(all.get('warmpool_pool_wanted{pool="base"}'), 6);
+  assert.equal(all.get('warmpool_pool_offered_load{pool="base"}'), 2.5);
 });
 
 test('levels are read afresh for each scrape, and a failure to read them leaves the old ones', async () => {
   const metrics = new Metrics(['base']);
   let ready = 1;
-  metrics.refreshBy(async () =>
-    metrics.poolLevels('base', { ready: ready++, starting: 0, live: 0, target: 0 }),
-  );
+  metrics.refreshBy(async () => metrics.poolLevels('base', { ...levels, ready: ready++ }));
   assert.equal((await samples(metrics)).get('warmpool_pool_ready{pool="base"}'), 1);
   assert.equal((await samples(metrics)).get('warmpool_pool_ready{pool="base"}'), 2);
   metrics.refreshBy(() => Promise.reject(new Error('the store is away')));

@@ -311,11 +311,11 @@ function poolView(name: string): PoolView {
       startsInFlightMax: 4,
       maxIdleAgeMs: 3_600_000,
       onMiss: 'cold',
-      targetHitRatio: 0,
+      targetHitRatio: name === 'slow' ? 0.95 : 0,
       burst: 0,
       scaleToZeroAfterMs: 600_000,
     },
-    target: 8,
+    target: name === 'slow' ? 12 : 8,
     ready: name === 'base' ? 8 : 0,
     starting: 0,
     live: 9,
@@ -329,7 +329,21 @@ function poolView(name: string): PoolView {
       boots: 9,
       bootMs: 2_700,
     },
-    demand: null,
+    demand:
+      name === 'slow'
+        ? {
+            wanted: 12,
+            wantedAtMs: epochMs,
+            load: {
+              sampledAtMs: epochMs,
+              counted: { claims: 4, boots: 9, bootMs: 2_700 },
+              claimsPerSecond: { stable: 2.5, panic: 1 },
+              bootMs: { stable: 2_000, panic: 2_000 },
+              beganAtMs: epochMs,
+              claimedAtMs: epochMs,
+            },
+          }
+        : null,
     readAtMs: epochMs,
     note: name === 'empty' ? 'the last boot failed: no such image' : '',
   };

@@ -11,6 +11,7 @@ import type { Pool as _warmpool_v1_Pool, Pool__Output as _warmpool_v1_Pool__Outp
 import type { PoolCounters as _warmpool_v1_PoolCounters, PoolCounters__Output as _warmpool_v1_PoolCounters__Output } from './warmpool/v1/PoolCounters.ts';
 import type { PoolServiceClient as _warmpool_v1_PoolServiceClient, PoolServiceDefinition as _warmpool_v1_PoolServiceDefinition } from './warmpool/v1/PoolService.ts';
 import type { PoolSize as _warmpool_v1_PoolSize, PoolSize__Output as _warmpool_v1_PoolSize__Output } from './warmpool/v1/PoolSize.ts';
+import type { PoolSizing as _warmpool_v1_PoolSizing, PoolSizing__Output as _warmpool_v1_PoolSizing__Output } from './warmpool/v1/PoolSizing.ts';
 import type { Sandbox as _warmpool_v1_Sandbox, Sandbox__Output as _warmpool_v1_Sandbox__Output } from './warmpool/v1/Sandbox.ts';
 import type { ScalePoolRequest as _warmpool_v1_ScalePoolRequest, ScalePoolRequest__Output as _warmpool_v1_ScalePoolRequest__Output } from './warmpool/v1/ScalePoolRequest.ts';
 import type { ScalePoolResponse as _warmpool_v1_ScalePoolResponse, ScalePoolResponse__Output as _warmpool_v1_ScalePoolResponse__Output } from './warmpool/v1/ScalePoolResponse.ts';
@@ -39,10 +40,13 @@ export interface ProtoGrpcType {
       PoolCounters: MessageTypeDefinition<_warmpool_v1_PoolCounters, _warmpool_v1_PoolCounters__Output>
       PoolService: SubtypeConstructor<typeof grpc.Client, _warmpool_v1_PoolServiceClient> & { service: _warmpool_v1_PoolServiceDefinition }
       PoolSize: MessageTypeDefinition<_warmpool_v1_PoolSize, _warmpool_v1_PoolSize__Output>
+      PoolSizing: MessageTypeDefinition<_warmpool_v1_PoolSizing, _warmpool_v1_PoolSizing__Output>
       Sandbox: MessageTypeDefinition<_warmpool_v1_Sandbox, _warmpool_v1_Sandbox__Output>
       SandboxState: EnumTypeDefinition
       ScalePoolRequest: MessageTypeDefinition<_warmpool_v1_ScalePoolRequest, _warmpool_v1_ScalePoolRequest__Output>
       ScalePoolResponse: MessageTypeDefinition<_warmpool_v1_ScalePoolResponse, _warmpool_v1_ScalePoolResponse__Output>
+      TargetLimit: EnumTypeDefinition
+      TargetReason: EnumTypeDefinition
     }
   }
 }

@@ -1,9 +1,12 @@
 import type { OnMiss } from '../../domain/pool-spec.ts';
 import type { EndReason, Launch, SandboxState } from '../../domain/sandbox.ts';
+import type { TargetLimit, TargetReason } from '../../domain/sizing.ts';
 import type { EndReason as WireEndReason } from '../gen/warmpool/v1/EndReason.ts';
 import type { Launch as WireLaunch } from '../gen/warmpool/v1/Launch.ts';
 import type { OnMiss as WireOnMiss } from '../gen/warmpool/v1/OnMiss.ts';
 import type { SandboxState as WireState } from '../gen/warmpool/v1/SandboxState.ts';
+import type { TargetLimit as WireTargetLimit } from '../gen/warmpool/v1/TargetLimit.ts';
+import type { TargetReason as WireTargetReason } from '../gen/warmpool/v1/TargetReason.ts';
 
 /** The domain's words on the wire. Total: a new word does not compile until the contract has it. */
 export const wireState: Readonly<Record<SandboxState, Exclude<WireState, number>>> = {
@@ -46,4 +49,20 @@ export const wireOnMiss: Readonly<Record<OnMiss, Exclude<WireOnMiss, number>>> =
   cold: 'ON_MISS_COLD',
   wait: 'ON_MISS_WAIT',
   fail: 'ON_MISS_FAIL',
+};
+
+export const wireTargetReason: Readonly<Record<TargetReason, Exclude<WireTargetReason, number>>> = {
+  min_ready: 'TARGET_REASON_MIN_READY',
+  load: 'TARGET_REASON_LOAD',
+  surge: 'TARGET_REASON_SURGE',
+  held: 'TARGET_REASON_HELD',
+  burst: 'TARGET_REASON_BURST',
+  unused: 'TARGET_REASON_UNUSED',
+};
+
+export const wireTargetLimit: Readonly<Record<TargetLimit, Exclude<WireTargetLimit, number>>> = {
+  none: 'TARGET_LIMIT_NONE',
+  max_ready: 'TARGET_LIMIT_MAX_READY',
+  max_total: 'TARGET_LIMIT_MAX_TOTAL',
+  starts_in_flight: 'TARGET_LIMIT_STARTS_IN_FLIGHT',
 };

@@ -2,6 +2,7 @@
 
 import type { PoolSize as _warmpool_v1_PoolSize, PoolSize__Output as _warmpool_v1_PoolSize__Output } from '../../warmpool/v1/PoolSize.ts';
 import type { PoolCounters as _warmpool_v1_PoolCounters, PoolCounters__Output as _warmpool_v1_PoolCounters__Output } from '../../warmpool/v1/PoolCounters.ts';
+import type { PoolSizing as _warmpool_v1_PoolSizing, PoolSizing__Output as _warmpool_v1_PoolSizing__Output } from '../../warmpool/v1/PoolSizing.ts';
 
 export interface Pool {
   'name'?: (string);
@@ -14,6 +15,7 @@ export interface Pool {
   'live'?: (number);
   'counters'?: (_warmpool_v1_PoolCounters | null);
   'note'?: (string);
+  'sizing'?: (_warmpool_v1_PoolSizing | null);
 }
 
 export interface Pool__Output {
@@ -27,4 +29,5 @@ export interface Pool__Output {
   'live': (number);
   'counters': (_warmpool_v1_PoolCounters__Output | null);
   'note': (string);
+  'sizing': (_warmpool_v1_PoolSizing__Output | null);
 }

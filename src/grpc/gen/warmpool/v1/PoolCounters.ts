@@ -9,6 +9,8 @@ export interface PoolCounters {
   'startsWarm'?: (number | string | Long);
   'startsCold'?: (number | string | Long);
   'startsFailed'?: (number | string | Long);
+  'boots'?: (number | string | Long);
+  'bootMs'?: (number | string | Long);
 }
 
 export interface PoolCounters__Output {
@@ -18,4 +20,6 @@ export interface PoolCounters__Output {
   'startsWarm': (number);
   'startsCold': (number);
   'startsFailed': (number);
+  'boots': (number);
+  'bootMs': (number);
 }

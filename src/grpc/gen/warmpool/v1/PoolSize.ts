@@ -10,6 +10,9 @@ export interface PoolSize {
   'startsInFlightMax'?: (number);
   'maxIdleAge'?: (_google_protobuf_Duration | null);
   'onMiss'?: (_warmpool_v1_OnMiss);
+  'targetHitRatio'?: (number | string);
+  'burst'?: (number);
+  'scaleToZeroAfter'?: (_google_protobuf_Duration | null);
 }
 
 export interface PoolSize__Output {
@@ -19,4 +22,7 @@ export interface PoolSize__Output {
   'startsInFlightMax': (number);
   'maxIdleAge': (_google_protobuf_Duration__Output | null);
   'onMiss': (_warmpool_v1_OnMiss__Output);
+  'targetHitRatio': (number);
+  'burst': (number);
+  'scaleToZeroAfter': (_google_protobuf_Duration__Output | null);
 }

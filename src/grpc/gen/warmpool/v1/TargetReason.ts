@@ -1,0 +1,29 @@
+// Original file: proto/warmpool/v1/pool_service.proto
+
+export const TargetReason = {
+  TARGET_REASON_UNSPECIFIED: 'TARGET_REASON_UNSPECIFIED',
+  TARGET_REASON_MIN_READY: 'TARGET_REASON_MIN_READY',
+  TARGET_REASON_LOAD: 'TARGET_REASON_LOAD',
+  TARGET_REASON_SURGE: 'TARGET_REASON_SURGE',
+  TARGET_REASON_HELD: 'TARGET_REASON_HELD',
+  TARGET_REASON_BURST: 'TARGET_REASON_BURST',
+  TARGET_REASON_UNUSED: 'TARGET_REASON_UNUSED',
+} as const;
+
+export type TargetReason =
+  | 'TARGET_REASON_UNSPECIFIED'
+  | 0
+  | 'TARGET_REASON_MIN_READY'
+  | 1
+  | 'TARGET_REASON_LOAD'
+  | 2
+  | 'TARGET_REASON_SURGE'
+  | 3
+  | 'TARGET_REASON_HELD'
+  | 4
+  | 'TARGET_REASON_BURST'
+  | 5
+  | 'TARGET_REASON_UNUSED'
+  | 6
+
+export type TargetReason__Output = typeof TargetReason[keyof typeof TargetReason]
