@@ -195,8 +195,10 @@ void task_exited(struct task_table *table, pid_t pid, int wait_status, uint64_t 
     task->wait_status = wait_status;
     task->ended_us = now_us;
     task->quiet_since_ms = now_us / 1000;
-    /* Only now does its end of file count. */
-    if (task->terminal) task->outputs[STREAM_STDOUT].readable = task->outputs[STREAM_STDOUT].fd >= 0;
+    /* Only now does a terminal's end of file count. And what any process wrote last is looked for once more: its event may
+     * still be behind, and a turn that comes late must not take its silence for an end. */
+    for (enum stream stream = STREAM_STDOUT; stream <= STREAM_STDERR; stream += 1)
+      task->outputs[stream].readable = task->outputs[stream].fd >= 0;
     return;
   }
 }
