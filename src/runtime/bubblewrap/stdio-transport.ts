@@ -1,6 +1,5 @@
 import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
-import type { LendingTransport } from '../../guest-link/lending-transport.ts';
 import { type LentBytes, readLent } from '../lent-reads.ts';
 
 /**
@@ -12,7 +11,7 @@ import { type LentBytes, readLent } from '../lent-reads.ts';
  * When the sandbox ends, `epitaph` says why, and that sentence is the error of the stream: it is the only account of a
  * sandbox that died young.
  */
-export class StdioTransport extends Duplex implements LendingTransport {
+export class StdioTransport extends Duplex {
   readonly #stdin: Socket;
   #stdout: Socket;
   readonly #epitaph: Promise<string | null>;

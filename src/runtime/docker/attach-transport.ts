@@ -1,7 +1,6 @@
 import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import { WarmpoolError } from '../../domain/errors.ts';
-import type { LendingTransport } from '../../guest-link/lending-transport.ts';
 import { type LentBytes, readLent } from '../lent-reads.ts';
 import { StdioDemultiplexer } from './stdio-demultiplexer.ts';
 
@@ -14,7 +13,7 @@ import { StdioDemultiplexer } from './stdio-demultiplexer.ts';
  * container goes on. When the engine ends the stream with something on the guest's stderr, that is the error, because
  * it is the only account of a guest that died young.
  */
-export class AttachTransport extends Duplex implements LendingTransport {
+export class AttachTransport extends Duplex {
   #socket: Socket;
   #lend: LentBytes | null = null;
   readonly #demultiplexer: StdioDemultiplexer;
