@@ -21,6 +21,7 @@ import { startGrpcServer } from './grpc/grpc-server.ts';
 import { GuestLink } from './guest-link/guest-link.ts';
 import { type Readiness, startHttpServer } from './http/http-server.ts';
 import { XgenDialect } from './http/xgen/xgen-dialect.ts';
+import { BindJournal } from './node/bind-journal.ts';
 import { Node } from './node/node.ts';
 import { assertNodeIdIsFree } from './node/node-id.ts';
 import { NodePools } from './node/node-pools.ts';
@@ -100,9 +101,12 @@ async function start(config: Config, log: Log, started: ClosingStack): Promise<S
   const nodePools = new NodePools(catalog, runtimes);
   const openGuest = (booted: { transport: GuestTransport; resync: boolean }) =>
     GuestLink.open(booted.transport, { clock, logger: log, resync: booted.resync, openTimeoutMs });
+  const journal = started.use(
+    BindJournal.open({ clock, observer: metrics, log }, join(config.stateFolder, 'claims.journal')),
+  );
   const node = started.use(
     new Node(
-      { store, pools: nodePools, feed, openGuest, clock, observer: metrics, log },
+      { store, journal, pools: nodePools, feed, openGuest, clock, observer: metrics, log },
       { nodeId: config.nodeId },
     ),
   );
@@ -119,7 +123,8 @@ async function start(config: Config, log: Log, started: ClosingStack): Promise<S
     observer: metrics,
     startCold: (record) => node.startCold(record),
     remove: (record) => node.remove(record),
-    guestOf: (record) => node.guest(record.id),
+    guestOf: (record) => node.guest(record),
+    vouch: (sandboxId, tenant) => node.vouch(sandboxId, tenant),
     describePool: (name) => node.describePool(name),
     poolChanged: () => node.syncPools(),
   });

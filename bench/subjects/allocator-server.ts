@@ -54,6 +54,7 @@ const allocator = new Allocator({
   startCold: () => null,
   remove: () => null,
   guestOf: () => null,
+  vouch: async () => false,
   describePool: () => ({ runtime: '', note: '' }),
   poolChanged: () => {},
 });

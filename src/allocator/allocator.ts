@@ -20,6 +20,7 @@ import type {
 } from './api.ts';
 import { type CreatorDeps, SandboxCreator } from './create-sandbox.ts';
 import { Executor, type ExecutorDeps } from './executor.ts';
+import { readOwned } from './read-owned.ts';
 import { refusalError, requireKnown, sandboxFailed, sandboxNotFound } from './require-running.ts';
 import { Sessions } from './session.ts';
 import { assertListRequest, assertRenewal } from './validation.ts';
@@ -63,9 +64,12 @@ export class Allocator implements AllocatorApi {
   }
 
   async deleteSandbox(principal: Principal, id: string, signal: AbortSignal): Promise<void> {
-    const { store, feed, remove } = this.#deps;
+    const { store, feed, remove, vouch } = this.#deps;
     if (!isSandboxId(id)) throw sandboxNotFound(id);
-    const answer = await store.beginStop({ id, tenant: principal.tenant }, 'deleted');
+    const target = { id, tenant: principal.tenant };
+    let answer = await store.beginStop(target, 'deleted');
+    if (answer.kind === 'refused' && answer.why === 'not_found' && (await vouch(id, principal.tenant)))
+      answer = await store.beginStop(target, 'deleted');
     if (answer.kind === 'done') this.#deps.observer.sandboxEnded('deleted');
     else if (answer.why === 'not_found' || answer.state === 'stopped') throw sandboxNotFound(id);
     else if (answer.state !== 'stopping' && answer.state !== 'failed') throw refusalError(answer, id);
@@ -141,7 +145,7 @@ export class Allocator implements AllocatorApi {
 
   /** Ids of a wrong shape are simply unknown: nothing to look up. */
   async #read(principal: Principal, id: string): Promise<SandboxRecord | null> {
-    return isSandboxId(id) ? this.#deps.store.get(id, principal.tenant) : null;
+    return isSandboxId(id) ? readOwned(this.#deps, id, principal.tenant) : null;
   }
 
   async #renew(
@@ -152,7 +156,11 @@ export class Allocator implements AllocatorApi {
   ): Promise<SandboxRecord> {
     if (!isSandboxId(id)) throw sandboxNotFound(id);
     const askedAtMs = this.#deps.clock.monotonicMs();
-    const answer: RenewAnswer = await this.#deps.store.renew({ id, tenant: principal.tenant }, ttlMs, mode);
+    const { store, vouch } = this.#deps;
+    const owner = { id, tenant: principal.tenant };
+    let answer: RenewAnswer = await store.renew(owner, ttlMs, mode);
+    if (answer.kind === 'refused' && answer.why === 'not_found' && (await vouch(id, principal.tenant)))
+      answer = await store.renew(owner, ttlMs, mode);
     if (answer.kind === 'done') {
       this.#sessions.renewed(answer.record, askedAtMs);
       return answer.record;

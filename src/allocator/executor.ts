@@ -8,6 +8,7 @@ import type { ExecRequest, ExecResult, Principal, SpawnRequest } from './api.ts'
 import { completeExec } from './command-defaults.ts';
 import { abortError } from './create-sandbox.ts';
 import type { AllocatorObserver } from './observer.ts';
+import { readOwned, type Vouch } from './read-owned.ts';
 import { requireRunning, unreachable } from './require-running.ts';
 import { assertExecRequest, assertSpawnRequest } from './validation.ts';
 
@@ -29,8 +30,9 @@ export class Executor {
     signal: AbortSignal,
   ): Promise<GuestProcess> {
     assertSpawnRequest(request);
-    const { store, catalog, guestOf, observer } = this.#deps;
-    const record = requireRunning(await store.get(request.sandboxId, principal.tenant), request.sandboxId);
+    const { catalog, guestOf, observer } = this.#deps;
+    const { sandboxId } = request;
+    const record = requireRunning(await readOwned(this.#deps, sandboxId, principal.tenant), sandboxId);
     const guest = guestOf(record);
     if (!guest) throw unreachable(record);
     if (signal.aborted) throw abortError(signal);
@@ -107,7 +109,11 @@ export interface ExecutorDeps {
   readonly store: Pick<PoolStore, 'get' | 'renew'>;
   readonly catalog: PoolCatalog;
   readonly observer: AllocatorObserver;
-  /** The link to a sandbox's guest; null when its node is not this process. */
+  readonly vouch: Vouch;
+  /**
+   * The link to a sandbox's guest, for the claim of this record to use; null when its node is not this process. Throws
+   * when the node has the sandbox as another claim's (D7).
+   */
   readonly guestOf: (record: SandboxRecord) => Guest | null;
 }
 

@@ -4,6 +4,7 @@ import type { Lease, SandboxRecord } from '../domain/sandbox.ts';
 import type { Guest } from '../guest-link/guest.ts';
 import type { PoolStore, StoreEvent } from '../store/pool-store.ts';
 import type { SessionLease, SessionListener } from './api.ts';
+import type { Vouch } from './read-owned.ts';
 import { refusalError } from './require-running.ts';
 
 /** How a sandbox ends for those who use it. */
@@ -15,7 +16,8 @@ export type SandboxEnd = Parameters<SessionListener['onEnd']>[0];
  *
  *   open ──an event of its end, or the link lost──▶ ended        open ──last listener gone──▶ idle
  *
- * Invariants: listeners hear of the end once; the store is never asked on a session's behalf but for a renewal, one look
+ * Invariants: listeners hear of the end once, and of this claim's end only, where the store has given the sandbox to
+ * another one by mistake; a store that has lost the record ends nothing, the link does; the store is never asked on a session's behalf but for a renewal, one look
  * shortly before the lease is about to run out (somebody in another process may have renewed it), and one when the link
  * drops, to know why.
  */
@@ -24,6 +26,7 @@ export class OpenSandbox {
   readonly guest: Guest;
   readonly #deps: OpenSandboxDeps;
   readonly #tenant: string;
+  readonly #claimId: string;
   readonly #listeners = new Set<SessionListener>();
   #lease: Lease;
   #leaseAtMs: number;
@@ -39,6 +42,7 @@ export class OpenSandbox {
     this.record = record;
     this.guest = guest;
     this.#tenant = record.claim.tenant;
+    this.#claimId = record.claim.claimId;
     this.#lease = record.lease;
     this.#leaseAtMs = askedAtMs;
     this.#renewedAtMs = askedAtMs - Math.max(0, record.lease.ttlMs - record.lease.remainingMs);
@@ -83,7 +87,10 @@ export class OpenSandbox {
     const askedAtMs = clock.monotonicMs();
     this.#renewedAtMs = askedAtMs;
     const { id } = this.record;
-    const answer = await store.renew({ id, tenant: this.#tenant }, ttlMs, 'extend');
+    const owner = { id, tenant: this.#tenant };
+    let answer = await store.renew(owner, ttlMs, 'extend');
+    if (answer.kind === 'refused' && answer.why === 'not_found' && (await this.#deps.vouch(id, this.#tenant)))
+      answer = await store.renew(owner, ttlMs, 'extend');
     if (answer.kind === 'refused') throw refusalError(answer, id);
     this.seen(answer.record, askedAtMs);
     return this.lease();
@@ -102,13 +109,14 @@ export class OpenSandbox {
 
   /** The store has answered with this record. */
   seen(record: SandboxRecord, askedAtMs: number): void {
-    if (this.#end !== null) return;
+    if (this.#end !== null || record.claim?.claimId !== this.#claimId) return;
     const end = endOf(record);
     if (end) this.finish(end);
     else if (record.lease) this.#leaseSeen(record.lease, askedAtMs);
   }
 
   heard(event: StoreEvent): void {
+    if (event.tenant !== this.#tenant) return;
     if (event.to === 'stopping' || event.to === 'stopped' || event.to === 'failed') {
       this.finish({ reason: event.reason ?? event.to, failed: event.to === 'failed' });
     }
@@ -119,8 +127,7 @@ export class OpenSandbox {
     const { store, clock } = this.#deps;
     const askedAtMs = clock.monotonicMs();
     const record = await store.get(this.record.id, this.#tenant).catch(() => undefined);
-    if (record === null) this.finish({ reason: 'deleted', failed: false });
-    else if (record) this.seen(record, askedAtMs);
+    if (record) this.seen(record, askedAtMs);
   }
 
   /** The guest cannot be reached over this link any more. */
@@ -164,6 +171,7 @@ export class OpenSandbox {
 
 export interface OpenSandboxDeps {
   readonly store: Pick<PoolStore, 'get' | 'renew'>;
+  readonly vouch: Vouch;
   readonly clock: Clock;
   readonly onIdle: (sandbox: OpenSandbox) => void;
 }

@@ -9,6 +9,7 @@ import type { TransitionFeed } from '../store/transition-feed.ts';
 import type { ExecDefaults, SandboxSession, SessionGrant, SessionLease, SessionListener } from './api.ts';
 import { completeExec, completeFiles } from './command-defaults.ts';
 import { type LeasedRecord, OpenSandbox } from './open-sandbox.ts';
+import { readOwned, type Vouch } from './read-owned.ts';
 import { requireRunning, sandboxNotFound, unreachable } from './require-running.ts';
 import { assertRenewal } from './validation.ts';
 
@@ -31,10 +32,10 @@ export class Sessions {
   }
 
   async open(grant: SessionGrant, sandboxId: string): Promise<SandboxSession> {
-    const { store, clock, guestOf } = this.#deps;
+    const { clock, guestOf } = this.#deps;
     if (!isSandboxId(sandboxId)) throw sandboxNotFound(sandboxId);
     const askedAtMs = clock.monotonicMs();
-    const record = requireLeased(await store.get(sandboxId, grant.tenant), sandboxId);
+    const record = requireLeased(await readOwned(this.#deps, sandboxId, grant.tenant), sandboxId);
     if (grant.claimId !== undefined && grant.claimId !== record.claim.claimId) {
       throw new WarmpoolError('PERMISSION_DENIED', 'the token was given out for another claim', {
         facts: { sandbox: sandboxId },
@@ -58,11 +59,11 @@ export class Sessions {
       known.seen(record, askedAtMs);
       return known;
     }
-    const { store, clock } = this.#deps;
+    const { store, vouch, clock } = this.#deps;
     const onIdle = (idle: OpenSandbox) => {
       if (this.#open.get(record.id) === idle) this.#open.delete(record.id);
     };
-    const sandbox = new OpenSandbox({ store, clock, onIdle }, record, guest, askedAtMs);
+    const sandbox = new OpenSandbox({ store, vouch, clock, onIdle }, record, guest, askedAtMs);
     this.#open.set(record.id, sandbox);
     this.#watch(record.id, guest);
     return sandbox;
@@ -87,7 +88,11 @@ export interface SessionsDeps {
   readonly catalog: PoolCatalog;
   readonly feed: TransitionFeed;
   readonly clock: Clock;
-  /** The link to a sandbox's guest; null when its node is not this process. */
+  readonly vouch: Vouch;
+  /**
+   * The link to a sandbox's guest, for the claim of this record to use; null when its node is not this process. Throws
+   * when the node has the sandbox as another claim's (D7).
+   */
   readonly guestOf: (record: SandboxRecord) => Guest | null;
 }
 

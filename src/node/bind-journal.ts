@@ -22,7 +22,7 @@ import type { NodeObserver } from './observer.ts';
  * Turned down: an asynchronous write. Checking, writing and remembering are one step of this process now, so two first
  * uses cannot meet in the middle, and the write goes to the page cache: some microseconds, once for each claim.
  */
-export class BindJournal implements Disposable {
+export class BindJournal implements AsyncDisposable {
   readonly #deps: BindJournalDeps;
   readonly #file: JournalFile;
   readonly #bound = new Map<string, Binding>();
@@ -129,7 +129,7 @@ export class BindJournal implements Disposable {
     if (deadBytes > Math.max(deadBytesMin, this.#liveBytes)) this.#compact();
   }
 
-  [Symbol.dispose](): void {
+  async [Symbol.asyncDispose](): Promise<void> {
     this.#file[Symbol.dispose]();
   }
 

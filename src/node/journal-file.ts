@@ -105,8 +105,11 @@ export class JournalFile implements Disposable {
     return sizes;
   }
 
+  /** Whatever is appended later fails, and meets no other file that was given this one's number. */
   [Symbol.dispose](): void {
-    closeSync(this.#fd);
+    const fd = this.#fd;
+    this.#fd = -1;
+    if (fd >= 0) closeSync(fd);
   }
 
   #cut(): void {

@@ -6,18 +6,21 @@ import type { Guest } from '../guest-link/guest.ts';
 import type { Log } from '../observability/log.ts';
 import { embeddedStorePrefix, type PoolStore, type StoreEvent } from '../store/pool-store.ts';
 import type { TransitionFeed } from '../store/transition-feed.ts';
+import type { BindJournal } from './bind-journal.ts';
 import type { OpenGuest } from './boot.ts';
 import { Fleet } from './fleet.ts';
 import type { NodePools } from './node-pools.ts';
 import type { NodeObserver } from './observer.ts';
 import { Reconciler } from './reconciler.ts';
+import { Registrar } from './registrar.ts';
 import { Replenisher } from './replenisher.ts';
 import { SandboxSupervisor, type SupervisedSandbox } from './sandbox-supervisor.ts';
 import { StartGate } from './start-gate.ts';
 
 /**
  * One host's role: keeps its pools filled, boots the cold starts assigned to it, removes what the store says must go,
- * and tells the store what it has. It never decides who owns a sandbox.
+ * and tells the store what it has. The store decides who owns a sandbox, until somebody uses it: from then on the node's
+ * journal does (D7), and the store is told when it says something else.
  */
 export class Node implements AsyncDisposable {
   readonly id: string;
@@ -25,6 +28,7 @@ export class Node implements AsyncDisposable {
   readonly #capacity: number;
   readonly #fleet: Fleet;
   readonly #supervisor: SandboxSupervisor;
+  readonly #registrar: Registrar;
   readonly #reconciler: Reconciler;
   readonly #replenishers = new Map<string, Replenisher>();
   readonly #timers = new Set<() => void>();
@@ -39,7 +43,9 @@ export class Node implements AsyncDisposable {
     this.#fleet = new Fleet(deps, options);
     const gate = new StartGate({ foregroundMax, refillMax: options.refillMax ?? refillMax });
     this.#supervisor = new SandboxSupervisor({ ...deps, gate }, options);
-    this.#reconciler = new Reconciler({ ...deps, supervisor: this.#supervisor }, options);
+    this.#registrar = new Registrar(deps, options);
+    const parts = { supervisor: this.#supervisor, registrar: this.#registrar };
+    this.#reconciler = new Reconciler({ ...deps, ...parts }, options);
   }
 
   /** Cleans up after an earlier run of this node, then begins to fill the pools. */
@@ -81,11 +87,37 @@ export class Node implements AsyncDisposable {
 
   /** Removes a sandbox of this node that is on its way out; null when it is not this node's. */
   remove(record: SandboxRecord): Promise<void> | null {
-    return record.nodeId === this.id ? this.#supervisor.remove(record.id) : null;
+    if (record.nodeId !== this.id) return null;
+    // Another claim that the store gave it to has ended: nothing of that is here.
+    if (!this.#deps.journal.agrees(record)) return this.#registrar.tryRegisterBound(record.id);
+    return this.#supervisor.remove(record.id);
   }
 
-  guest(sandboxId: string): Guest | null {
-    return this.#supervisor.guest(sandboxId);
+  /**
+   * The guest of a sandbox that is up here, for `record`'s claim to use; null when it is not. The first use of a claim
+   * binds the sandbox to it, for good (D7): throws CLAIM_CONFLICT when it is bound to another one, RUNTIME_UNAVAILABLE
+   * when that cannot be written down.
+   */
+  guest(record: SandboxRecord): Guest | null {
+    const guest = record.nodeId === this.id ? this.#supervisor.guest(record.id) : null;
+    if (guest === null) return null;
+    try {
+      this.#deps.journal.bind(record);
+    } catch (error) {
+      if (!this.#deps.journal.agrees(record)) void this.#registrar.tryRegisterBound(record.id);
+      throw error;
+    }
+    this.#supervisor.noteClaimed(record.id);
+    return guest;
+  }
+
+  /**
+   * Tells the store that a sandbox is this tenant's, if it is up here and was used by the tenant before. Whether the store
+   * says so now. For those who were told that there is none: the store may have lost it.
+   */
+  async vouch(sandboxId: string, tenant: string): Promise<boolean> {
+    if (this.#deps.journal.of(sandboxId)?.claim.tenant !== tenant) return false;
+    return this.#supervisor.guest(sandboxId) !== null && this.#registrar.registerBound(sandboxId);
   }
 
   describePool(name: string): { readonly runtime: string; readonly note: string } {
@@ -188,11 +220,20 @@ export class Node implements AsyncDisposable {
     }
     if (event.nodeId !== this.id) return;
     const isEnding = event.to === 'stopping' || event.to === 'failed';
-    if (isEnding && this.#supervisor.has(event.id)) void this.#supervisor.remove(event.id);
+    if (isEnding && this.#supervisor.has(event.id)) void this.#endAsTold(event.id);
     else if (event.to === 'starting' && event.tenant !== null) {
       this.#replenishers.get(event.pool)?.takenOver(event.id);
       void this.#bootAssigned(event.id);
     }
+  }
+
+  /** An event does not say which claim has ended: one that is bound here is looked up first. */
+  async #endAsTold(sandboxId: string): Promise<void> {
+    const isBound = this.#deps.journal.of(sandboxId) !== null && this.#supervisor.guest(sandboxId) !== null;
+    const record = isBound ? await this.#deps.store.get(sandboxId, null).catch(() => null) : null;
+    if (!isBound) await this.#supervisor.remove(sandboxId);
+    // Where the store has no answer now, the reconciler comes back to it.
+    else if (record !== null) await this.remove(record);
   }
 
   async #bootAssigned(sandboxId: string): Promise<void> {
@@ -248,6 +289,7 @@ export interface NodeOptions {
 
 export interface NodeDeps {
   readonly store: PoolStore;
+  readonly journal: BindJournal;
   readonly pools: NodePools;
   readonly feed: TransitionFeed;
   readonly openGuest: OpenGuest;

@@ -5,6 +5,7 @@ import type { Guest } from '../guest-link/guest.ts';
 import type { Log } from '../observability/log.ts';
 import type { SandboxRuntime } from '../runtime/sandbox-runtime.ts';
 import type { PoolStore, TransitionAnswer } from '../store/pool-store.ts';
+import type { BindJournal } from './bind-journal.ts';
 import { bootEndReason, bootSandbox, type LinkedGuest, type OpenGuest } from './boot.ts';
 import type { NodePools } from './node-pools.ts';
 import type { NodeObserver } from './observer.ts';
@@ -80,7 +81,7 @@ export class SandboxSupervisor {
    * Takes over an object that outlived the process that booted it. Settles false when it cannot be reached; rejects with
    * RUNTIME_UNAVAILABLE when nothing can be said of it now.
    */
-  adopt(record: SandboxRecord, runtime: SandboxRuntime): Promise<boolean> {
+  adopt(record: Adoptable, runtime: SandboxRuntime): Promise<boolean> {
     return this.#track(this.#adopt(record, runtime, 0));
   }
 
@@ -208,9 +209,10 @@ export class SandboxSupervisor {
     guest.closed.then((why) => this.#track(this.#linkLost(entry, why)));
   }
 
-  async #adopt(record: SandboxRecord, runtime: SandboxRuntime, relinks: number): Promise<boolean> {
+  async #adopt(record: Adoptable, runtime: SandboxRuntime, relinks: number): Promise<boolean> {
     if (this.#entries.has(record.id)) return true;
     const entry = this.#newEntry(record, runtime);
+    entry.bootedHere = false;
     entry.relinks = relinks;
     try {
       const booted = await runtime.adopt(record.id);
@@ -233,7 +235,9 @@ export class SandboxSupervisor {
   async #linkLost(entry: Entry, why: string): Promise<void> {
     if (entry.phase === 'stopping') return;
     this.#deps.log.warn({ sandbox: entry.id, pool: entry.pool, reason: why }, 'the link to a guest was lost');
-    const record = await this.#tryStore(() => this.#deps.store.get(entry.id, null));
+    const known = await this.#tryStore(() => this.#deps.store.get(entry.id, null));
+    // What the store says of another claim is not about this sandbox.
+    const record = known && this.#deps.journal.agrees(known) ? known : null;
     // Whoever removes it meanwhile has the last word.
     if (entry.removed) return;
     if (entry.runtime?.survivesNode) {
@@ -285,6 +289,7 @@ export class SandboxSupervisor {
       entry?.guest?.close();
       const runtimes = entry?.runtime ? [entry.runtime] : this.#deps.pools.runtimes();
       for (const runtime of runtimes) await runtime.destroy(sandboxId);
+      this.#deps.journal.forget(sandboxId);
       const record = await store.get(sandboxId, null);
       if (record && record.nodeId === this.#nodeId) {
         await store.finishStop({ id: sandboxId, nodeId: this.#nodeId, incarnation: record.incarnation });
@@ -296,12 +301,13 @@ export class SandboxSupervisor {
     }
   }
 
-  #newEntry(record: SandboxRecord, runtime: SandboxRuntime | null): Entry {
+  #newEntry(record: Adoptable, runtime: SandboxRuntime | null): Entry {
     const entry: Entry = {
       id: record.id,
       pool: record.pool,
       specVersion: record.specVersion,
       unclaimedIncarnation: record.claim ? null : record.incarnation,
+      bootedHere: true,
       runtime,
       phase: 'booting',
       guest: null,
@@ -334,8 +340,12 @@ export class SandboxSupervisor {
   }
 }
 
+/** What has to be known of a sandbox to hold a link to it. */
+export type Adoptable = Pick<SandboxRecord, 'id' | 'pool' | 'specVersion' | 'incarnation' | 'claim'>;
+
 export interface SupervisorDeps {
   readonly store: PoolStore;
+  readonly journal: Pick<BindJournal, 'agrees' | 'forget'>;
   readonly pools: NodePools;
   readonly gate: StartGate;
   readonly openGuest: OpenGuest;
@@ -356,6 +366,8 @@ export interface SupervisedSandbox {
   readonly specVersion: string;
   /** The fence of a sandbox that is not known to be claimed; a claim raises it in the store first. null: claimed. */
   readonly unclaimedIncarnation: number | null;
+  /** False: an earlier process made it, and may have let somebody use it. */
+  readonly bootedHere: boolean;
   readonly phase: 'booting' | 'up' | 'stopping';
   readonly runtime: SandboxRuntime | null;
   /** Monotonic milliseconds; 0 until it is up. */
@@ -364,6 +376,7 @@ export interface SupervisedSandbox {
 
 interface Entry extends SupervisedSandbox {
   unclaimedIncarnation: number | null;
+  bootedHere: boolean;
   phase: 'booting' | 'up' | 'stopping';
   guest: LinkedGuest | null;
   upSinceMs: number;

@@ -120,8 +120,12 @@ function countedSessions(core: Awaited<ReturnType<typeof startCore>>): {
     },
   };
   const { catalog, feed, node } = core;
-  const guestOf = (record: SandboxRecord) => node.guest(record.id);
-  return { calls, sessions: new Sessions({ store, catalog, feed, clock: new SystemClock(), guestOf }) };
+  const guestOf = (record: SandboxRecord) => node.guest(record);
+  const vouch = (id: string, tenant: string) => node.vouch(id, tenant);
+  return {
+    calls,
+    sessions: new Sessions({ store, catalog, feed, clock: new SystemClock(), guestOf, vouch }),
+  };
 }
 
 test('3.3 use renews a lease at most once per tenth of its ttl, whichever session it is', async () => {

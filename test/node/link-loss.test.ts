@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { after, test } from 'node:test';
 import { SystemClock } from '../../src/domain/clock.ts';
 import { WarmpoolError } from '../../src/domain/errors.ts';
 import { newClaimId, newSandboxId, shardOfPool } from '../../src/domain/ids.ts';
@@ -14,7 +14,11 @@ import { MemoryPoolStore } from '../../src/store/memory/memory-pool-store.ts';
 import { poolSpec } from '../support/core.ts';
 import { FakeRuntime } from '../support/fake-runtime.ts';
 import { SilentLog } from '../support/silent-log.ts';
+import { JournalFolder } from '../support/temporary-journal.ts';
 import { until } from '../support/until.ts';
+
+const folder = new JournalFolder();
+after(() => folder[Symbol.dispose]());
 
 /** A store that can be away, or have lost its data. */
 class FlakyStore extends MemoryPoolStore {
@@ -49,8 +53,9 @@ async function claimed() {
   const pools = new NodePools(new PoolCatalog([{ spec, specVersion: 'v1' }]), new Map([['base', runtime]]));
   const observer = new Metrics(['base']);
   const gate = new StartGate({ foregroundMax: 1, refillMax: 1 });
+  const journal = folder.openNew();
   const supervisor = new SandboxSupervisor(
-    { store, pools, gate, openGuest: (booted) => runtime.openGuest(booted), clock, observer, log },
+    { store, journal, pools, gate, openGuest: (booted) => runtime.openGuest(booted), clock, observer, log },
     { nodeId: 'node-a' },
   );
   await store.declarePool({ name: 'base', specVersion: 'v1', size: spec.size });

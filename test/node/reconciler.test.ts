@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { after, test } from 'node:test';
 import { WarmpoolError } from '../../src/domain/errors.ts';
 import { newSandboxId } from '../../src/domain/ids.ts';
 import { PoolCatalog } from '../../src/domain/pool-catalog.ts';
 import { NodePools } from '../../src/node/node-pools.ts';
 import { Reconciler } from '../../src/node/reconciler.ts';
+import { Registrar } from '../../src/node/registrar.ts';
 import { SandboxSupervisor } from '../../src/node/sandbox-supervisor.ts';
 import { StartGate } from '../../src/node/start-gate.ts';
 import { Metrics } from '../../src/observability/metrics.ts';
@@ -13,6 +14,7 @@ import type { StoreHealth } from '../../src/store/pool-store.ts';
 import { poolSpec } from '../support/core.ts';
 import { FakeRuntime } from '../support/fake-runtime.ts';
 import { SilentLog } from '../support/silent-log.ts';
+import { JournalFolder } from '../support/temporary-journal.ts';
 
 class FixedClock {
   nowMs = 1_000_000;
@@ -43,6 +45,9 @@ class MoodyStore extends MemoryPoolStore {
   }
 }
 
+const folder = new JournalFolder();
+after(() => folder[Symbol.dispose]());
+
 function setUp() {
   const clock = new FixedClock();
   const store = new MoodyStore({ clock });
@@ -52,17 +57,22 @@ function setUp() {
   const pools = new NodePools(new PoolCatalog([{ spec, specVersion: 'v1' }]), new Map([['base', runtime]]));
   const observer = new Metrics(['base']);
   const gate = new StartGate({ foregroundMax: 1, refillMax: 1 });
+  const journal = folder.openNew({ clock, observer, log });
   const supervisor = new SandboxSupervisor(
-    { store, pools, gate, openGuest: runtime.openGuest, clock, observer, log },
+    { store, journal, pools, gate, openGuest: runtime.openGuest, clock, observer, log },
     { nodeId: 'node-a' },
   );
-  const reconciler = new Reconciler({ store, pools, supervisor, clock, observer, log }, { nodeId: 'node-a' });
+  const registrar = new Registrar({ store, journal, log }, { nodeId: 'node-a' });
+  const reconciler = new Reconciler(
+    { store, journal, registrar, pools, supervisor, clock, observer, log },
+    { nodeId: 'node-a' },
+  );
   const orphan = (storeId: string | null, ageMs: number) => {
     const id = newSandboxId(0);
     runtime.objects.set(id, { storeId, running: true, madeAtMs: performance.now() - ageMs });
     return id;
   };
-  return { store, runtime, reconciler, pools, orphan, log, clock };
+  return { store, runtime, reconciler, pools, orphan, log, clock, journal, supervisor, gate };
 }
 
 test('D13 an orphan older than 15 s goes when the store has been healthy for 10 s', async () => {

@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Allocator } from '../../src/allocator/allocator.ts';
 import { type Principal, scopes } from '../../src/allocator/api.ts';
 import { Placement } from '../../src/allocator/placement.ts';
@@ -6,6 +9,7 @@ import { SystemClock } from '../../src/domain/clock.ts';
 import { PoolCatalog } from '../../src/domain/pool-catalog.ts';
 import type { PoolSpec } from '../../src/domain/pool-spec.ts';
 import { specVersionOf } from '../../src/domain/spec-version.ts';
+import { BindJournal } from '../../src/node/bind-journal.ts';
 import { Node } from '../../src/node/node.ts';
 import { NodePools } from '../../src/node/node-pools.ts';
 import { Metrics } from '../../src/observability/metrics.ts';
@@ -32,7 +36,12 @@ export async function startCore(options: CoreOptions = {}) {
   const pools = new NodePools(catalog, new Map(specs.map((spec) => [spec.name, runtime])));
   const { openGuest } = runtime;
   const nodeId = options.nodeId ?? 'node-a';
-  const node = new Node({ store, pools, feed, openGuest, clock, observer, log }, { nodeId });
+  const folder = mkdtempSync(join(tmpdir(), 'wp-core-'));
+  const journal = BindJournal.open(
+    { clock, observer, log },
+    options.journalPath ?? join(folder, 'claims.journal'),
+  );
+  const node = new Node({ store, journal, pools, feed, openGuest, clock, observer, log }, { nodeId });
   const placement = new Placement({ store, clock, log });
   const reaper = new Reaper({ store, clock, observer, log, onEnding: (record) => void node.remove(record) });
   const allocator = new Allocator({
@@ -44,7 +53,8 @@ export async function startCore(options: CoreOptions = {}) {
     observer,
     startCold: (record) => node.startCold(record),
     remove: (record) => node.remove(record),
-    guestOf: (record) => node.guest(record.id),
+    guestOf: (record) => node.guest(record),
+    vouch: (sandboxId, tenant) => node.vouch(sandboxId, tenant),
     describePool: (name) => node.describePool(name),
     poolChanged: () => node.syncPools(),
   });
@@ -58,6 +68,7 @@ export async function startCore(options: CoreOptions = {}) {
     allocator,
     catalog,
     feed,
+    journal,
     log,
     node,
     observer,
@@ -90,6 +101,8 @@ export async function startCore(options: CoreOptions = {}) {
       await placement[Symbol.asyncDispose]();
       await node[Symbol.asyncDispose]();
       await feed[Symbol.asyncDispose]();
+      await journal[Symbol.asyncDispose]();
+      rmSync(folder, { recursive: true, force: true });
       if (!options.store) await store[Symbol.asyncDispose]();
     },
   };
@@ -100,6 +113,8 @@ export interface CoreOptions {
   readonly store?: PoolStore;
   readonly pools?: readonly PoolSpec[];
   readonly nodeId?: string;
+  /** Where an earlier run of the node has kept its journal. */
+  readonly journalPath?: string;
 }
 
 export function poolSpec(change: PoolChange = {}): PoolSpec {

@@ -1,10 +1,9 @@
 import type { Clock } from '../../domain/clock.ts';
-import { assertThat, WarmpoolError } from '../../domain/errors.ts';
+import { assertThat } from '../../domain/errors.ts';
 import { newClaimId, shardOfPool, shardOfSandbox } from '../../domain/ids.ts';
 import type { EndReason, SandboxRecord, SandboxState } from '../../domain/sandbox.ts';
 import type { Demand } from '../../domain/sizing.ts';
-import { isAllowed, isEnded } from '../../domain/transitions.ts';
-import { hasLease } from '../leased-states.ts';
+import { isAllowed } from '../../domain/transitions.ts';
 import { matchesQuery } from '../list-filter.ts';
 import { formatPageToken, parsePageToken } from '../page-token.ts';
 import type {
@@ -40,10 +39,21 @@ import type {
 import { embeddedStorePrefix } from '../pool-store.ts';
 import { requestKey } from '../request-key.ts';
 import { bootTimeoutSentence, claimCandidatesMax, eventsPerShardMax } from '../store-limits.ts';
+import { answerOf, done, eventOf, idTaken, staleIncarnation, wrongState } from './answers.ts';
 import { EventLog } from './event-log.ts';
+import { MemoryNodes } from './memory-nodes.ts';
 import { MemoryPool } from './memory-pool.ts';
-import { deadlineOf, type MemorySandbox, recordOf, wasExpired } from './memory-sandbox.ts';
+import {
+  claimOf,
+  deadlineOf,
+  dueAmong,
+  isFirstAsking,
+  type MemorySandbox,
+  recordOf,
+  wasExpired,
+} from './memory-sandbox.ts';
 import { MemorySandboxes } from './memory-sandboxes.ts';
+import { boundClaim, boundSandbox, leaseGoesOn, mayBeWrittenOver } from './registrations.ts';
 import { RequestMemory } from './request-memory.ts';
 
 /**
@@ -68,7 +78,7 @@ export class MemoryPoolStore implements PoolStore {
   readonly #pools = new Map<string, MemoryPool>();
   readonly #sandboxes = new MemorySandboxes();
   readonly #requests = new RequestMemory();
-  readonly #nodes = new Map<string, { readonly status: NodeStatus; readonly atMs: number }>();
+  readonly #nodes = new MemoryNodes();
   readonly #log: EventLog;
 
   constructor(deps: { readonly clock: Clock }) {
@@ -175,49 +185,19 @@ export class MemoryPoolStore implements PoolStore {
 
   async registerBound(bound: BoundSandbox): Promise<TransitionAnswer> {
     const nowMs = this.#now();
-    const endOfLifeMs = nowMs + bound.lifeLeftMs;
-    const expiresAtMs = Math.min(nowMs + bound.leaseLeftMs, endOfLifeMs);
     const known = this.#sandboxes.find(bound.id, nowMs);
     if (known !== undefined) {
       if (known.nodeId !== bound.nodeId) return { kind: 'refused', why: 'other_node' };
-      const { claim } = known;
-      const isItsOwn = claim?.claimId === bound.claim.claimId;
-      if (isItsOwn && claim !== undefined && hasLease(known.state)) {
-        claim.endOfLifeMs = Math.max(claim.endOfLifeMs, endOfLifeMs);
-        claim.expiresAtMs = Math.max(claim.expiresAtMs, expiresAtMs);
-        return done(known, nowMs);
-      }
-      const hasEnded = known.state === 'stopping' || isEnded(known.state);
-      if (known.forgetAtMs !== undefined || (isItsOwn && hasEnded)) return wrongState(known);
-      if (claim !== undefined) this.#requests.forget(claim.requestKey, known.id);
-      const pool = this.#pools.get(known.pool);
-      for (const index of [pool?.ready, pool?.starting, pool?.live]) index?.delete(known.id);
+      if (leaseGoesOn(known, bound, nowMs)) return done(known, nowMs);
+      if (!mayBeWrittenOver(known, bound)) return wrongState(known);
+      if (known.claim !== undefined) this.#requests.forget(known.claim.requestKey, known.id);
+      this.#pools.get(known.pool)?.drop(known.id);
       this.#sandboxes.remove(known);
     }
-    const sandbox: MemorySandbox = {
-      id: bound.id,
-      pool: bound.pool,
-      specVersion: bound.specVersion,
-      launch: bound.launch,
-      nodeId: bound.nodeId,
-      createdAtMs: bound.createdAtMs,
-      bootDeadlineMs: bound.createdAtMs,
-      state: 'running',
-      incarnation: Math.max(bound.incarnation, known?.incarnation ?? 0),
-      ...(bound.readyAtMs === undefined ? {} : { readyAtMs: bound.readyAtMs }),
-    };
+    const sandbox = boundSandbox(bound, known?.incarnation ?? 0);
     this.#sandboxes.add(sandbox);
     this.#pools.get(sandbox.pool)?.live.add(sandbox.id);
-    this.#sandboxes.own(sandbox, {
-      ...bound.claim,
-      // Lost with the record, and no request has this one.
-      requestKey: '',
-      ttlMs: bound.leaseTtlMs,
-      maxLifetimeMs: bound.lifeLeftMs,
-      onExpiry: bound.onExpiry,
-      expiresAtMs,
-      endOfLifeMs,
-    });
+    this.#sandboxes.own(sandbox, boundClaim(bound, nowMs));
     this.#announce(sandbox, null, null, nowMs);
     return done(sandbox, nowMs);
   }
@@ -231,13 +211,10 @@ export class MemoryPoolStore implements PoolStore {
     }
     const pool = this.#pools.get(unclaimed.pool);
     if (pool === undefined) return { kind: 'refused', why: 'no_pool' };
-    if (pool.specVersion !== unclaimed.specVersion) return { kind: 'refused', why: 'spec_changed' };
-    if (pool.ready.size + pool.starting.size >= pool.target) return { kind: 'refused', why: 'target_met' };
-    if (pool.live.size >= pool.size.maxTotal) return { kind: 'refused', why: 'max_total' };
+    const why = pool.whyNoMore(unclaimed.specVersion);
+    if (why !== null) return { kind: 'refused', why };
     const sandbox = this.#create({ ...unclaimed, bootTimeoutMs: 0 }, pool, 'warm', nowMs);
-    sandbox.incarnation = unclaimed.incarnation;
-    sandbox.state = 'ready';
-    sandbox.readyAtMs = nowMs;
+    Object.assign(sandbox, { state: 'ready', readyAtMs: nowMs, incarnation: unclaimed.incarnation });
     pool.ready.add(sandbox.id);
     this.#announce(sandbox, null, null, nowMs);
     return done(sandbox, nowMs);
@@ -334,17 +311,12 @@ export class MemoryPoolStore implements PoolStore {
 
   async due(limit: number): Promise<readonly DueSandbox[]> {
     const nowMs = this.#now();
-    const due: { readonly deadlineMs: number; readonly sandbox: MemorySandbox }[] = [];
-    for (const pool of this.#pools.values()) {
-      for (const id of pool.live) {
-        const sandbox = this.#sandboxes.find(id, nowMs);
-        const deadlineMs = sandbox === undefined ? null : deadlineOf(sandbox);
-        if (sandbox !== undefined && deadlineMs !== null && deadlineMs <= nowMs)
-          due.push({ deadlineMs, sandbox });
-      }
-    }
-    due.sort((a, b) => a.deadlineMs - b.deadlineMs);
-    return due.slice(0, limit).map(({ sandbox: { id, incarnation } }) => ({ id, incarnation }));
+    const live = [...this.#pools.values()].flatMap((pool) => [...pool.live]);
+    return dueAmong(
+      live.map((id) => this.#sandboxes.find(id, nowMs)),
+      nowMs,
+      limit,
+    );
   }
 
   async get(id: string, tenant: string | null): Promise<SandboxRecord | null> {
@@ -374,18 +346,15 @@ export class MemoryPoolStore implements PoolStore {
   }
 
   async heartbeat(node: NodeStatus): Promise<void> {
-    this.#nodes.set(node.nodeId, { status: node, atMs: this.#now() });
+    this.#nodes.heard(node, this.#now());
   }
 
   async nodes(): Promise<readonly (NodeStatus & { readonly heartbeatAgeMs: number })[]> {
-    const nowMs = this.#now();
-    return [...this.#nodes.values()]
-      .map(({ status, atMs }) => ({ ...status, heartbeatAgeMs: nowMs - atMs }))
-      .sort((a, b) => (a.nodeId < b.nodeId ? -1 : 1));
+    return this.#nodes.all(this.#now());
   }
 
   async removeNode(nodeId: string): Promise<void> {
-    this.#nodes.delete(nodeId);
+    this.#nodes.remove(nodeId);
   }
 
   async follow(
@@ -498,19 +467,7 @@ export class MemoryPoolStore implements PoolStore {
 
   #own(sandbox: MemorySandbox, request: ClaimRequest, nowMs: number): void {
     const key = requestKey(request.tenant, request.requestId);
-    const endOfLifeMs = nowMs + request.maxLifetimeMs;
-    this.#sandboxes.own(sandbox, {
-      tenant: request.tenant,
-      claimId: request.claimId,
-      claimedAtMs: nowMs,
-      customisation: request.customisation,
-      requestKey: key,
-      ttlMs: request.leaseTtlMs,
-      maxLifetimeMs: request.maxLifetimeMs,
-      onExpiry: request.onExpiry,
-      expiresAtMs: Math.min(nowMs + request.leaseTtlMs, endOfLifeMs),
-      endOfLifeMs,
-    });
+    this.#sandboxes.own(sandbox, claimOf(request, key, nowMs));
     this.#requests.remember(key, request.bodyHash, sandbox.id, nowMs);
   }
 
@@ -558,41 +515,6 @@ export class MemoryPoolStore implements PoolStore {
     reason: EndReason | null,
     nowMs: number,
   ): void {
-    this.#log.append({
-      id: sandbox.id,
-      incarnation: sandbox.incarnation,
-      pool: sandbox.pool,
-      tenant: sandbox.claim?.tenant ?? null,
-      nodeId: sandbox.nodeId,
-      from,
-      to: sandbox.state,
-      reason,
-      atMs: nowMs,
-    });
+    this.#log.append(eventOf(sandbox, from, reason, nowMs));
   }
-}
-
-function isFirstAsking({ warm, waiting }: ClaimRequest): boolean {
-  return !(warm && waiting);
-}
-
-function answerOf(sandbox: MemorySandbox, nowMs: number): ClaimAnswer {
-  const kind = sandbox.state === 'starting' ? 'starting' : 'claimed';
-  return { kind, record: recordOf(sandbox, nowMs), repeated: true };
-}
-
-function done(sandbox: MemorySandbox, nowMs: number): { kind: 'done'; record: SandboxRecord } {
-  return { kind: 'done', record: recordOf(sandbox, nowMs) };
-}
-
-function wrongState(sandbox: MemorySandbox): Refusal {
-  return { kind: 'refused', why: 'wrong_state', state: sandbox.state };
-}
-
-function staleIncarnation(sandbox: MemorySandbox): Refusal {
-  return { kind: 'refused', why: 'stale_incarnation', state: sandbox.state };
-}
-
-function idTaken(id: string): WarmpoolError {
-  return new WarmpoolError('INTERNAL', 'this sandbox id already belongs to another start', { facts: { id } });
 }

@@ -57,6 +57,17 @@ export class MemoryPool {
     if (this.#demand?.load.sampledAtMs === follows?.load.sampledAtMs) this.#demand = demand;
   }
 
+  /** Why it wants no more than it has; null: it does. */
+  whyNoMore(specVersion: string): 'spec_changed' | 'target_met' | 'max_total' | null {
+    if (this.specVersion !== specVersion) return 'spec_changed';
+    if (this.ready.size + this.starting.size >= this.target) return 'target_met';
+    return this.live.size >= this.size.maxTotal ? 'max_total' : null;
+  }
+
+  drop(sandboxId: string): void {
+    for (const index of [this.ready, this.starting, this.live]) index.delete(sandboxId);
+  }
+
   snapshot(nowMs: number): PoolSnapshot {
     return {
       name: this.name,

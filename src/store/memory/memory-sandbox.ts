@@ -8,6 +8,7 @@ import {
   type SandboxState,
 } from '../../domain/sandbox.ts';
 import { hasLease } from '../leased-states.ts';
+import type { ClaimRequest, DueSandbox } from '../pool-store.ts';
 
 /** What the memory store keeps of one sandbox. Deadlines are milliseconds of the store's clock. */
 export interface MemorySandbox {
@@ -42,6 +43,22 @@ export interface MemoryClaim {
   /** Both set when it becomes running. */
   expiresAtMs: number;
   endOfLifeMs: number;
+}
+
+/** What a request makes of the sandbox that it is given. */
+export function claimOf(
+  request: ClaimRequest,
+  requestKey: string,
+  nowMs: number,
+): Omit<MemoryClaim, 'order'> {
+  const { tenant, claimId, customisation, leaseTtlMs, maxLifetimeMs, onExpiry } = request;
+  const endOfLifeMs = nowMs + maxLifetimeMs;
+  return {
+    ...{ tenant, claimId, customisation, requestKey, maxLifetimeMs, onExpiry, endOfLifeMs },
+    claimedAtMs: nowMs,
+    ttlMs: leaseTtlMs,
+    expiresAtMs: Math.min(nowMs + leaseTtlMs, endOfLifeMs),
+  };
 }
 
 export function recordOf(sandbox: MemorySandbox, nowMs: number): SandboxRecord {
@@ -93,4 +110,24 @@ export function deadlineOf(sandbox: MemorySandbox): number | null {
 export function wasExpired(sandbox: MemorySandbox): boolean {
   if (sandbox.state === 'failed') return sandbox.endReason === 'boot_timeout';
   return sandbox.state === 'stopping' && isExpiry(sandbox.endReason);
+}
+
+/** Those whose deadline has passed, oldest first. */
+export function dueAmong(
+  sandboxes: readonly (MemorySandbox | undefined)[],
+  nowMs: number,
+  limit: number,
+): readonly DueSandbox[] {
+  return sandboxes
+    .filter((sandbox) => sandbox !== undefined)
+    .map((sandbox) => ({ sandbox, deadlineMs: deadlineOf(sandbox) ?? Number.POSITIVE_INFINITY }))
+    .filter(({ deadlineMs }) => deadlineMs <= nowMs)
+    .sort((a, b) => a.deadlineMs - b.deadlineMs)
+    .slice(0, limit)
+    .map(({ sandbox: { id, incarnation } }) => ({ id, incarnation }));
+}
+
+/** A claim that comes again because it waits was counted before. */
+export function isFirstAsking({ warm, waiting }: ClaimRequest): boolean {
+  return !(warm && waiting);
 }

@@ -36,13 +36,7 @@ import type {
 } from '../pool-store.ts';
 import { requestKey } from '../request-key.ts';
 import { bootTimeoutSentence } from '../store-limits.ts';
-import {
-  claimAnswer,
-  registerReadyAnswer,
-  type ScriptAnswer,
-  startAnswer,
-  transitionAnswer,
-} from './answers.ts';
+import { claimAnswer, type ScriptAnswer, startAnswer, transitionAnswer } from './answers.ts';
 import { followEvents } from './event-follower.ts';
 import { EventTail } from './event-tail.ts';
 import { healIndexes } from './index-healer.ts';
@@ -61,6 +55,7 @@ import {
 import { classifyRedisError, replyCode } from './redis-errors.ts';
 import { RedisHealth } from './redis-health.ts';
 import { parseRedisUrl } from './redis-url.ts';
+import { registerBound, registerReady } from './registrations.ts';
 import { scriptStatus } from './script-status.ts';
 import { scripts } from './scripts.ts';
 import { assertServerFits, parseInfo, serverWarnings } from './server-checks.ts';
@@ -218,49 +213,12 @@ export class RedisPoolStore implements PoolStore {
     return transitionAnswer(id, answer as ScriptAnswer);
   }
 
-  async registerBound(bound: BoundSandbox): Promise<TransitionAnswer> {
-    const { id, claim } = bound;
-    if (!isSandboxId(id)) return { kind: 'refused', why: 'not_found' };
-    const answer = await this.#background.run(
-      scripts.registerBound,
-      keysOfSandbox(id).prefix,
-      id,
-      bound.pool,
-      bound.specVersion,
-      bound.launch,
-      bound.nodeId,
-      bound.incarnation,
-      bound.createdAtMs,
-      bound.readyAtMs ?? '',
-      claim.tenant,
-      claim.claimId,
-      claim.claimedAtMs,
-      formatCustomisation(claim.customisation),
-      bound.leaseTtlMs,
-      bound.onExpiry,
-      bound.leaseLeftMs,
-      bound.lifeLeftMs,
-    );
-    return transitionAnswer(id, answer as ScriptAnswer);
+  registerBound(bound: BoundSandbox): Promise<TransitionAnswer> {
+    return registerBound(this.#background, bound);
   }
 
-  async registerReady(unclaimed: UnclaimedSandbox): Promise<RegisterReadyAnswer> {
-    const { id, pool, nodeId, specVersion, incarnation } = unclaimed;
-    if (!isSandboxId(id)) return { kind: 'refused', why: 'not_found' };
-    if (!poolNamePattern.test(pool)) return { kind: 'refused', why: 'no_pool' };
-    assertThat(shardOfSandbox(id) === shardOfPool(pool), 'a sandbox lives in the shard of its pool');
-    const keys = this.#keysOf(pool);
-    const answer = await this.#background.run(
-      scripts.registerReady,
-      keys.shard.prefix,
-      keys.pool,
-      id,
-      pool,
-      nodeId,
-      specVersion,
-      incarnation,
-    );
-    return registerReadyAnswer(id, answer as ScriptAnswer);
+  registerReady(unclaimed: UnclaimedSandbox): Promise<RegisterReadyAnswer> {
+    return registerReady(this.#background, unclaimed);
   }
 
   async claim(request: ClaimRequest): Promise<ClaimAnswer> {

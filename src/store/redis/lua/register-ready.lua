@@ -12,6 +12,7 @@
 --- @include "now"
 --- @include "read-record"
 --- @include "append-event"
+--- @include "target"
 --- @include "done"
 local shard, pool = KEYS[1], KEYS[2]
 local id, pool_name, node, spec_version, incarnation = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
@@ -25,12 +26,12 @@ if known then
 end
 if refusal[1] ~= STATUS_NOT_FOUND then return refusal end
 
-local settings = redis.call('HMGET', pool, 'spec', 'minReady', 'maxReady', 'maxTotal')
+local settings = redis.call('HMGET', pool, 'spec', 'minReady', 'maxReady', 'maxTotal', 'wanted')
 if not settings[1] then return { STATUS_NO_POOL, now_ms } end
 if settings[1] ~= spec_version then return { STATUS_SPEC_CHANGED, now_ms } end
-local wanted = math.min(settings[2], settings[3])
+local target = target_of(settings[2], settings[3], settings[5])
 local there = redis.call('ZCARD', pool .. ':ready') + redis.call('ZCARD', pool .. ':starting')
-if there >= wanted then return { STATUS_TARGET_MET, now_ms } end
+if there >= target then return { STATUS_TARGET_MET, now_ms } end
 if redis.call('ZCARD', pool .. ':live') >= tonumber(settings[4]) then return { STATUS_MAX_TOTAL, now_ms } end
 
 redis.call('HSET', key, 'pool', pool_name, 'spec', spec_version, 'state', 'ready', 'launch', 'warm', 'node', node,
