@@ -7,8 +7,8 @@
 /* Fixed by protocol/README.md, sections 1 and 5: the guest keeps one whole frame. */
 #define FRAME_PAYLOAD_BYTES_MAX 65536u
 
-/* Fixed by protocol/README.md, section 4: small enough that one busy process cannot hold up the others for long. */
-#define OUTPUT_FRAME_BYTES_MAX 16384u
+/* Room on the link that output waits for: less would make small frames of a busy stream. */
+#define OUTPUT_ROOM_BYTES_MIN 16384u
 
 /* Fixed by protocol/README.md, section 9. Untouched state costs no memory. */
 #define CHANNELS_MAX 1024u
@@ -36,6 +36,9 @@
  * all processes of a user 64 MB of pipes in all, and pipes of two pages afterwards. */
 #define BUSY_OUTPUT_BYTES 1048576u
 #define BUSY_PIPE_BYTES 262144
+/* From then on the pages of the pipe go on to the link uncopied, where at least this much waits in it: less is cheaper to
+ * copy into a frame with what follows. */
+#define SPLICED_BYTES_MIN 16384u
 
 /* Answers collected during one turn of the loop before they are written at once. */
 #define LINK_OUTPUT_BYTES 69632u
@@ -82,6 +85,7 @@
 
 /* Output of detached processes that nobody attached to, read per turn of the loop and process. */
 #define UNATTENDED_READS_PER_TURN_MAX 4u
+#define UNATTENDED_READ_BYTES 16384u
 
 /* A process that has exited while another keeps its pipe open is reported after this much silence. */
 #define EXIT_QUIET_MS 100u

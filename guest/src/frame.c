@@ -92,13 +92,23 @@ size_t frame_writer_room(struct frame_writer *writer) {
 
 uint8_t *frame_writer_begin(struct frame_writer *writer) { return writer->bytes + writer->tail + FRAME_HEADER_BYTES; }
 
-void frame_writer_end(struct frame_writer *writer, uint8_t type, uint32_t channel, uint32_t id, size_t payload_bytes) {
+void frame_writer_header(struct frame_writer *writer, uint8_t type, uint32_t channel, uint32_t id, size_t payload_bytes) {
   uint8_t *at = writer->bytes + writer->tail;
   memcpy(at, MAGIC, sizeof MAGIC);
   write_u32(at + 4, (uint32_t)payload_bytes);
   at[8] = type;
   write_u32(at + 9, channel);
   write_u32(at + 13, id);
-  memcpy(at + FRAME_HEADER_BYTES + payload_bytes, TRAILER, sizeof TRAILER);
-  writer->tail += payload_bytes + FRAME_OVERHEAD_BYTES;
+  writer->tail += FRAME_HEADER_BYTES;
+}
+
+void frame_writer_trailer(struct frame_writer *writer) {
+  memcpy(writer->bytes + writer->tail, TRAILER, sizeof TRAILER);
+  writer->tail += FRAME_TRAILER_BYTES;
+}
+
+void frame_writer_end(struct frame_writer *writer, uint8_t type, uint32_t channel, uint32_t id, size_t payload_bytes) {
+  frame_writer_header(writer, type, channel, id, payload_bytes);
+  writer->tail += payload_bytes;
+  frame_writer_trailer(writer);
 }

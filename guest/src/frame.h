@@ -98,4 +98,8 @@ size_t frame_writer_room(struct frame_writer *writer);
 uint8_t *frame_writer_begin(struct frame_writer *writer);
 void frame_writer_end(struct frame_writer *writer, uint8_t type, uint32_t channel, uint32_t id, size_t payload_bytes);
 
+/* The same in two parts, for a payload that takes another way in between. */
+void frame_writer_header(struct frame_writer *writer, uint8_t type, uint32_t channel, uint32_t id, size_t payload_bytes);
+void frame_writer_trailer(struct frame_writer *writer);
+
 #endif

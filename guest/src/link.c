@@ -1,6 +1,8 @@
+#define _GNU_SOURCE
 #include "link.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -49,6 +51,38 @@ bool link_flush(struct link *link) {
       writer->head = writer->tail;
     }
   }
+  return true;
+}
+
+/* The bytes were promised by a header. Somebody in the sandbox may have opened the pipe as well and taken them: then there
+ * are others in their place, and the stream stays a stream of frames. */
+static void append_promised(struct frame_writer *writer, int pipe_fd, size_t bytes) {
+  uint8_t *to = writer->bytes + writer->tail;
+  size_t filled = 0;
+  while (filled < bytes) {
+    ssize_t got = read(pipe_fd, to + filled, bytes - filled);
+    if (got > 0) filled += (size_t)got;
+    else if (got == 0 || errno != EINTR) break;
+  }
+  memset(to + filled, 0, bytes - filled);
+  writer->tail += bytes;
+}
+
+bool link_splice(struct link *link, uint8_t type, uint32_t channel, int pipe_fd, size_t bytes) {
+  struct frame_writer *writer = &link->writer;
+  link_flush(link);
+  if (writer->head < writer->tail || !link->writable) return false;
+  frame_writer_room(writer);
+  frame_writer_header(writer, type, channel, 0, bytes);
+  link_flush(link);
+  while (bytes > 0 && writer->head == writer->tail) {
+    ssize_t moved = splice(pipe_fd, NULL, link->output_fd, NULL, bytes, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+    if (moved <= 0 && errno != EINTR) break;
+    if (moved > 0) bytes -= (size_t)moved;
+  }
+  /* What the other side does not take now waits with everything else. */
+  append_promised(writer, pipe_fd, bytes);
+  frame_writer_trailer(writer);
   return true;
 }
 

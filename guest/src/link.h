@@ -37,6 +37,10 @@ bool link_read(struct link *link);
 /* Writes what is collected, as far as the other side takes it. False when the link is over for good. */
 bool link_flush(struct link *link);
 
+/* A frame whose payload goes from the pipe to the other side without passing through here. `bytes` lie in the pipe. False,
+ * and nothing has happened, when something else is still to be sent first. */
+bool link_splice(struct link *link, uint8_t type, uint32_t channel, int pipe_fd, size_t bytes);
+
 bool link_has_room(struct link *link, size_t payload_bytes);
 
 /* The map of an Error, with "what: detail" as its message; returns its length. */

@@ -65,7 +65,7 @@ bool port_records_can_pump(const struct task_table *table, const struct task *ta
 
 bool pump_port_records(struct task_table *table, struct task *task, struct link *link) {
   if (!port_records_can_pump(table, task) || !has_room_for_output(link)) return false;
-  size_t room = task->output_credit < OUTPUT_FRAME_BYTES_MAX ? task->output_credit : OUTPUT_FRAME_BYTES_MAX;
+  size_t room = task->output_credit < OUTPUT_ROOM_BYTES_MIN ? task->output_credit : OUTPUT_ROOM_BYTES_MIN;
   size_t bytes =
       port_watch_write(task->port_watch, &table->open_ports, frame_writer_begin(&link->writer), room);
   frame_writer_end(&link->writer, FRAME_OUTPUT, task->channel, 0, bytes);

@@ -108,6 +108,7 @@ struct task_table {
   size_t active_count;
   size_t channel_count;
   uint64_t ready[READY_WORDS]; /* A bit per slot: to be visited in the next turn. */
+  size_t output_turn;          /* The slot whose output goes first in the next turn. */
   uint64_t deadline_ms;        /* No task has an earlier one. */
   uint32_t processes_started; /* The number of the newest. */
   uint16_t order[TASKS_MAX];

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -59,16 +60,22 @@ static size_t read_output(struct task *task, struct output_pipe *output, uint8_t
 static bool is_replaying(const struct task *task) { return task->sent < task->replay.end; }
 
 static size_t frame_bytes_wanted(const struct task *task, struct link *link) {
-  size_t wanted = task->kind == TASK_WORKER ? FRAME_PAYLOAD_BYTES_MAX : OUTPUT_FRAME_BYTES_MAX;
+  size_t wanted = FRAME_PAYLOAD_BYTES_MAX;
   size_t room = frame_writer_room(&link->writer) - ANSWER_RESERVE_BYTES - FRAME_OVERHEAD_BYTES;
   if (wanted > room) wanted = room;
   return wanted < task->output_credit ? wanted : task->output_credit;
 }
 
-static void write_output_frame(struct task *task, bool is_stderr, struct link *link, size_t bytes) {
-  frame_writer_end(&link->writer, is_stderr ? FRAME_ERROR_OUTPUT : FRAME_OUTPUT, task->channel, 0, bytes);
+static uint8_t output_type(bool is_stderr) { return is_stderr ? FRAME_ERROR_OUTPUT : FRAME_OUTPUT; }
+
+static void note_sent(struct task *task, size_t bytes) {
   task->output_credit -= (uint32_t)bytes;
   task->sent += bytes;
+}
+
+static void write_output_frame(struct task *task, bool is_stderr, struct link *link, size_t bytes) {
+  frame_writer_end(&link->writer, output_type(is_stderr), task->channel, 0, bytes);
+  note_sent(task, bytes);
 }
 
 static void note_output(struct task *task, enum stream stream, const uint8_t *bytes, size_t length, uint64_t now_ms) {
@@ -79,6 +86,26 @@ static void note_output(struct task *task, enum stream stream, const uint8_t *by
     fcntl(task->outputs[stream].fd, F_SETPIPE_SZ, BUSY_PIPE_BYTES);
   task->quiet_since_ms = now_ms;
   if (task->exited && task->deadline_stage == DEADLINE_KILLED) task->after_kill_bytes += (uint32_t)length;
+}
+
+/* How much of a busy pipe may go to the link without being looked at; 0 for what is kept, and for what is no pipe. */
+static size_t spliceable_bytes(const struct task *task, const struct output_pipe *output) {
+  bool is_pipe = task->kind == TASK_WORKER || (task->kind == TASK_PROCESS && !task->terminal);
+  int waiting = 0;
+  if (!is_pipe || task->replay.capacity > 0 || task->replay.end < BUSY_OUTPUT_BYTES) return 0;
+  if (ioctl(output->fd, FIONREAD, &waiting) != 0) return 0;
+  size_t bytes = waiting < (int)FRAME_PAYLOAD_BYTES_MAX ? (size_t)waiting : FRAME_PAYLOAD_BYTES_MAX;
+  if (bytes > task->output_credit) bytes = task->output_credit;
+  return bytes < SPLICED_BYTES_MIN ? 0 : bytes;
+}
+
+static bool splice_output(struct task *task, enum stream stream, struct link *link, uint64_t now_ms) {
+  int fd = task->outputs[stream].fd;
+  size_t bytes = spliceable_bytes(task, &task->outputs[stream]);
+  if (bytes == 0 || !link_splice(link, output_type(stream == STREAM_STDERR), task->channel, fd, bytes)) return false;
+  note_output(task, stream, NULL, bytes, now_ms);
+  note_sent(task, bytes);
+  return true;
 }
 
 static bool pump_replay(struct task *task, struct link *link) {
@@ -95,6 +122,7 @@ static bool pump_stream(struct task *task, enum stream stream, struct link *link
   if (!output->readable) return false;
   if (task->output_credit == 0 && (task->exited || task->kind != TASK_PROCESS)) notice_end_without_reading(task, output);
   if (!output->readable || task->output_credit == 0 || !has_room_for_output(link)) return false;
+  if (splice_output(task, stream, link, now_ms)) return true;
   uint8_t *target = frame_writer_begin(&link->writer);
   size_t bytes = read_output(task, output, target, frame_bytes_wanted(task, link));
   if (bytes == 0) return false;
@@ -117,7 +145,7 @@ static bool is_unattended(const struct task *task) {
 }
 
 void drain_unattended_output(struct task *task, uint64_t now_ms) {
-  static uint8_t scratch[OUTPUT_FRAME_BYTES_MAX];
+  static uint8_t scratch[UNATTENDED_READ_BYTES];
   if (!is_unattended(task)) return;
   for (enum stream stream = STREAM_STDOUT; stream <= STREAM_STDERR; stream += 1) {
     struct output_pipe *output = &task->outputs[stream];

@@ -9,7 +9,7 @@
 
 /* Output leaves this much for answers, so that a busy process cannot keep an exit or an error waiting. */
 #define ANSWER_RESERVE_BYTES (2u * (CONTROL_FRAME_BYTES_MAX + FRAME_OVERHEAD_BYTES))
-#define OUTPUT_ROOM_BYTES (OUTPUT_FRAME_BYTES_MAX + ANSWER_RESERVE_BYTES)
+#define OUTPUT_ROOM_BYTES (OUTPUT_ROOM_BYTES_MIN + ANSWER_RESERVE_BYTES)
 
 bool has_room_for_output(struct link *link);
 /* One frame of each stream at most. True when there may be more. */

@@ -120,17 +120,26 @@ static bool always(struct link *link, size_t payload_bytes) {
   return true;
 }
 
-/* One frame of each pipe, so that all tasks share the link. True when there may be more. */
+static bool pump_task_output(struct task_table *table, size_t slot, struct link *link, uint64_t now_ms) {
+  struct task *task = &table->slots[slot];
+  if (task->channel == 0) return false;
+  uint64_t sent = task->sent;
+  take_worker_ack(task, link);
+  tunnel_settle(table, task, link, now_ms);
+  bool more = pump_output(task, link, now_ms);
+  if (task->sent > sent) table->output_turn = slot + 1;
+  return pump_port_records(table, task, link) || more;
+}
+
+/* One frame of each pipe, so that all tasks share the link; the link has room for a single large one, so that whoever had
+ * it is last in the next round. True when there may be more. */
 static bool pump_outputs(struct task_table *table, struct link *link, uint64_t now_ms) {
   bool more = false;
-  for (size_t slot = next_ready(table, 0); slot < TASKS_MAX; slot = next_ready(table, slot + 1)) {
-    struct task *task = &table->slots[slot];
-    if (task->channel == 0) continue;
-    take_worker_ack(task, link);
-    tunnel_settle(table, task, link, now_ms);
-    more |= pump_output(task, link, now_ms);
-    more |= pump_port_records(table, task, link);
-  }
+  size_t first = table->output_turn;
+  for (size_t slot = next_ready(table, first); slot < TASKS_MAX; slot = next_ready(table, slot + 1))
+    more |= pump_task_output(table, slot, link, now_ms);
+  for (size_t slot = next_ready(table, 0); slot < first && slot < TASKS_MAX; slot = next_ready(table, slot + 1))
+    more |= pump_task_output(table, slot, link, now_ms);
   return more;
 }
 

@@ -225,3 +225,34 @@ function readFileOr(path: string, otherwise: string): string {
     return otherwise;
   }
 }
+
+describe('output of a busy pipe, which goes to the link page by page', () => {
+  let guest: GuestDriver;
+  before(async () => {
+    guest = new GuestDriver({ window: 262_144 });
+    await guest.hello();
+  });
+  after(() => guest[Symbol.asyncDispose]());
+
+  test('arrives whole, from a writer of large pieces and from one of small ones', async () => {
+    const numbers = guest.begin(['seq', '1', '700000']);
+    const zeros = guest.begin(['sh', '-c', 'head -c 8000000 /dev/zero; echo the end']);
+    assert.equal((await numbers.exited()).exitCode, 0);
+    assert.equal((await zeros.exited()).exitCode, 0);
+    assert.equal(numbers.stdout.length, 4_788_895);
+    assert.ok(numbers.stdout.subarray(4_000_000).includes('\n650000\n650001\n'));
+    assert.equal(zeros.stdout.length, 8_000_008);
+    assert.equal(zeros.stdout.subarray(8_000_000).toString(), 'the end\n');
+    assert.ok(numbers.frameBytesMax <= payloadBytesMax && zeros.frameBytesMax <= payloadBytesMax);
+  });
+
+  test('stays a stream of frames when the command takes bytes back out of its pipe', async () => {
+    const thief = 'exec 3</proc/self/fd/1; cat <&3 >/dev/null & exec 3<&-; head -c 30000000 /dev/zero';
+    const robbed = guest.begin(['sh', '-c', thief]);
+    assert.equal((await robbed.exited()).exitCode, 0);
+    assert.ok(robbed.stdout.every((byte) => byte === 0));
+    const next = guest.begin(['echo', 'still here']);
+    await next.exited();
+    assert.equal(next.stdout.toString(), 'still here\n');
+  });
+});
