@@ -18,7 +18,7 @@ const stores = ['memory', 'redis'] as const;
 const runtimes = ['bubblewrap', 'docker'] as const;
 
 export const usage = `usage: npm run bench -- [options]
-  --only S1,S3        these subjects only (S1 … S11, micro); micro runs only when named
+  --only S1,S3        these subjects only (S1 … S12, micro); micro runs only when named
   --samples N         of each subject, default ${samplesDefault}; figures from fewer are not for publication
   --stores LIST       of ${stores.join(',')}
   --runtimes LIST     of ${runtimes.join(',')}

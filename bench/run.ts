@@ -9,6 +9,7 @@ import { bulk } from './subjects/bulk.ts';
 import { claimAtScale } from './subjects/claim-at-scale.ts';
 import { createOnHit } from './subjects/create-on-hit.ts';
 import { execTrue } from './subjects/exec-true.ts';
+import { hitRatio } from './subjects/hit-ratio.ts';
 import { idleCost } from './subjects/idle-cost.ts';
 import { interactive } from './subjects/interactive.ts';
 import { keystroke } from './subjects/keystroke.ts';
@@ -24,6 +25,7 @@ const subjects: readonly Subject[] = [
   bulk,
   claimAtScale,
   idleCost,
+  hitRatio,
   micro,
 ];
 /** Runs only when it is named: it has no gates and takes its time. */

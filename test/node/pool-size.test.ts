@@ -5,6 +5,7 @@ import type { PoolSize } from '../../src/domain/pool-spec.ts';
 import { MemoryPoolStore } from '../../src/store/memory/memory-pool-store.ts';
 import type { PoolSnapshot, PoolStore } from '../../src/store/pool-store.ts';
 import { poolSpec } from '../support/core.ts';
+import { poissonLoad } from '../support/poisson-load.ts';
 import { seededRandom } from '../support/random.ts';
 import { type FleetOptions, ReplenishedFleet } from '../support/replenished-fleet.ts';
 import { VirtualClock } from '../support/virtual-clock.ts';
@@ -27,33 +28,6 @@ function fleetOf(
 function inVirtualTime<T>(work: (clock: VirtualClock) => Promise<T>): Promise<T> {
   const clock = new VirtualClock();
   return clock.run(work(clock));
-}
-
-/** Claims at random moments, as many a second on average as asked. Answers the share of hits after the first minutes. */
-async function poissonLoad(
-  clock: VirtualClock,
-  fleet: ReplenishedFleet,
-  load: {
-    readonly perSecond: number;
-    readonly seconds: number;
-    readonly settleSeconds: number;
-    readonly onMiss: 'cold' | 'fail';
-    readonly random: () => number;
-  },
-): Promise<number> {
-  const startMs = clock.monotonicMs();
-  let atMs = startMs;
-  let hits = 0;
-  let claims = 0;
-  for (;;) {
-    atMs += (-Math.log(1 - load.random()) * 1_000) / load.perSecond;
-    if (atMs > startMs + load.seconds * 1_000) return hits / claims;
-    await clock.until(atMs);
-    const got = await fleet.claim(load.onMiss);
-    if (atMs < startMs + load.settleSeconds * 1_000) continue;
-    claims += 1;
-    if (got === 'hit') hits += 1;
-  }
 }
 
 for (const onMiss of ['fail', 'cold'] as const) {
@@ -94,7 +68,7 @@ test('S12 a pool of a fixed size misses as Erlang’s formula says', async () =>
       await using fleet = await fleetOf(clock, { minReady: 7, onMiss }, { bootMs });
       const hitRatio = await poissonLoad(clock, fleet, {
         perSecond: 10,
-        seconds: 200,
+        seconds: 600,
         settleSeconds: 10,
         onMiss,
         random,
