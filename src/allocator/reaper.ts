@@ -9,6 +9,9 @@ import type { ExpireAnswer, PoolStore } from '../store/pool-store.ts';
  * number of reapers may run: the listing only names candidates, and the store's `expire` re-checks each one on its own
  * clock in the step that moves it (D12). A damaged record cannot be judged and stays, but must not keep the others: the
  * listing names it first for ever, so each one makes the next listing longer by one.
+ *
+ * A server that was restarted or replaced may have forgotten renewals: nothing is ended until the nodes have had the time to
+ * tell it what they know (I10). So the leases of those who are gone by then end up to `newRunGraceMs` late.
  */
 export class Reaper implements AsyncDisposable {
   readonly #deps: ReaperDeps;
@@ -16,6 +19,9 @@ export class Reaper implements AsyncDisposable {
   /** Due, but damaged: as of the last pass, so that each is told about once. */
   #damaged: ReadonlySet<string> = new Set();
   #running: Promise<void> = Promise.resolve();
+  /** Which run of the store answered last; null before the first answer. */
+  #runId: string | null = null;
+  #quietUntilMs = 0;
 
   constructor(deps: ReaperDeps) {
     this.#deps = deps;
@@ -44,12 +50,19 @@ export class Reaper implements AsyncDisposable {
 
   async pass(): Promise<void> {
     const { store, observer, onEnding, log } = this.#deps;
+    if (!this.#storeIsKnown()) {
+      // Being asked is how it becomes healthy again.
+      await store.due(1);
+      return;
+    }
     const damaged = new Set<string>();
     // A batch that ended nothing would only be listed again: what stays in it waits for the next pass.
     for (let ended = batchSize; ended > 0 && !this.#stop.signal.aborted; ) {
       ended = 0;
       const limit = batchSize + this.#damaged.size;
       const due = await store.due(limit);
+      // The question may have waited for a server that is another one now.
+      if (!this.#storeIsKnown()) return;
       for (const { id, incarnation } of due) {
         const answer = await this.#expire(id, incarnation);
         if (answer === null) damaged.add(id);
@@ -63,6 +76,15 @@ export class Reaper implements AsyncDisposable {
       this.#damaged = damaged;
       if (due.length < limit) return;
     }
+  }
+
+  #storeIsKnown(): boolean {
+    const { healthy, runId } = this.#deps.store.health();
+    if (!healthy) return false;
+    const nowMs = this.#deps.clock.monotonicMs();
+    if (this.#runId !== null && this.#runId !== runId) this.#quietUntilMs = nowMs + newRunGraceMs;
+    this.#runId = runId;
+    return nowMs >= this.#quietUntilMs;
   }
 
   /** null: its record is damaged. A store that does not answer ends the pass. */
@@ -96,7 +118,7 @@ export class Reaper implements AsyncDisposable {
 }
 
 export interface ReaperDeps {
-  readonly store: Pick<PoolStore, 'due' | 'expire' | 'healIndexes'>;
+  readonly store: Pick<PoolStore, 'due' | 'expire' | 'healIndexes' | 'health'>;
   readonly clock: Clock;
   readonly observer: { sandboxEnded(reason: EndReason): void; indexHealed(count: number): void };
   readonly log: Log;
@@ -106,4 +128,6 @@ export interface ReaperDeps {
 
 const passIntervalMs = 1_000;
 const healIntervalMs = 300_000;
+/** Two passes of every node's reconciler. */
+const newRunGraceMs = 10_000;
 const batchSize = 100;

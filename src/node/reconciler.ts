@@ -39,6 +39,7 @@ export class Reconciler {
   #stuck: ReadonlySet<string> = new Set();
   /** Which run of the store answered in the last pass; null before the first. */
   #runId: string | null = null;
+  #runChangedAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(deps: ReconcilerDeps, options: { nodeId: string }) {
     this.#deps = deps;
@@ -52,8 +53,7 @@ export class Reconciler {
     const linked = supervisor.entries().filter((entry) => entry.phase === 'up');
     await this.#declareLostPools();
     const records = await store.inventory(this.#nodeId);
-    const { healthy, runId } = store.health();
-    const isSameRun = healthy && (this.#runId === null || this.#runId === runId);
+    const isSameRun = this.#isSameRun();
     const objects = new Map(found.map((each) => [each.object.sandboxId, each]));
     const unclaimedBoots = new Set<string>();
     const stuck = new Set<string>();
@@ -80,7 +80,16 @@ export class Reconciler {
     }
     this.#forgetGone(objects);
     this.#stuck = stuck;
-    if (healthy) this.#runId = runId;
+  }
+
+  /** Whether the store has forgotten nothing since the last pass, as far as one can know. */
+  #isSameRun(): boolean {
+    const { healthy, runId } = this.#deps.store.health();
+    if (!healthy) return false;
+    const nowMs = this.#deps.clock.monotonicMs();
+    if (this.#runId !== null && this.#runId !== runId) this.#runChangedAtMs = nowMs;
+    this.#runId = runId;
+    return nowMs - this.#runChangedAtMs >= storeHealthyMs;
   }
 
   /** Asks every runtime, so that it is known which ones are silent, and throws what the first of those said. */

@@ -73,6 +73,22 @@ test('D12 a store that is away ends the pass, and the next one goes on', async (
   assert.deepEqual(ended, ['boot_timeout']);
 });
 
+test('I10 a store that has restarted is given time to hear what it forgot before a lease is ended', async () => {
+  const { clock, store, ended, reaper, scenario } = await setUp();
+  await reaper.pass();
+  await scenario.starting({ bootTimeoutMs: 1_000 });
+  clock.advance(5_000);
+  const health = { healthy: true, sinceMs: 0, runId: 'another' };
+  store.health = () => health;
+  await reaper.pass();
+  clock.advance(9_000);
+  await reaper.pass();
+  assert.deepEqual(ended, []);
+  clock.advance(1_000);
+  await reaper.pass();
+  assert.deepEqual(ended, ['boot_timeout']);
+});
+
 test('D20 a reaping pass ends though a whole batch of candidates never leaves the list', async () => {
   const due = Array.from({ length: 100 }, (_, index) => ({ id: `candidate-${index}`, incarnation: 1 }));
   let looks = 0;
@@ -85,6 +101,7 @@ test('D20 a reaping pass ends though a whole batch of candidates never leaves th
       },
       expire: async () => ({ kind: 'not_due', remainingMs: 1_000 }),
       healIndexes: async () => ({ readded: 0, dropped: 0 }),
+      health: () => ({ healthy: true, sinceMs: 0, runId: 'one' }),
     },
     clock: new ManualClock(),
     observer: { sandboxEnded: () => {}, indexHealed: () => {} },

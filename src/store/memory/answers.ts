@@ -1,4 +1,5 @@
-import { WarmpoolError } from '../../domain/errors.ts';
+import { assertThat, WarmpoolError } from '../../domain/errors.ts';
+import { shardOfPool, shardOfSandbox } from '../../domain/ids.ts';
 import type { EndReason, SandboxRecord, SandboxState } from '../../domain/sandbox.ts';
 import type { ClaimAnswer, Refusal, StoreEvent } from '../pool-store.ts';
 import { type MemorySandbox, recordOf } from './memory-sandbox.ts';
@@ -43,4 +44,8 @@ export function eventOf(
     reason,
     atMs: nowMs,
   };
+}
+
+export function assertInShard(sandboxId: string, pool: string): void {
+  assertThat(shardOfSandbox(sandboxId) === shardOfPool(pool), 'a sandbox lives in the shard of its pool');
 }

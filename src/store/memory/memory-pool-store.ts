@@ -1,6 +1,6 @@
 import type { Clock } from '../../domain/clock.ts';
 import { assertThat } from '../../domain/errors.ts';
-import { newClaimId, shardOfPool, shardOfSandbox } from '../../domain/ids.ts';
+import { newClaimId } from '../../domain/ids.ts';
 import type { EndReason, SandboxRecord, SandboxState } from '../../domain/sandbox.ts';
 import type { Demand } from '../../domain/sizing.ts';
 import { isAllowed } from '../../domain/transitions.ts';
@@ -39,7 +39,7 @@ import type {
 import { embeddedStorePrefix } from '../pool-store.ts';
 import { requestKey } from '../request-key.ts';
 import { bootTimeoutSentence, claimCandidatesMax, eventsPerShardMax } from '../store-limits.ts';
-import { answerOf, done, eventOf, idTaken, staleIncarnation, wrongState } from './answers.ts';
+import { answerOf, assertInShard, done, eventOf, idTaken, staleIncarnation, wrongState } from './answers.ts';
 import { EventLog } from './event-log.ts';
 import { MemoryNodes } from './memory-nodes.ts';
 import { MemoryPool } from './memory-pool.ts';
@@ -49,6 +49,7 @@ import {
   dueAmong,
   isFirstAsking,
   type MemorySandbox,
+  nearestBoot,
   recordOf,
   wasExpired,
 } from './memory-sandbox.ts';
@@ -97,13 +98,9 @@ export class MemoryPoolStore implements PoolStore {
   }
 
   async declarePool(declaration: PoolDeclaration): Promise<PoolSnapshot> {
-    let pool = this.#pools.get(declaration.name);
-    if (pool === undefined) {
-      pool = new MemoryPool(declaration);
-      this.#pools.set(declaration.name, pool);
-    } else {
-      pool.declare(declaration);
-    }
+    const pool = this.#pools.get(declaration.name) ?? new MemoryPool(declaration);
+    this.#pools.set(declaration.name, pool);
+    pool.declare(declaration);
     return pool.snapshot(this.#now());
   }
 
@@ -125,10 +122,7 @@ export class MemoryPoolStore implements PoolStore {
 
   async reserveStart(slot: StartSlot): Promise<StartAnswer> {
     const nowMs = this.#now();
-    assertThat(
-      shardOfSandbox(slot.id) === shardOfPool(slot.pool),
-      'a sandbox lives in the shard of its pool',
-    );
+    assertInShard(slot.id, slot.pool);
     const known = this.#sandboxes.find(slot.id, nowMs);
     if (known !== undefined) {
       if (known.pool !== slot.pool || known.nodeId !== slot.nodeId) throw idTaken(slot.id);
@@ -136,11 +130,8 @@ export class MemoryPoolStore implements PoolStore {
     }
     const pool = this.#pools.get(slot.pool);
     if (pool === undefined) return { kind: 'refused', why: 'no_pool' };
-    if (pool.specVersion !== slot.specVersion) return { kind: 'refused', why: 'spec_changed' };
-    if (pool.ready.size + pool.starting.size >= pool.target) return { kind: 'refused', why: 'target_met' };
-    if (pool.starting.size >= pool.size.startsInFlightMax)
-      return { kind: 'refused', why: 'starts_in_flight' };
-    if (pool.live.size >= pool.size.maxTotal) return { kind: 'refused', why: 'max_total' };
+    const why = pool.whyNoStart(slot.specVersion);
+    if (why !== null) return { kind: 'refused', why };
 
     const sandbox = this.#create(slot, pool, 'warm', nowMs);
     pool.starting.add(sandbox.id);
@@ -158,10 +149,7 @@ export class MemoryPoolStore implements PoolStore {
 
     sandbox.readyAtMs = nowMs;
     const pool = this.#pools.get(sandbox.pool);
-    if (pool !== undefined) {
-      pool.counters.boots += 1;
-      pool.counters.bootMs += nowMs - sandbox.createdAtMs;
-    }
+    pool?.countBoot(nowMs - sandbox.createdAtMs);
     const { claim } = sandbox;
     if (claim === undefined) {
       this.#transition(sandbox, 'ready', null, nowMs);
@@ -311,12 +299,9 @@ export class MemoryPoolStore implements PoolStore {
 
   async due(limit: number): Promise<readonly DueSandbox[]> {
     const nowMs = this.#now();
-    const live = [...this.#pools.values()].flatMap((pool) => [...pool.live]);
-    return dueAmong(
-      live.map((id) => this.#sandboxes.find(id, nowMs)),
-      nowMs,
-      limit,
-    );
+    const ids = [...this.#pools.values()].flatMap((pool) => [...pool.live]);
+    const live = ids.map((id) => this.#sandboxes.find(id, nowMs));
+    return dueAmong(live, nowMs, limit);
   }
 
   async get(id: string, tenant: string | null): Promise<SandboxRecord | null> {
@@ -425,10 +410,7 @@ export class MemoryPoolStore implements PoolStore {
   #reserveCold(pool: MemoryPool, request: ClaimRequest, nowMs: number): ClaimAnswer {
     const { cold } = request;
     if (cold === null) return { kind: 'empty', why: 'no_ready' };
-    assertThat(
-      shardOfSandbox(cold.id) === shardOfPool(pool.name),
-      'a sandbox lives in the shard of its pool',
-    );
+    assertInShard(cold.id, pool.name);
     const known = this.#sandboxes.find(cold.id, nowMs);
     if (known !== undefined) {
       // The boot of this very request has failed since and let go of its request id: its end is the answer.
@@ -447,12 +429,8 @@ export class MemoryPoolStore implements PoolStore {
 
   /** The warm boot in flight that is nearest to its end, unless it is overdue. */
   #bootInFlight(pool: MemoryPool, nowMs: number): MemorySandbox | null {
-    const boots = [...pool.starting]
-      .map((id) => this.#sandboxes.find(id, nowMs))
-      .filter((boot) => boot !== undefined)
-      .filter((boot) => boot.specVersion === pool.specVersion && boot.bootDeadlineMs > nowMs)
-      .sort((a, b) => a.bootDeadlineMs - b.bootDeadlineMs);
-    return boots[0] ?? null;
+    const boots = [...pool.starting].map((id) => this.#sandboxes.find(id, nowMs));
+    return nearestBoot(boots, pool.specVersion, nowMs);
   }
 
   /** It goes on as the claim's cold start; the node that boots it learns so from the incarnation. */

@@ -64,6 +64,18 @@ export class MemoryPool {
     return this.live.size >= this.size.maxTotal ? 'max_total' : null;
   }
 
+  /** Why nothing is to be started for it. */
+  whyNoStart(specVersion: string): ReturnType<MemoryPool['whyNoMore']> | 'starts_in_flight' {
+    const why = this.whyNoMore(specVersion);
+    const isBusy = this.starting.size >= this.size.startsInFlightMax;
+    return isBusy && (why === null || why === 'max_total') ? 'starts_in_flight' : why;
+  }
+
+  countBoot(tookMs: number): void {
+    this.counters.boots += 1;
+    this.counters.bootMs += tookMs;
+  }
+
   drop(sandboxId: string): void {
     for (const index of [this.ready, this.starting, this.live]) index.delete(sandboxId);
   }

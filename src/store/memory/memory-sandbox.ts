@@ -112,6 +112,19 @@ export function wasExpired(sandbox: MemorySandbox): boolean {
   return sandbox.state === 'stopping' && isExpiry(sandbox.endReason);
 }
 
+/** The boot in flight that is nearest to its end, unless it is overdue. */
+export function nearestBoot(
+  boots: readonly (MemorySandbox | undefined)[],
+  specVersion: string,
+  nowMs: number,
+): MemorySandbox | null {
+  const [nearest] = boots
+    .filter((boot) => boot !== undefined)
+    .filter((boot) => boot.specVersion === specVersion && boot.bootDeadlineMs > nowMs)
+    .sort((a, b) => a.bootDeadlineMs - b.bootDeadlineMs);
+  return nearest ?? null;
+}
+
 /** Those whose deadline has passed, oldest first. */
 export function dueAmong(
   sandboxes: readonly (MemorySandbox | undefined)[],
