@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "event.h"
@@ -13,6 +14,8 @@
 bool link_watch(struct link *link, int epoll_fd) {
   link->epoll_fd = epoll_fd;
   link->writable = true;
+  struct stat output;
+  link->takes_pages = fstat(link->output_fd, &output) == 0 && S_ISSOCK(output.st_mode);
   /* A regular file as output cannot be watched and never blocks either. */
   if (!watch(epoll_fd, link->output_fd, 0, EVENT_LINK_OUTPUT, 0) && errno != EPERM) return false;
   return watch(epoll_fd, link->input_fd, EPOLLIN, EVENT_LINK_INPUT, 0);
@@ -70,6 +73,7 @@ static void append_promised(struct frame_writer *writer, int pipe_fd, size_t byt
 
 bool link_splice(struct link *link, uint8_t type, uint32_t channel, int pipe_fd, size_t bytes) {
   struct frame_writer *writer = &link->writer;
+  if (!link->takes_pages) return false;
   link_flush(link);
   if (writer->head < writer->tail || !link->writable) return false;
   frame_writer_room(writer);
@@ -77,7 +81,7 @@ bool link_splice(struct link *link, uint8_t type, uint32_t channel, int pipe_fd,
   link_flush(link);
   while (bytes > 0 && writer->head == writer->tail) {
     ssize_t moved = splice(pipe_fd, NULL, link->output_fd, NULL, bytes, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
-    if (moved <= 0 && errno != EINTR) break;
+    if (moved == 0 || (moved < 0 && errno != EINTR)) break;
     if (moved > 0) bytes -= (size_t)moved;
   }
   /* What the other side does not take now waits with everything else. */

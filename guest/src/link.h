@@ -24,6 +24,7 @@ struct link {
   bool readable;
   bool input_ended; /* The last read met the end, which a new writer may lift. */
   bool writable;
+  bool takes_pages; /* The output is a socket: pages of a pipe may be spliced to it. */
   /* The reader may hold whole frames that wait for room for their answers. */
   bool frames_pending;
   struct frame_reader reader;
@@ -38,7 +39,7 @@ bool link_read(struct link *link);
 bool link_flush(struct link *link);
 
 /* A frame whose payload goes from the pipe to the other side without passing through here. `bytes` lie in the pipe. False,
- * and nothing has happened, when something else is still to be sent first. */
+ * and nothing has happened, when something else is still to be sent first, or the other side is no socket. */
 bool link_splice(struct link *link, uint8_t type, uint32_t channel, int pipe_fd, size_t bytes);
 
 bool link_has_room(struct link *link, size_t payload_bytes);
