@@ -1,16 +1,12 @@
-import { createHash, type Hash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { ClosingStack } from '../../src/closing-stack.ts';
-import { startProcess } from '../../src/operations/process.ts';
-import { readFile } from '../../src/operations/read-file.ts';
-import { writeFile } from '../../src/operations/write-file.ts';
 import { EngineCopy } from '../floors/engine-copy.ts';
 import { RawPipe } from '../floors/raw-pipe.ts';
 import { medianOf } from '../measure/samples.ts';
 import { atLeast, atMost, type Gate, type Outcome, single } from '../outcome.ts';
 import { type Bench, PartMissing, type Subject, skipped } from '../subject.ts';
+import { BulkClient } from './bulk-client.ts';
 import { DataBench } from './data-session.ts';
-import type { DataSession } from './open-data-session.ts';
 
 /**
  * S8 and S9: 256 MB of a command's output, and a file of 1 GB up and down with its checksum, each beside the bare pipe of
@@ -49,7 +45,7 @@ async function measure(bench: Bench, name: 'bubblewrap' | 'docker'): Promise<rea
       }),
     );
     const { dockerHost } = data.runtime;
-    const session = started.use(await data.session());
+    const client = started.use(await BulkClient.start(await data.create()));
     const memory = new MemoryWatch(data.service.process.pid ?? 0);
     started.use(memory);
 
@@ -57,13 +53,13 @@ async function measure(bench: Bench, name: 'bubblewrap' | 'docker'): Promise<rea
     const pipe: number[] = [];
     const output: number[] = [];
     const terminal: number[] = [];
-    await outputRate(session, outputBytes, undefined);
+    await client.ask('output', outputBytes);
     memory.begin();
     for (let round = 0; round < rounds; round += 1) {
       bench.signal.throwIfAborted();
       pipe.push(await rawPipe.bytesPerSecond(outputBytes));
-      output.push(await outputRate(session, outputBytes, undefined));
-      terminal.push(await outputRate(session, outputBytes / 8, { cols: 80, rows: 24 }));
+      output.push((await client.ask('output', outputBytes)).rate);
+      terminal.push((await client.ask('terminal', outputBytes / 8)).rate);
       bench.progress(`S8 on ${name}: round ${round + 1} of ${rounds}`);
     }
     const outputGrowthMb = memory.growthMb();
@@ -78,12 +74,11 @@ async function measure(bench: Bench, name: 'bubblewrap' | 'docker'): Promise<rea
     for (let round = 0; round < fileRounds; round += 1) {
       bench.signal.throwIfAborted();
       filePipe.push(await rawPipe.bytesPerSecond(fileBytes));
-      const sent = await upload(session);
+      const sent = await client.ask('up', fileBytes);
       up.push(sent.rate);
-      down.push(await download(session, null));
-      const hash = createHash('sha256');
-      await download(session, hash);
-      if (hash.digest('hex') !== sent.sha256) throw new Error('the file came back changed');
+      down.push((await client.ask('down', fileBytes)).rate);
+      const came = await client.ask('down-checked', fileBytes);
+      if (came.sha256 !== sent.sha256) throw new Error('the file came back changed');
       if (copy) {
         copyUp.push(await copy.up(fileBytes));
         copyDown.push(await copy.down());
@@ -157,61 +152,6 @@ function faster(way: string, rates: readonly number[], others: readonly number[]
     1,
     `${ours.toFixed(0)} / ${theirs.toFixed(0)} MB/s`,
   );
-}
-
-/** Bytes per second from the first to the last of the output. */
-async function outputRate(
-  session: DataSession,
-  bytes: number,
-  tty: { readonly cols: number; readonly rows: number } | undefined,
-): Promise<number> {
-  let received = 0;
-  let firstMs = 0;
-  const argv = ['head', '-c', String(bytes), '/dev/zero'];
-  const process = await startProcess(session, { argv, ...(tty ? { tty } : { stdin: false }) });
-  for await (const { bytes: piece } of process.output) {
-    if (received === 0) firstMs = performance.now();
-    received += piece.length;
-  }
-  const seconds = (performance.now() - firstMs) / 1_000;
-  if (received !== bytes) throw new Error(`${received} of ${bytes} bytes of output came`);
-  return bytes / seconds;
-}
-
-/** In the home folder: that is where a sandbox has its disk. */
-const path = 'bench-file';
-
-async function upload(session: DataSession): Promise<{ readonly rate: number; readonly sha256: string }> {
-  const piece = Buffer.alloc(65_536);
-  for (let index = 0; index < piece.length; index += 4)
-    piece.writeUInt32LE((index * 2_654_435_761) >>> 0, index);
-  const hash = createHash('sha256');
-  for (let sent = 0; sent < fileBytes; sent += piece.length) hash.update(piece);
-  const startedMs = performance.now();
-  await writeFile(
-    session,
-    { path },
-    (async function* pieces() {
-      for (let sent = 0; sent < fileBytes; sent += piece.length) yield piece;
-    })(),
-  );
-  const seconds = (performance.now() - startedMs) / 1_000;
-  return { rate: fileBytes / seconds, sha256: hash.digest('hex') };
-}
-
-/** With `hash` the checksum of what came, else how fast it came: hashing is no part of the way. */
-async function download(session: DataSession, hash: Hash | null): Promise<number> {
-  const startedMs = performance.now();
-  const reading = await readFile(session, { path });
-  let received = 0;
-  for await (const piece of reading.bytes) {
-    received += piece.length;
-    hash?.update(piece);
-  }
-  await reading.end;
-  const seconds = (performance.now() - startedMs) / 1_000;
-  if (received !== fileBytes) throw new Error(`${received} of ${fileBytes} bytes of the file came`);
-  return fileBytes / seconds;
 }
 
 /** The resident memory of the service, looked at all the time, against what it was at `begin`. */
