@@ -27,7 +27,7 @@ const pools = [
   { ...smallPool({ size: { minReady: 0 }, template: { warmup: [['sleep', '100']] } }), name: 'slow' },
   {
     ...smallPool({
-      size: { minReady: 0 },
+      size: { minReady: 0, targetHitRatio: 0 },
       template: { ready: { exec: ['sleep', '100'] }, bootTimeout: '1s' },
     }),
     name: 'never',
