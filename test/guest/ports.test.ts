@@ -126,7 +126,7 @@ describe('ports', () => {
       await guest.until(() => tunnel.end !== undefined, 'End');
       assert.ok(tunnel.outputEnded);
       assert.equal(digest(tunnel.stdout), digest(bytes));
-      assert.ok(tunnel.frameBytesMax <= 16_384);
+      assert.ok(tunnel.frameBytesMax <= 65_536);
     });
   }
 
