@@ -49,10 +49,9 @@ export function registrationContract(contract: Contract): void {
     assert.equal(ttlMs, 120_000);
     assert.ok(remainingMs > 80_000 && remainingMs <= 90_000, `${remainingMs} ms left`);
     assert.equal(endOfLifeMs - expiresAtMs, hourMs - 90_000);
-    assert.deepEqual(await store.get(bound.id, 'alice'), {
-      ...record,
-      lease: (await store.get(bound.id, 'alice'))?.lease,
-    });
+    // What is left of the lease goes down between the answer and the look.
+    const known = await store.get(bound.id, 'alice');
+    assert.deepEqual(known, { ...record, lease: known?.lease });
     assert.equal((await store.readPool('base'))?.live, (before?.live ?? 0) + 1);
     assert.equal((await store.inventory('node-a')).length, 2);
     assert.equal((await store.list({ tenant: 'alice', pageSize: 10 })).records.length, 2);
