@@ -56,7 +56,7 @@ for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
     assert.equal(output.text, `${counted.join('\n')}\nstopped\n`);
     assert.equal((await sandbox.exec('echo again')).stdout, 'again\n');
     await client.delete(view.id);
-    await client.scalePool('base', { minReady: 0 });
+    await client.scalePool('base', { minReady: 0, maxReady: 0 });
     await untilNoTraces(folder, dockerHost);
   });
 }

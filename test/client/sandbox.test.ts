@@ -142,16 +142,17 @@ describe('a sandbox over the client, on bubblewrap', await requirement('bubblewr
     await using cut = await Sandbox.connect({ wsUrl, token, reconnect: { firstPauseMs: 1, pauseMsMax: 20 } });
     const terminal = await cut.pty({
       command:
-        'stty raw -echo; echo ready; read x; i=0; while [ $i -lt 20000 ]; do echo "line $i of the output"; i=$((i+1)); done',
+        'stty raw -echo; echo ready; read x; i=0; while [ $i -lt 40000 ]; do echo "line $i of the output"; i=$((i+1)); done',
       replayBytes: 1_048_576,
     });
     const output = new CollectedText(terminal.output);
     await output.has('ready\n');
-    proxy.cutEvery(60_000);
+    // A connection has to outlive its longest frame, or nothing would ever arrive.
+    proxy.cutEvery(150_000);
     await terminal.write('\n');
     assert.equal((await terminal.wait()).exitCode, 0);
     await output.ended;
-    const expected = Array.from({ length: 20_000 }, (_, index) => `line ${index} of the output\n`).join('');
+    const expected = Array.from({ length: 40_000 }, (_, index) => `line ${index} of the output\n`).join('');
     assert.equal(output.text.slice('ready\n'.length), expected);
     assert.ok(proxy.cuts >= 5, `${proxy.cuts} cuts`);
   });

@@ -62,7 +62,7 @@ for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
     const note = await client.exec({ sandboxId, argv: ['cat', '/home/user/note'] });
     assert.equal(note.stdout.toString(), 'kept\n');
     await client.delete(sandboxId);
-    await client.scalePool('base', { minReady: 0 });
+    await client.scalePool('base', { minReady: 0, maxReady: 0 });
     await untilNoTraces(folder, dockerHost);
   });
 }

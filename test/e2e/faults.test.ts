@@ -47,7 +47,7 @@ describe('a service on bubblewrap', { skip: noBubblewrap }, () => {
     await untilReady(client, 2);
     await client.create('base');
     for await (const { id } of client.list()) await client.delete(id);
-    await client.scalePool('base', { minReady: 0 });
+    await client.scalePool('base', { minReady: 0, maxReady: 0 });
     await untilNoTraces(folder);
   });
 
@@ -91,7 +91,7 @@ describe('a service on bubblewrap', { skip: noBubblewrap }, () => {
     }
     await using again = await TestService.start({ pools: [], folder, env });
     using client = connect(again.grpc);
-    await client.scalePool('base', { minReady: 0 });
+    await client.scalePool('base', { minReady: 0, maxReady: 0 });
     await untilNoTraces(folder);
   });
 

@@ -125,7 +125,7 @@ export function mainJob(setup: Setup): void {
         using client = connect(again.grpc);
         await untilReady(client, 2);
         // Whatever was claimed before either lives on until its lease ends, or is gone already: then only the pool is left.
-        await client.scalePool('base', { minReady: 0 });
+        await client.scalePool('base', { minReady: 0, maxReady: 0 });
         await untilNoTraces(folder, setup.dockerHost);
         await untilPool(client, 'no record of anything alive', (pool) => pool.live === 0);
         assert.deepEqual(

@@ -299,7 +299,11 @@ async function carryOut(store: PoolStore, one: Step, names: Names): Promise<unkn
     case 'scale':
       return store.scalePool('base', { minReady: one.minReady, maxTotal: one.maxTotal });
     case 'note':
-      return store.noteDemand('base', one.follows === null ? null : demand(one.follows, 0), demand(one.look, one.wanted));
+      return store.noteDemand(
+        'base',
+        one.follows === null ? null : demand(one.follows, 0),
+        demand(one.look, one.wanted),
+      );
     case 'retire':
       return store.retireSurplus(
         await fenceOf(store, { sandbox: one.sandbox, node: '', age: one.age }, names),
