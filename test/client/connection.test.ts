@@ -11,7 +11,6 @@ import {
 import { noPayload } from '../../protocol/frame.ts';
 import { emptyMap } from '../../protocol/map-message.ts';
 import { messageTypes } from '../../protocol/message-types.ts';
-import type { ParseResult } from '../../protocol/parse-result.ts';
 import {
   encodeLease,
   encodeLeaseNotice,
@@ -20,6 +19,7 @@ import {
 } from '../../protocol/session-messages.ts';
 import { type ConnectionOptions, type ConnectionState, DataConnection } from '../../src/client/connection.ts';
 import { dialNode } from '../../src/client/node/dial-node.ts';
+import { parsed } from '../support/parsed.ts';
 import { within } from '../support/within.ts';
 import { Collector, credit } from './collector.ts';
 import { Responder, readyDefault } from './responder.ts';
@@ -37,9 +37,9 @@ async function start(options: Partial<ConnectionOptions> = {}) {
   return { node, connection };
 }
 
-const detached = value(encodeExecStart({ argv: ['sh'], detach: true, replay: 4_096 }));
-const onTerminal = value(encodeExecStart({ argv: ['sh'], detach: true, tty: { cols: 80, rows: 24 } }));
-const plain = value(encodeExecStart({ argv: ['sh'] }));
+const detached = parsed(encodeExecStart({ argv: ['sh'], detach: true, replay: 4_096 }));
+const onTerminal = parsed(encodeExecStart({ argv: ['sh'], detach: true, tty: { cols: 80, rows: 24 } }));
+const plain = parsed(encodeExecStart({ argv: ['sh'] }));
 
 test('it connects at the first use, with the token in a header, and knows the lease', async () => {
   const { node, connection } = await start({ token: 'secret' });
@@ -484,11 +484,6 @@ test('a connection on which nothing is heard for two periods is given up, and ma
 
 function exit(exitCode: number): Uint8Array {
   return encodeExecExit({ exitCode, signal: null, timedOut: false, durationUs: 5 });
-}
-
-function value<T>(result: ParseResult<T>): T {
-  if ('error' in result) throw new Error(result.error);
-  return result.value;
 }
 
 function stateIs(connection: DataConnection, wanted: ConnectionState['state']): Promise<void> {

@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import { type ListedProcess, parseExecAttached, parseProcessList } from '../../protocol/exec-messages.ts';
-import { commandOf, type Execution, eventually, GuestDriver, isAlive, parsed } from './guest-driver.ts';
+import { parsed } from '../support/parsed.ts';
+import { type Execution, GuestDriver } from './guest-driver.ts';
+import { commandOf, eventually, isAlive } from './host-processes.ts';
 
 describe('processes that outlive their channel', () => {
   let guest: GuestDriver;

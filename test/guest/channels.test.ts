@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { eventually, GuestDriver, isAlive, runs, stateOf } from './guest-driver.ts';
+import { GuestDriver } from './guest-driver.ts';
+import { eventually, isAlive, runs, stateOf } from './host-processes.ts';
 
 describe('channels', () => {
   let guest: GuestDriver;

@@ -5,7 +5,9 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { buildSanitizedGuest } from '../../guest/build-test.mjs';
 import { encodeControlMap } from '../../protocol/control-map.ts';
-import { GuestDriver, isAlive, parsed } from './guest-driver.ts';
+import { parsed } from '../support/parsed.ts';
+import { GuestDriver } from './guest-driver.ts';
+import { isAlive } from './host-processes.ts';
 
 const isRoot = process.getuid?.() === 0;
 const rootOnly = { skip: isRoot ? false : 'needs root' };

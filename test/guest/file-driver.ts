@@ -10,8 +10,9 @@ import { brokenRule, messageName, messageTypes } from '../../protocol/message-ty
 import type { ParseResult } from '../../protocol/parse-result.ts';
 import { RecordReader } from '../../protocol/record-reader.ts';
 import { encodeHello } from '../../protocol/session-messages.ts';
+import { parsed } from '../support/parsed.ts';
 import { within } from '../support/within.ts';
-import { type DriverOptions, firstNonce, linkFrame, parsed } from './guest-driver.ts';
+import { type DriverOptions, firstNonce, linkFrame } from './guest-driver.ts';
 import { guestFor } from './guest-for.ts';
 
 /**

@@ -21,8 +21,8 @@ import { after, before, describe, test } from 'node:test';
 import { encodeCredit } from '../../protocol/control-messages.ts';
 import { parseWatchRecord, type WatchRecord } from '../../protocol/file-answers.ts';
 import { RecordReader } from '../../protocol/record-reader.ts';
+import { parsed } from '../support/parsed.ts';
 import { type FileCall, FileGuest, waitUntil } from './file-driver.ts';
-import { parsed } from './guest-driver.ts';
 
 const rootOnly = { skip: process.getuid?.() === 0 ? false : 'needs root' };
 

@@ -21,8 +21,8 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
 import { parseFileEntry } from '../../protocol/file-answers.ts';
+import { parsed } from '../support/parsed.ts';
 import { codeOf, FileGuest, waitUntil } from './file-driver.ts';
-import { parsed } from './guest-driver.ts';
 
 const isRoot = process.getuid?.() === 0;
 const rootOnly = { skip: isRoot ? false : 'needs root' };

@@ -13,7 +13,8 @@ import { linkTrailer, resyncPaddingBytes } from '../../protocol/link-framing.ts'
 import { messageTypes } from '../../protocol/message-types.ts';
 import { encodePortConnect } from '../../protocol/port-messages.ts';
 import { encodeHello } from '../../protocol/session-messages.ts';
-import { firstNonce, GuestDriver, linkFrame, parsed } from './guest-driver.ts';
+import { parsed } from '../support/parsed.ts';
+import { firstNonce, GuestDriver, linkFrame } from './guest-driver.ts';
 
 /** Enough to reach every message in every state; the C fuzzers look at the parsers for much longer. */
 const frameCount = 6_000;

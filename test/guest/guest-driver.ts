@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import type { Readable, Writable } from 'node:stream';
 import { type ErrorMessage, encodeCredit, parseCredit, parseError } from '../../protocol/control-messages.ts';
 import {
@@ -19,8 +18,8 @@ import type { Frame } from '../../protocol/frame.ts';
 import { LinkDecoder } from '../../protocol/link-decoder.ts';
 import { linkOverheadBytes, writeLinkFrame } from '../../protocol/link-framing.ts';
 import { brokenRule, messageName, messageTypes } from '../../protocol/message-types.ts';
-import type { ParseResult } from '../../protocol/parse-result.ts';
 import { encodeHello, parseWelcome, type Welcome } from '../../protocol/session-messages.ts';
+import { parsed } from '../support/parsed.ts';
 import { within } from '../support/within.ts';
 import { guestFor } from './guest-for.ts';
 
@@ -465,53 +464,4 @@ export function linkFrame(type: number, channel: number, id: number, payload: Ui
   const bytes = new Uint8Array(linkOverheadBytes + payload.length);
   writeLinkFrame(bytes, new DataView(bytes.buffer), 0, { type, channel, id, payload });
   return bytes;
-}
-
-export function parsed<T>(result: ParseResult<T>): T {
-  if ('error' in result) throw new Error(result.error);
-  return result.value;
-}
-
-/** A zombie whose parent has not looked yet is not alive. */
-export function isAlive(pid: number): boolean {
-  return !['', 'Z'].includes(stateOf(pid));
-}
-
-/** R runs, S sleeps, T is stopped, Z is a zombie; empty when it is gone. */
-export function stateOf(pid: number): string {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    return stat[stat.lastIndexOf(')') + 2] ?? '';
-  } catch {
-    return '';
-  }
-}
-
-/** Waits until a process is this program: between fork and exec it still has what the shell set for its own signals. */
-export async function runs(pid: number, program: string): Promise<void> {
-  await eventually(() => commandOf(pid) === program, `process ${pid} being ${program}`);
-}
-
-/** The name of its program; empty when it is gone. */
-export function commandOf(pid: number): string {
-  try {
-    return readFileSync(`/proc/${pid}/comm`, 'utf8').trim();
-  } catch {
-    return '';
-  }
-}
-
-/** Zero, for a number that did not come, would be every process of the group of this test. */
-export function killProcess(pid: number): void {
-  assert.ok(pid > 1, `${pid} is no process`);
-  process.kill(pid, 'SIGKILL');
-}
-
-/** For what no frame announces: polls a condition of the machine, such as a process being gone. */
-export async function eventually(holds: () => boolean, what: string): Promise<void> {
-  const deadline = Date.now() + patienceMs;
-  while (!holds()) {
-    assert.ok(Date.now() < deadline, `waited too long for ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
 }

@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { buildGuest } from '../../guest/build.mjs';
 import { buildProbe, type ProbeName } from '../../guest/build-test.mjs';
-import { type DriverOptions, GuestDriver, isAlive } from './guest-driver.ts';
+import { type DriverOptions, GuestDriver } from './guest-driver.ts';
+import { isAlive } from './host-processes.ts';
 
 /**
  * The rules of the guest that hold on every runtime, tried on the bare agent. The runtimes' own tests run the same probes

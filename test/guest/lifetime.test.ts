@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import { channelsMax } from '../../protocol/limits.ts';
-import { eventually, GuestDriver, isAlive, killProcess, runs } from './guest-driver.ts';
+import { GuestDriver } from './guest-driver.ts';
+import { eventually, isAlive, killProcess, runs } from './host-processes.ts';
 
 describe('the life of a process', () => {
   let guest: GuestDriver;

@@ -12,16 +12,10 @@ import { encodeExecStart } from '../../protocol/exec-messages.ts';
 import { resyncPaddingBytes } from '../../protocol/link-framing.ts';
 import { messageTypes } from '../../protocol/message-types.ts';
 import { encodeHello } from '../../protocol/session-messages.ts';
+import { parsed } from '../support/parsed.ts';
 import { within } from '../support/within.ts';
-import {
-  defaultEnv,
-  eventually,
-  firstNonce,
-  GuestDriver,
-  isAlive,
-  linkFrame,
-  parsed,
-} from './guest-driver.ts';
+import { defaultEnv, firstNonce, GuestDriver, linkFrame } from './guest-driver.ts';
+import { eventually, isAlive } from './host-processes.ts';
 
 const secondNonce = new Uint8Array(16).fill(2);
 

@@ -5,7 +5,9 @@ import { type AddressInfo, createServer, type Server, type Socket } from 'node:n
 import { after, before, describe, test } from 'node:test';
 import { encodePortConnect, parsePortList, parsePortRecord } from '../../protocol/port-messages.ts';
 import { parseStats } from '../../protocol/stats-message.ts';
-import { type Execution, eventually, GuestDriver, parsed } from './guest-driver.ts';
+import { parsed } from '../support/parsed.ts';
+import { type Execution, GuestDriver } from './guest-driver.ts';
+import { eventually } from './host-processes.ts';
 
 /** The agent shares this machine's network here, so a server of the test is one inside the sandbox. */
 describe('ports', () => {

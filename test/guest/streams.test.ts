@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { payloadBytesMax } from '../../protocol/limits.ts';
-import { eventually, GuestDriver, isAlive, killProcess } from './guest-driver.ts';
+import { GuestDriver } from './guest-driver.ts';
+import { eventually, isAlive, killProcess } from './host-processes.ts';
 
 describe('streams and credit', () => {
   let guest: GuestDriver;

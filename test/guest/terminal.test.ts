@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { after, before, describe, test } from 'node:test';
 import { buildGuest } from '../../guest/build.mjs';
-import { defaultEnv, type Execution, eventually, GuestDriver, isAlive, killProcess } from './guest-driver.ts';
+import { defaultEnv, type Execution, GuestDriver } from './guest-driver.ts';
+import { eventually, isAlive, killProcess } from './host-processes.ts';
 
 const tty = { cols: 100, rows: 30 };
 const rootOnly = { skip: process.getuid?.() === 0 ? false : 'needs root' };
