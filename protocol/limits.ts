@@ -15,6 +15,8 @@ export const welcomeBytesMax = 1_024;
 /** Bytes that one direction of a channel may have on the way, at most and unless told otherwise. */
 export const windowBytesMax = 1_048_576;
 export const windowBytesDefault = 262_144;
+/** Input that each channel of a guest may have on the way, as every guest says in its Welcome: a few of the largest frames. */
+export const inputWindowBytes = 262_144;
 /** Open channels of a guest, and of a socket: bounded state there. */
 export const channelsMax = 1_024;
 /** Requests on channel 0 that wait for their answer. */

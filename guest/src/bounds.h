@@ -16,9 +16,10 @@
 /* Those with a channel, and those without: abandoned ones that are still given time to end, detached ones, kept records. */
 #define TASKS_MAX 1536u
 
-/* Stdin one process may be sent ahead of its reading. The kernel's pipe holds the first 64 KiB; a buffer of this size is
- * mapped only for a process that lets that fill up, so the worst case is one for each of them and the usual case none. */
-#define STDIN_WINDOW_BYTES 65536u
+/* Stdin one process may be sent ahead of its reading: four of the largest frames, so that while one is on its way the others
+ * are made, taken and written. The kernel's pipe holds the first; a buffer is mapped only for a process that lets the pipe
+ * fill up, and has only the pages that were needed, so the worst case is one for each of them and the usual case none. */
+#define STDIN_WINDOW_BYTES 262144u
 
 /* With room for what a former channel of the process left unread. */
 #define STDIN_BUFFER_BYTES (2u * STDIN_WINDOW_BYTES)
@@ -26,8 +27,9 @@
 /* A terminal that took no more is tried again after this time: not every kernel says when it would. */
 #define TERMINAL_RETRY_MS 50u
 
-/* Stdin credit is given back in steps of this size: fewer frames, and never so late that the sender starves. */
-#define STDIN_GRANT_STEP_BYTES (STDIN_WINDOW_BYTES / 4u)
+/* Stdin credit is given back in steps of the largest frame, so that a busy sender's frames stay as large, and never so late
+ * that it starves. */
+#define STDIN_GRANT_STEP_BYTES FRAME_PAYLOAD_BYTES_MAX
 
 /* Largest window either side may announce. */
 #define WINDOW_BYTES_MAX 1048576u
@@ -36,6 +38,8 @@
  * all processes of a user 64 MB of pipes in all, and pipes of two pages afterwards. */
 #define BUSY_OUTPUT_BYTES 1048576u
 #define BUSY_PIPE_BYTES 262144
+/* The same for what a task is sent: much of it is written to a larger pipe at once, and read as it was written. */
+#define BUSY_INPUT_BYTES 1048576u
 /* From then on the pages of the pipe go on to the link uncopied, where at least this much waits in it: less is cheaper to
  * copy into a frame with what follows. */
 #define SPLICED_BYTES_MIN 16384u

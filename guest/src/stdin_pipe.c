@@ -2,6 +2,7 @@
 #include "stdin_pipe.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -77,10 +78,17 @@ static bool buffer(struct stdin_pipe *pipe, const uint8_t *bytes, size_t length)
   return true;
 }
 
+static void enlarge_if_busy(struct stdin_pipe *pipe) {
+  if (pipe->kind != STDIN_PIPE || pipe->enlarged || pipe->taken_total < BUSY_INPUT_BYTES) return;
+  pipe->enlarged = true;
+  fcntl(pipe->fd, F_SETPIPE_SZ, BUSY_PIPE_BYTES);
+}
+
 enum stdin_result stdin_take(struct stdin_pipe *pipe, const uint8_t *bytes, size_t length) {
   if (length > pipe->credit) return STDIN_NO_CREDIT;
   pipe->credit -= (uint32_t)length;
   pipe->taken_total += length;
+  enlarge_if_busy(pipe);
   size_t taken = 0;
   if (pipe->fd < 0 || pipe->ending) taken = length;
   else if (pipe->length == 0) taken = write_some(pipe, bytes, length);
@@ -130,8 +138,8 @@ bool stdin_can_pump(const struct stdin_pipe *pipe) { return pipe->length > 0 && 
 bool stdin_owes_credit(const struct stdin_pipe *pipe) { return pipe->ungranted >= STDIN_GRANT_STEP_BYTES; }
 
 uint32_t stdin_grant(struct stdin_pipe *pipe) {
-  uint32_t granted = pipe->ungranted;
+  uint32_t granted = pipe->ungranted - pipe->ungranted % STDIN_GRANT_STEP_BYTES;
   pipe->credit += granted;
-  pipe->ungranted = 0;
+  pipe->ungranted -= granted;
   return granted;
 }

@@ -27,6 +27,7 @@ struct stdin_pipe {
   bool writable;
   bool room_asked; /* Full, and the epoll says when it is not any more. */
   bool ending;
+  bool enlarged;   /* Was tried. */
   bool broken; /* The other end went away with something still to be written. */
   enum stdin_kind kind;
   uint32_t credit;    /* What the node may still send. */

@@ -1,7 +1,7 @@
 import { closeCodes } from '../../protocol/close-codes.ts';
 import { encodeError } from '../../protocol/control-messages.ts';
 import { encodeFrame, type Frame, parseFrame } from '../../protocol/frame.ts';
-import { channelsMax, payloadBytesMax, windowBytesDefault } from '../../protocol/limits.ts';
+import { channelsMax, inputWindowBytes, payloadBytesMax, windowBytesDefault } from '../../protocol/limits.ts';
 import {
   messageName,
   messageRule,
@@ -336,6 +336,3 @@ export interface SessionAccess {
   readonly expiresInMs: number | null;
   renew(): { readonly token: string; readonly expiresInMs: number };
 }
-
-/** As every guest says in its Welcome. */
-const inputWindowBytes = 65_536;
