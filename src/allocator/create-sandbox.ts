@@ -152,8 +152,10 @@ export class SandboxCreator {
     request: CreateRequest,
     signal: AbortSignal,
   ): Promise<WarmpoolError> {
-    if (request.requestId === undefined) {
-      await this.#deps.store.beginStop({ id: record.id, tenant: null }, 'deleted').catch(() => {});
+    const { id, claim } = record;
+    if (request.requestId === undefined && claim) {
+      // Only as its owner: a store that was put back may have learnt by now that it is somebody else's.
+      await this.#deps.store.beginStop({ id, tenant: claim.tenant }, 'deleted').catch(() => {});
     }
     return abortError(signal);
   }
@@ -171,8 +173,10 @@ export class SandboxCreator {
       const booted: SandboxRecord | null = local
         ? await Promise.race([local, aborted(signal)])
         : await feed.news(reserved.id, pollMs, signal).then(() => null);
-      if (booted) return booted;
+      // A node that has it up from before tells how that boot ended, which is not about this claim.
+      if (booted && isSameClaim(booted, reserved)) return booted;
       record = await this.#persist(() => store.get(reserved.id, null), signal);
+      if (record && !isSameClaim(record, reserved)) throw claimConflict(reserved.id);
       // The local boot has ended but the record does not show it yet: the store was away; look again in a moment.
       if (local && record?.state === 'starting') await feed.news(reserved.id, pollMs, signal);
     }
@@ -241,6 +245,19 @@ function hashOf(request: CreateRequest): string {
   const { requestId: _, ...body } = request;
   const defined = Object.fromEntries(Object.entries(body).filter(([, value]) => value !== undefined));
   return createHash('sha256').update(canonicalJson(defined)).digest('base64url');
+}
+
+function isSameClaim(a: SandboxRecord, b: SandboxRecord): boolean {
+  return a.claim?.claimId === b.claim?.claimId;
+}
+
+/** The store had given out what is another claim's, and has forgotten that it did (D9): nothing is told of that one. */
+function claimConflict(sandboxId: string): WarmpoolError {
+  return new WarmpoolError(
+    'CLAIM_CONFLICT',
+    `sandbox ${sandboxId} belongs to another claim: the store gave it out twice; repeat the same request`,
+    { retryAfterMs: retryAfterEmptyMs, facts: { sandbox: sandboxId } },
+  );
 }
 
 /** A missing image is not there in a moment either: no time to try again is told. */

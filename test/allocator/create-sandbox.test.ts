@@ -3,8 +3,15 @@ import { test } from 'node:test';
 import type { CreateRequest } from '../../src/allocator/api.ts';
 import { SystemClock } from '../../src/domain/clock.ts';
 import { type ErrorCode, isWarmpoolError, WarmpoolError } from '../../src/domain/errors.ts';
+import type { EndReason, SandboxRecord } from '../../src/domain/sandbox.ts';
 import { MemoryPoolStore } from '../../src/store/memory/memory-pool-store.ts';
-import type { ClaimRequest, StoreEvent } from '../../src/store/pool-store.ts';
+import type {
+  ClaimAnswer,
+  ClaimRequest,
+  StopTarget,
+  StoreEvent,
+  TransitionAnswer,
+} from '../../src/store/pool-store.ts';
 import { alice, bob, never, plain, poolSpec, startCore } from '../support/core.ts';
 
 function hasCode(code: ErrorCode, field?: string) {
@@ -187,3 +194,45 @@ for (const [name, change, field] of badRequests) {
     assert.equal((await core.until('base', () => true)).ready, 2);
   });
 }
+
+/** A store that was put back to before alice's claim, and gives bob her sandbox as a boot in flight. */
+class PutBackStore extends MemoryPoolStore {
+  given: SandboxRecord | null = null;
+  readonly stopped: (string | null)[] = [];
+
+  override async claim(request: ClaimRequest): Promise<ClaimAnswer> {
+    const { tenant, claimId, customisation } = request;
+    if (this.given === null || tenant !== 'bob') return super.claim(request);
+    const { lease: _, ...record } = this.given;
+    const claim = { tenant, claimId, claimedAtMs: 0, customisation };
+    return { kind: 'starting', record: { ...record, state: 'starting', claim }, repeated: false };
+  }
+
+  override async beginStop(target: StopTarget, reason: EndReason): Promise<TransitionAnswer> {
+    this.stopped.push(target.tenant);
+    return super.beginStop(target, reason);
+  }
+}
+
+test('D7 I16 a create that was given a sandbox of another tenant is refused and told nothing of it', async () => {
+  await using store = new PutBackStore({ clock: new SystemClock() });
+  await using core = await startCore({ store, pools: [poolSpec({ size: { minReady: 0 } })] });
+  const { record } = await core.allocator.createSandbox(alice, { ...plain, env: { SECRET: 'hers' } }, never);
+  store.given = record;
+  await assert.rejects(core.allocator.createSandbox(bob, plain, never), (error) => {
+    assert.ok(isWarmpoolError(error) && error.code === 'CLAIM_CONFLICT', JSON.stringify(error));
+    assert.doesNotMatch(JSON.stringify([error.message, error.details]), /hers|alice/);
+    return true;
+  });
+  assert.equal((await store.get(record.id, 'alice'))?.state, 'running');
+});
+
+test('I10 whoever leaves a create ends what is theirs only, whoever has the sandbox by then', async () => {
+  await using store = new PutBackStore({ clock: new SystemClock() });
+  await using core = await startCore({ store, pools: [poolSpec({ size: { minReady: 0 } })] });
+  const { record } = await core.allocator.createSandbox(alice, plain, never);
+  store.given = record;
+  await assert.rejects(core.allocator.createSandbox(bob, plain, AbortSignal.abort()));
+  assert.equal((await store.get(record.id, 'alice'))?.state, 'running');
+  assert.ok(!store.stopped.includes(null));
+});
