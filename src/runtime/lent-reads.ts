@@ -16,13 +16,16 @@ export type LentBytes = (bytes: Uint8Array) => void;
  * engine's client, and come with their handle.
  */
 export function readLent(socket: Socket, onBytes: LentBytes): Socket {
-  const shell = socket as unknown as { _handle: { useUserBuffer?: unknown } | null };
+  const shell = socket as unknown as { _handle: Handle | null };
   const handle = shell._handle;
   if (socket instanceof TLSSocket || typeof handle?.useUserBuffer !== 'function') {
     socket.on('data', onBytes);
     return socket;
   }
   socket.pause();
+  // An end that the shell has met already is met again by whoever begins to read.
+  handle.readStop();
+  handle.reading = false;
   for (let early = socket.read(); early !== null; early = socket.read()) onBytes(early);
   shell._handle = null;
   socket.destroy();
@@ -38,6 +41,12 @@ export function readLent(socket: Socket, onBytes: LentBytes): Socket {
   // So that its end is told.
   reading.resume();
   return reading;
+}
+
+interface Handle {
+  readonly useUserBuffer?: unknown;
+  reading: boolean;
+  readStop(): void;
 }
 
 /** A few of the largest frames: more would leave the processor's second cache. */

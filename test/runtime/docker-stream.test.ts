@@ -135,6 +135,20 @@ test('a guest that died is reported with the end of its stderr, without control 
   assert.ok(!error.message.includes('\u001b'));
 });
 
+test('a guest that died before the link was opened is reported as well, with what it wrote', async (t) => {
+  const { transport, engine, socket } = await connected(t);
+  engine.end(Buffer.concat([piece(stdout, 'out'), piece(stderr, 'cannot do it')]));
+  await once(engine, 'finish');
+  await stalls(() => socket.readableLength);
+  let lent = '';
+  const ended = finished(transport, { signal: AbortSignal.timeout(20_000) });
+  transport.lend((bytes) => {
+    lent += Buffer.from(bytes);
+  });
+  await assert.rejects(ended, /cannot do it$/);
+  assert.equal(lent, 'out');
+});
+
 test('ending the link sends what was written and lets go of the connection', async (t) => {
   const { transport, engine } = await connected(t);
   transport.end('last words');
@@ -148,6 +162,8 @@ test('ending the link sends what was written and lets go of the connection', asy
 interface ConnectedPair {
   readonly transport: AttachTransport;
   readonly engine: Socket;
+  /** As the transport was given it. */
+  readonly socket: Socket;
 }
 
 async function connected(t: TestContext): Promise<ConnectedPair> {
@@ -167,7 +183,7 @@ async function connected(t: TestContext): Promise<ConnectedPair> {
     server.close();
     await rm(folder, { recursive: true });
   });
-  return { transport, engine };
+  return { transport, engine, socket };
 }
 
 async function nextChunk(socket: Socket): Promise<Buffer> {
