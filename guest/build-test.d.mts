@@ -9,7 +9,8 @@ export type UnitTestName =
   | 'ports-test'
   | 'sha256-test'
   | 'file-request-test'
-  | 'tar-entry-test';
+  | 'tar-entry-test'
+  | 'task-output-test';
 
 export const probeNames: readonly ProbeName[];
 export const unitTestNames: readonly UnitTestName[];

@@ -39,6 +39,7 @@ export const unitTestNames = [
   'sha256-test',
   'file-request-test',
   'tar-entry-test',
+  'task-output-test',
 ];
 
 const sanitizerFlags = ['-g', '-O1', '-fsanitize=address,undefined', '-fno-sanitize-recover=all'];

@@ -90,7 +90,11 @@ size_t frame_writer_room(struct frame_writer *writer) {
   return sizeof writer->bytes - writer->tail;
 }
 
-uint8_t *frame_writer_begin(struct frame_writer *writer) { return writer->bytes + writer->tail + FRAME_HEADER_BYTES; }
+uint8_t *frame_writer_begin(struct frame_writer *writer) {
+  /* So that asking for the room afterwards finds nothing left to move. */
+  frame_writer_room(writer);
+  return writer->bytes + writer->tail + FRAME_HEADER_BYTES;
+}
 
 void frame_writer_header(struct frame_writer *writer, uint8_t type, uint32_t channel, uint32_t id, size_t payload_bytes) {
   uint8_t *at = writer->bytes + writer->tail;

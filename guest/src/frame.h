@@ -94,7 +94,8 @@ bool frame_reader_next(struct frame_reader *reader, struct frame *frame);
 /* Bytes that may still be added, after moving what is unsent to the front. */
 size_t frame_writer_room(struct frame_writer *writer);
 /* Where the payload of a new frame may be written; frame_writer_end makes it part of the stream. Not calling
- * frame_writer_end leaves the stream as it was. The caller has checked the room. */
+ * frame_writer_end leaves the stream as it was. The caller has checked the room. The place holds until something is sent:
+ * only then does moving what is unsent to the front move anything. */
 uint8_t *frame_writer_begin(struct frame_writer *writer);
 void frame_writer_end(struct frame_writer *writer, uint8_t type, uint32_t channel, uint32_t id, size_t payload_bytes);
 

@@ -111,8 +111,9 @@ static bool splice_output(struct task *task, enum stream stream, struct link *li
 static bool pump_replay(struct task *task, struct link *link) {
   if (task->output_credit == 0 || !has_room_for_output(link)) return false;
   bool is_stderr;
+  size_t wanted = frame_bytes_wanted(task, link);
   uint8_t *target = frame_writer_begin(&link->writer);
-  size_t bytes = replay_copy(&task->replay, task->sent, target, frame_bytes_wanted(task, link), &is_stderr);
+  size_t bytes = replay_copy(&task->replay, task->sent, target, wanted, &is_stderr);
   write_output_frame(task, is_stderr, link, bytes);
   return true;
 }
@@ -123,8 +124,9 @@ static bool pump_stream(struct task *task, enum stream stream, struct link *link
   if (task->output_credit == 0 && (task->exited || task->kind != TASK_PROCESS)) notice_end_without_reading(task, output);
   if (!output->readable || task->output_credit == 0 || !has_room_for_output(link)) return false;
   if (splice_output(task, stream, link, now_ms)) return true;
+  size_t wanted = frame_bytes_wanted(task, link);
   uint8_t *target = frame_writer_begin(&link->writer);
-  size_t bytes = read_output(task, output, target, frame_bytes_wanted(task, link));
+  size_t bytes = read_output(task, output, target, wanted);
   if (bytes == 0) return false;
   note_output(task, stream, target, bytes, now_ms);
   write_output_frame(task, stream == STREAM_STDERR, link, bytes);
