@@ -8,7 +8,7 @@ import type { SandboxRecord } from '../../src/domain/sandbox.ts';
 import type { Demand } from '../../src/domain/sizing.ts';
 import { isAllowed } from '../../src/domain/transitions.ts';
 import { MemoryPoolStore } from '../../src/store/memory/memory-pool-store.ts';
-import type { PoolStore, StoreEvent } from '../../src/store/pool-store.ts';
+import type { BoundSandbox, PoolStore, StoreEvent } from '../../src/store/pool-store.ts';
 import { RedisPoolStore } from '../../src/store/redis/redis-pool-store.ts';
 import { pickSeed } from '../support/random.ts';
 import { RedisServer } from '../support/redis-server.ts';
@@ -69,7 +69,9 @@ test('redis: T23 memory and Redis give the same answer to every step', { skip },
       for (const event of expected ?? []) {
         const from = JSON.parse(event)[4];
         const to = JSON.parse(event)[5];
-        assert.ok(from === null ? to === 'starting' : isAllowed(from, to), event);
+        // A node tells of a sandbox that its store has lost as it is by then.
+        const isMade = to === 'starting' || to === 'ready' || to === 'running';
+        assert.ok(from === null ? isMade : isAllowed(from, to), event);
       }
     }),
     { seed, numRuns: runs, interruptAfterTimeLimit: 240_000, markInterruptAsFailure: false },
@@ -101,6 +103,24 @@ type Step =
       readonly sandbox: number;
       readonly node: string;
       readonly age: number;
+    }
+  | {
+      readonly verb: 'bound';
+      readonly sandbox: number;
+      readonly node: string;
+      readonly tenant: string;
+      readonly request: number;
+      readonly incarnation: number;
+      readonly isReadyKnown: boolean;
+      readonly left: number;
+      readonly life: number;
+    }
+  | {
+      readonly verb: 'unclaimed';
+      readonly sandbox: number;
+      readonly node: string;
+      readonly spec: string;
+      readonly incarnation: number;
     }
   | {
       readonly verb: 'claim';
@@ -145,6 +165,7 @@ const spec = mostly('v1', 'v2');
 const body = mostly('body', 'other');
 const age = mostly(0, 1);
 const length = fc.constantFrom(0, hourMs, 2 * hourMs);
+const incarnation = fc.integer({ min: 1, max: 3 });
 const maybeTenant = fc.constantFrom('alice', 'bob', null);
 
 const step: fc.Arbitrary<Step> = fc.oneof(
@@ -182,6 +203,24 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   {
     weight: 2,
     arbitrary: fc.record({ verb: fc.constantFrom('finish' as const, 'fail' as const), sandbox, node, age }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      verb: fc.constant('bound' as const),
+      sandbox,
+      node,
+      tenant,
+      request: fc.integer({ min: 0, max: 12 }),
+      incarnation,
+      isReadyKnown: fc.boolean(),
+      left: length,
+      life: length,
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({ verb: fc.constant('unclaimed' as const), sandbox, node, spec, incarnation }),
   },
   {
     weight: 8,
@@ -322,6 +361,16 @@ async function carryOut(store: PoolStore, one: Step, names: Names): Promise<unkn
       return store.finishStop(await fenceOf(store, one, names));
     case 'fail':
       return store.reportFailed(await fenceOf(store, one, names), 'link_lost', 'the link was lost');
+    case 'bound':
+      return store.registerBound(await boundOf(store, one, names));
+    case 'unclaimed':
+      return store.registerReady({
+        id: names.id(one.sandbox),
+        pool: 'base',
+        nodeId: one.node,
+        specVersion: one.spec,
+        incarnation: one.incarnation,
+      });
     case 'claim':
       return store.claim({
         pool: 'base',
@@ -375,6 +424,33 @@ async function fenceOf(
 ) {
   const id = names.id(number);
   return { id, nodeId, incarnation: ((await store.get(id, null))?.incarnation ?? 1) - behind };
+}
+
+/** What the node's journal says: mostly of the claim that the store knows, or else of another one. */
+async function boundOf(store: PoolStore, one: Step & { verb: 'bound' }, names: Names): Promise<BoundSandbox> {
+  const id = names.id(one.sandbox);
+  const known = one.request % 2 === 0 ? (await store.get(id, null))?.claim : undefined;
+  const customisation = { env: { N: String(one.request) }, metadata: { tenant: one.tenant } };
+  return {
+    id,
+    pool: 'base',
+    specVersion: 'v1',
+    launch: 'warm',
+    nodeId: one.node,
+    incarnation: one.incarnation,
+    createdAtMs: hourMs,
+    ...(one.isReadyKnown ? { readyAtMs: hourMs } : {}),
+    claim: {
+      tenant: known?.tenant ?? one.tenant,
+      claimId: known?.claimId ?? `claim-${one.request}`,
+      claimedAtMs: hourMs,
+      customisation,
+    },
+    leaseTtlMs: one.left,
+    onExpiry: 'kill',
+    leaseLeftMs: one.left,
+    lifeLeftMs: one.life,
+  };
 }
 
 async function wholeList(store: PoolStore, one: Step & { verb: 'list' }): Promise<unknown> {
