@@ -14,6 +14,8 @@
 bool link_watch(struct link *link, int epoll_fd) {
   link->epoll_fd = epoll_fd;
   link->writable = true;
+  /* A pipe would take pages as well, each in one of its few places however little of it is filled: the pipe then holds less,
+   * and an engine that reads it spends a third more on smaller pieces, where the guest saves next to nothing. */
   struct stat output;
   link->takes_pages = fstat(link->output_fd, &output) == 0 && S_ISSOCK(output.st_mode);
   /* A regular file as output cannot be watched and never blocks either. */

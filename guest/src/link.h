@@ -24,7 +24,7 @@ struct link {
   bool readable;
   bool input_ended; /* The last read met the end, which a new writer may lift. */
   bool writable;
-  bool takes_pages; /* The output is a socket: pages of a pipe may be spliced to it. */
+  bool takes_pages; /* The output is a socket: splicing a pipe's pages to it is worth it. */
   /* The reader may hold whole frames that wait for room for their answers. */
   bool frames_pending;
   struct frame_reader reader;
