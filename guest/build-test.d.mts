@@ -10,7 +10,8 @@ export type UnitTestName =
   | 'sha256-test'
   | 'file-request-test'
   | 'tar-entry-test'
-  | 'task-output-test';
+  | 'task-output-test'
+  | 'task-input-test';
 
 export const probeNames: readonly ProbeName[];
 export const unitTestNames: readonly UnitTestName[];

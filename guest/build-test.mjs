@@ -40,6 +40,7 @@ export const unitTestNames = [
   'file-request-test',
   'tar-entry-test',
   'task-output-test',
+  'task-input-test',
 ];
 
 const sanitizerFlags = ['-g', '-O1', '-fsanitize=address,undefined', '-fno-sanitize-recover=all'];

@@ -24,8 +24,9 @@
 /* With room for what a former channel of the process left unread. */
 #define STDIN_BUFFER_BYTES (2u * STDIN_WINDOW_BYTES)
 
-/* A terminal that took no more is tried again after this time: not every kernel says when it would. */
-#define TERMINAL_RETRY_MS 50u
+/* A terminal that took no more is tried again after this time: not every kernel says when it would. So is a pipe of which
+ * the kernel said so wrongly. */
+#define INPUT_RETRY_MS 50u
 
 /* Stdin credit is given back in steps of the largest frame, so that a busy sender's frames stay as large, and never so late
  * that it starves. */

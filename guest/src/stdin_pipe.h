@@ -26,6 +26,7 @@ struct stdin_pipe {
   int fd;
   bool writable;
   bool room_asked; /* Full, and the epoll says when it is not any more. */
+  bool room_false; /* What the epoll called room took nothing: time says when to try again. */
   bool ending;
   bool enlarged;   /* Was tried. */
   bool broken; /* The other end went away with something still to be written. */

@@ -18,22 +18,29 @@
 
 /* Blocked with something to write: UINT64_MAX unless trying again without being told may help. */
 static uint64_t input_retry_at_ms(const struct task *task) {
-  bool blocked = task->terminal && task->input.length > 0 && !task->input.writable;
+  bool blocked = (task->terminal || task->input.room_false) && task->input.length > 0 && !task->input.writable;
   return blocked ? task->input_retry_ms : UINT64_MAX;
 }
 
 /* Sockets are always watched: they wake nobody who has not been turned away. */
 static void ask_for_room(const struct task_table *table, struct task *task) {
   struct stdin_pipe *input = &task->input;
-  if (input->length == 0 || input->writable || input->room_asked || input->kind == STDIN_SOCKET) return;
+  if (input->length == 0 || input->writable || input->room_asked || input->room_false) return;
+  if (input->kind == STDIN_SOCKET) return;
   uint32_t slot = (uint32_t)(task - table->slots);
   input->room_asked = rewatch(table->epoll_fd, input->fd, EPOLLOUT | EPOLLONESHOT, EVENT_STDIN, slot);
 }
 
 static void pump_input(const struct task_table *table, struct task *task, struct link *link, uint64_t now_ms) {
   if (now_ms >= input_retry_at_ms(task)) task->input.writable = true;
-  if (stdin_can_pump(&task->input)) task->input_retry_ms = now_ms + TERMINAL_RETRY_MS;
+  bool trying = stdin_can_pump(&task->input);
+  bool was_told = trying && !task->input.room_asked && task->input.kind != STDIN_SOCKET;
+  uint32_t waiting = task->input.length;
+  if (trying) task->input_retry_ms = now_ms + INPUT_RETRY_MS;
   stdin_pump(&task->input);
+  /* gVisor calls a pipe writable that has less room than the few bytes which it only takes whole: asked again, it would say
+   * so again at once, for as long as nobody reads. */
+  if (trying) task->input.room_false = was_told && task->input.length == waiting;
   ask_for_room(table, task);
   if (task->channel != 0 && stdin_owes_credit(&task->input) && link_has_room(link, CONTROL_FRAME_BYTES_MAX))
     send_credit(link, task->channel, stdin_grant(&task->input));
