@@ -36,11 +36,10 @@ export async function startCore(options: CoreOptions = {}) {
   const pools = new NodePools(catalog, new Map(specs.map((spec) => [spec.name, runtime])));
   const { openGuest } = runtime;
   const nodeId = options.nodeId ?? 'node-a';
-  const folder = mkdtempSync(join(tmpdir(), 'wp-core-'));
-  const journal = BindJournal.open(
-    { clock, observer, log },
-    options.journalPath ?? join(folder, 'claims.journal'),
-  );
+  // A core that is killed leaves no folder of its own: whoever kills it has given it one.
+  const folder = options.journalPath === undefined ? mkdtempSync(join(tmpdir(), 'wp-core-')) : '';
+  const journalPath = options.journalPath ?? join(folder, 'claims.journal');
+  const journal = BindJournal.open({ clock, observer, log }, journalPath);
   const node = new Node({ store, journal, pools, feed, openGuest, clock, observer, log }, { nodeId });
   const placement = new Placement({ store, clock, log });
   const reaper = new Reaper({ store, clock, observer, log, onEnding: (record) => void node.remove(record) });
@@ -102,7 +101,7 @@ export async function startCore(options: CoreOptions = {}) {
       await node[Symbol.asyncDispose]();
       await feed[Symbol.asyncDispose]();
       await journal[Symbol.asyncDispose]();
-      rmSync(folder, { recursive: true, force: true });
+      if (folder !== '') rmSync(folder, { recursive: true, force: true });
       if (!options.store) await store[Symbol.asyncDispose]();
     },
   };
