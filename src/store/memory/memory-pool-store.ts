@@ -178,14 +178,15 @@ export class MemoryPoolStore implements PoolStore {
       if (known.nodeId !== bound.nodeId) return { kind: 'refused', why: 'other_node' };
       if (leaseGoesOn(known, bound, nowMs)) return done(known, nowMs);
       if (!mayBeWrittenOver(known, bound)) return wrongState(known);
-      if (known.claim !== undefined) this.#requests.forget(known.claim.requestKey, known.id);
+      if (known.claim !== undefined && known.claim.claimId !== bound.claim.claimId)
+        this.#requests.forget(known.claim.requestKey, known.id);
       this.#pools.get(known.pool)?.drop(known.id);
       this.#sandboxes.remove(known);
     }
     const sandbox = boundSandbox(bound, known?.incarnation ?? 0);
     this.#sandboxes.add(sandbox);
     this.#pools.get(sandbox.pool)?.live.add(sandbox.id);
-    this.#sandboxes.own(sandbox, boundClaim(bound, nowMs));
+    this.#sandboxes.own(sandbox, boundClaim(bound, known, nowMs));
     this.#announce(sandbox, null, null, nowMs);
     return done(sandbox, nowMs);
   }

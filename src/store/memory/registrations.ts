@@ -15,11 +15,16 @@ export function boundSandbox(bound: BoundSandbox, knownIncarnation: number): Mem
   };
 }
 
-export function boundClaim(bound: BoundSandbox, nowMs: number): Omit<MemoryClaim, 'order'> {
+export function boundClaim(
+  bound: BoundSandbox,
+  known: MemorySandbox | undefined,
+  nowMs: number,
+): Omit<MemoryClaim, 'order'> {
+  const { claim: knownClaim } = known ?? {};
   return {
     ...bound.claim,
-    // Lost with the record, and no request has this one.
-    requestKey: '',
+    // Lost with the record, unless it is still this claim's; no request has an empty one.
+    requestKey: knownClaim?.claimId === bound.claim.claimId ? knownClaim.requestKey : '',
     ttlMs: bound.leaseTtlMs,
     maxLifetimeMs: bound.lifeLeftMs,
     onExpiry: bound.onExpiry,

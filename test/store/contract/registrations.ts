@@ -165,6 +165,22 @@ export function registrationContract(contract: Contract): void {
     });
   });
 
+  test(`${name}: I2 a store put back to its boot still knows whose request it was`, { skip }, async () => {
+    await using scenario = await openScenario(contract);
+    const { store } = scenario;
+    await scenario.declare();
+    const cold = { id: scenario.newId(), nodeId: 'node-a', bootTimeoutMs: 60_000 };
+    const request = scenario.request({ cold });
+    const booting = await store.claim(request);
+    assert.ok(booting.kind === 'starting');
+    const answer = await store.registerBound(boundOf({ ...booting.record, lease: plainLease }));
+    assert.ok(answer.kind === 'done' && answer.record.state === 'running');
+    const again = await store.claim(request);
+    assert.ok(again.kind === 'claimed' && again.repeated);
+    assert.equal(again.record.id, booting.record.id);
+    assert.deepEqual(await store.healIndexes(), { readded: 0, dropped: 0 });
+  });
+
   test(`${name}: D9 a repeated word changes nothing, and a lease is made no shorter by it`, {
     skip,
   }, async () => {

@@ -26,6 +26,8 @@ local key = shard .. 'sandbox:' .. id
 local end_of_life = now_ms + life_left_ms
 local expires = math.min(now_ms + tonumber(ARGV[15]), end_of_life)
 
+-- The request was lost with the record, unless it is still this claim's; none has an empty one.
+local request = ''
 local known, refusal = read_record(key, now_ms)
 if not known and refusal[1] ~= STATUS_NOT_FOUND then return refusal end
 if known then
@@ -47,16 +49,15 @@ if known then
   redis.call('ZREM', known_pool .. ':live', id)
   if known.tenant then
     redis.call('ZREM', shard .. 'owned:' .. known.tenant, id)
-    forget_request(shard, id, known)
+    if is_its_own then request = known.request else forget_request(shard, id, known) end
   end
   incarnation = math.max(incarnation, known.incarnation)
   redis.call('DEL', key)
 end
 
--- The request was lost with the record; none has an empty one.
 redis.call('HSET', key, 'pool', pool_name, 'spec', spec, 'state', 'running', 'launch', launch, 'node', node,
   'incarnation', incarnation, 'created', created, 'deadline', created, 'tenant', tenant, 'claim', claim_id,
-  'claimed', claimed, 'custom', customisation, 'request', '', 'ttl', ttl_ms, 'maxlife', life_left_ms,
+  'claimed', claimed, 'custom', customisation, 'request', request, 'ttl', ttl_ms, 'maxlife', life_left_ms,
   'onexpiry', on_expiry, 'expires', expires, 'eol', end_of_life)
 if ready ~= '' then redis.call('HSET', key, 'ready', ready) end
 redis.call('ZADD', shard .. 'leases', expires, id)
