@@ -229,7 +229,7 @@ export class Node implements AsyncDisposable {
 
   /** An event does not say which claim has ended: one that is bound here is looked up first. */
   async #endAsTold(sandboxId: string): Promise<void> {
-    const isBound = this.#deps.journal.of(sandboxId) !== null && this.#supervisor.guest(sandboxId) !== null;
+    const isBound = this.#deps.journal.of(sandboxId) !== null;
     const record = isBound ? await this.#deps.store.get(sandboxId, null).catch(() => null) : null;
     if (!isBound) await this.#supervisor.remove(sandboxId);
     // Where the store has no answer now, the reconciler comes back to it.

@@ -174,7 +174,8 @@ export class Reconciler {
       if (!found?.object.running || !found.runtime.survivesNode) return false;
       if (!(await supervisor.adopt(bound, found.runtime))) return false;
     }
-    if (supervisor.guest(record.id) === null) return false;
+    // Its link is being made: what the store says of another claim is not to be obeyed in the meantime.
+    if (supervisor.guest(record.id) === null) return !isItsOwn;
     if (!isItsOwn || !record.lease) return registrar.registerBound(record.id);
     // A store that was put back has forgotten renewals: what was left by its word before that counts.
     const isShorter = record.lease.remainingMs + leaseSlackMs < bound.leaseLeftMs;

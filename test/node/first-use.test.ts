@@ -76,6 +76,38 @@ test('I3 I10 the end of a claim that the store gave out by mistake ends nothing'
   assert.equal(await core.node.vouch(record.id, alice.tenant), true);
 });
 
+test('I10 the event of such an end ends nothing while the link is being made anew', async () => {
+  const runtime = new FakeRuntime({ survivesNode: true });
+  await using core = await startCore({ runtime });
+  const record = await claimed(core);
+  await run(core, record.id);
+  const bound = core.journal.of(record.id);
+  assert.ok(bound);
+  const adopt = runtime.adopt.bind(runtime);
+  const waiting: (() => void)[] = [];
+  const letIn = () => {
+    for (const go of waiting) go();
+  };
+  // Also when the test fails: a node waits for its links before it ends.
+  using _ = { [Symbol.dispose]: letIn };
+  runtime.adopt = async (id) => {
+    await new Promise<void>((resolve) => waiting.push(resolve));
+    return adopt(id);
+  };
+  runtime.guests.get(record.id)?.cut('the engine was restarted');
+  await until(() => waiting.length > 0, 'the new link to be asked for');
+  await core.store.registerBound({ ...bound, claim: { ...bound.claim, tenant: 'bob', claimId: 'second' } });
+  await core.store.beginStop({ id: record.id, tenant: 'bob' }, 'deleted');
+  const told = async () => (await core.store.get(record.id, 'alice'))?.state === 'running';
+  for (let isTold = false; !isTold; isTold = await told()) {
+    assert.ok(runtime.objects.get(record.id)?.running, 'it lives');
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  letIn();
+  await until(() => core.node.guest(record) !== null, 'the new link');
+  assert.equal((await run(core, record.id)).exitCode, 0);
+});
+
 test('D7 D10 what cannot be written down is not let in', async () => {
   await using core = await startCore();
   const [before, after] = [await claimed(core), await claimed(core)];

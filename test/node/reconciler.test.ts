@@ -11,9 +11,11 @@ import { StartGate } from '../../src/node/start-gate.ts';
 import { Metrics } from '../../src/observability/metrics.ts';
 import { MemoryPoolStore } from '../../src/store/memory/memory-pool-store.ts';
 import type { StoreHealth } from '../../src/store/pool-store.ts';
+import { boundOf } from '../store/contract/registrations.ts';
 import { poolSpec } from '../support/core.ts';
 import { FakeRuntime } from '../support/fake-runtime.ts';
 import { SilentLog } from '../support/silent-log.ts';
+import { StoreScenario } from '../support/store-scenario.ts';
 import { JournalFolder } from '../support/temporary-journal.ts';
 
 class FixedClock {
@@ -174,4 +176,33 @@ test('I10 objects of another lasting store are not killed at once', async () => 
   orphan('a-redis', 5_000);
   await reconciler.pass();
   assert.equal(runtime.objects.size, 1);
+});
+
+test('I10 the end of a claim made by mistake ends nothing while the link to its sandbox is being made anew', async () => {
+  const { store, runtime, reconciler, supervisor, journal } = setUp();
+  const scenario = new StoreScenario(store);
+  await scenario.declare();
+  const record = await scenario.claimed();
+  journal.bind(record);
+  const mistaken = {
+    ...boundOf(record),
+    claim: { ...boundOf(record).claim, tenant: 'bob', claimId: 'second' },
+  };
+  await store.registerBound(mistaken);
+  await store.beginStop({ id: record.id, tenant: 'bob' }, 'deleted');
+  runtime.objects.set(record.id, { storeId: store.storeId, running: true, madeAtMs: performance.now() });
+  const adopt = runtime.adopt.bind(runtime);
+  let letIn = () => {};
+  const linked = new Promise<void>((resolve) => {
+    letIn = resolve;
+  });
+  runtime.adopt = (id) => linked.then(() => adopt(id));
+  const adopting = supervisor.adopt(record, runtime);
+  await reconciler.pass();
+  letIn();
+  assert.equal(await adopting, true);
+  await supervisor.settled();
+  assert.ok(runtime.objects.get(record.id)?.running, 'it lives');
+  await reconciler.pass();
+  assert.equal((await store.get(record.id, 'alice'))?.state, 'running');
 });
