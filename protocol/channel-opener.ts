@@ -48,6 +48,8 @@ export interface RequesterChannel {
    * and is not copied before. After `close` and the terminal frame: does nothing.
    */
   send(type: number, payload: Uint8Array): void;
+  /** Input that is the caller's again when this returns. Absent where that would need a copy: make one, and `send` it. */
+  sendLent?(payload: Uint8Array): void;
   /** ChannelClose, once. The receiver still gets the terminal frame. */
   close(): void;
 }

@@ -54,6 +54,13 @@ export function encodeFrame(frame: Frame): Uint8Array {
   return message;
 }
 
+/** The same into memory of the caller's, whose beginning it gives back. */
+export function encodeFrameInto(room: Uint8Array, frame: Frame): Uint8Array {
+  writeHeader(viewOf(room), 0, frame);
+  room.set(frame.payload, headerBytes);
+  return room.subarray(0, headerBytes + frame.payload.length);
+}
+
 export function viewOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

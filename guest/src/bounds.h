@@ -39,11 +39,13 @@
  * all processes of a user 64 MB of pipes in all, and pipes of two pages afterwards. */
 #define BUSY_OUTPUT_BYTES 1048576u
 #define BUSY_PIPE_BYTES 262144
-/* The same for what a task is sent: much of it is written to a larger pipe at once, and read as it was written. */
-#define BUSY_INPUT_BYTES 1048576u
 /* From then on the pages of the pipe go on to the link uncopied, where at least this much waits in it: less is cheaper to
  * copy into a frame with what follows. */
 #define SPLICED_BYTES_MIN 16384u
+
+/* The pipe of a task that was sent much is enlarged as well: more of it is written at once, and read as it
+ * was written. */
+#define BUSY_INPUT_BYTES 1048576u
 
 /* Answers collected during one turn of the loop before they are written at once. */
 #define LINK_OUTPUT_BYTES 69632u

@@ -7,6 +7,7 @@ import {
   parseExecStarted,
 } from '../../protocol/exec-messages.ts';
 import { type Frame, noPayload } from '../../protocol/frame.ts';
+import { payloadBytesMax } from '../../protocol/limits.ts';
 import { isTerminal, messageTypes } from '../../protocol/message-types.ts';
 import { UnconfirmedInput } from './unconfirmed-input.ts';
 import { WarmpoolClientError } from './warmpool-client-error.ts';
@@ -215,7 +216,9 @@ export class ResumableChannel implements RequesterChannel, ChannelReceiver {
     this.#grantsToSwallow = this.#held;
     this.#state = 'attached';
     const again = this.#input.from(input);
-    if (again.length > 0) this.#inner?.send(messageTypes.Input.code, again);
+    for (let at = 0; at < again.length; at += payloadBytesMax) {
+      this.#inner?.send(messageTypes.Input.code, again.subarray(at, at + payloadBytesMax));
+    }
     this.#sendWaiting();
     // A pipe's end may be told twice; a terminal would take the second for another end-of-file character.
     if (this.#inputEnded && !this.#isTerminal) this.#inner?.send(messageTypes.InputEof.code, noPayload);

@@ -7,8 +7,8 @@ import {
 } from '../../protocol/channel-opener.ts';
 import { closeCodes } from '../../protocol/close-codes.ts';
 import { parseError } from '../../protocol/control-messages.ts';
-import { encodeFrame, type Frame, parseFrame } from '../../protocol/frame.ts';
-import { u32Max } from '../../protocol/limits.ts';
+import { encodeFrame, encodeFrameInto, type Frame, headerBytes, parseFrame } from '../../protocol/frame.ts';
+import { payloadBytesMax, u32Max } from '../../protocol/limits.ts';
 import { brokenRule, messageName, messageTypes } from '../../protocol/message-types.ts';
 import type { ParseResult } from '../../protocol/parse-result.ts';
 import type { LeaseNotice, Ready } from '../../protocol/session-messages.ts';
@@ -153,7 +153,9 @@ export class SocketSession implements ChannelOpener, ChannelSocket, SocketEvents
   }
 
   send(frame: Frame): void {
-    if (!this.#isOver) this.#socket?.send(encodeFrame(frame));
+    if (this.#isOver) return;
+    const isLarge = frame.payload.length >= largeBytes;
+    this.#socket?.send(isLarge ? encodeFrameInto(room(), frame) : encodeFrame(frame));
   }
 
   released(channelNumber: number): void {
@@ -281,3 +283,11 @@ function silent(): WarmpoolClientError {
     'the connection broke: nothing was heard for two ping periods',
   );
 }
+
+/** Where large frames are put together: a socket has taken a message when `send` returns, so one room does for all. */
+function room(): Uint8Array {
+  sharedRoom ??= new Uint8Array(headerBytes + payloadBytesMax);
+  return sharedRoom;
+}
+let sharedRoom: Uint8Array | undefined;
+const largeBytes = 4_096;

@@ -60,14 +60,16 @@ export class ClientChannel implements ChannelReceiver {
     if (this.#letGo) guest.close();
   }
 
-  /** Why the client may not send this; undefined when it was passed on. The payload is copied. */
+  /** Why the client may not send this; undefined when it was passed on. The payload is the caller's again. */
   input(payload: Uint8Array): string | undefined {
     if (this.#inputEnded) return 'Input behind InputEof';
-    const credit = this.#guest?.inputCredit ?? 0;
+    const guest = this.#guest;
+    const credit = guest?.inputCredit ?? 0;
     if (payload.length > credit) {
       return `${payload.length} bytes of Input with a credit of ${credit} on channel ${this.options.number}`;
     }
-    this.#guest?.send(Input.code, new Uint8Array(payload));
+    if (guest?.sendLent) guest.sendLent(payload);
+    else guest?.send(Input.code, new Uint8Array(payload));
     if (this.options.use) this.#client.used();
     return undefined;
   }

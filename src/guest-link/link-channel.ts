@@ -105,6 +105,16 @@ export class LinkChannel implements RequesterChannel, BulkSource {
     else throw new Error(`assertion failed: ${messageName(type)} is not sent on an open channel`);
   }
 
+  sendLent(payload: Uint8Array): void {
+    if (payload.length < largeBytes || this.#state === 'ended' || this.#closing) {
+      this.send(Input.code, new Uint8Array(payload));
+      return;
+    }
+    this.#queueInput(payload);
+    this.#outbox.offerNow(this);
+    this.#queue.keep(payload);
+  }
+
   close(): void {
     if (this.#state === 'ended' || this.#closing) return;
     this.#closing = true;
@@ -229,12 +239,16 @@ export class LinkChannel implements RequesterChannel, BulkSource {
   }
 
   #sendInput(payload: Uint8Array): void {
+    if (payload.length === 0) return;
+    this.#queueInput(payload);
+    this.#outbox.offer(this);
+  }
+
+  #queueInput(payload: Uint8Array): void {
     assertThat(!this.#inputEnded, 'no Input follows InputEof');
     assertThat(payload.length <= this.#inputCredit, 'Input stays within its credit');
-    if (payload.length === 0) return;
     this.#inputCredit -= payload.length;
     this.#queue.pushInput(payload);
-    this.#outbox.offer(this);
   }
 
   #sendInputEof(): void {
@@ -265,6 +279,9 @@ export class LinkChannel implements RequesterChannel, BulkSource {
     return messageName(this.#request);
   }
 }
+
+/** From here on input is worth a write of its own; less is gathered, which takes a copy. */
+const largeBytes = 16_384;
 
 /** A frame of the decoder is only lent; this one may be kept. */
 export function kept({ type, channel, id, payload }: Frame): Frame {

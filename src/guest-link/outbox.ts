@@ -1,6 +1,8 @@
 import type { Duplex } from 'node:stream';
 import { type Frame, viewOf } from '../../protocol/frame.ts';
 import { linkOverheadBytes, writeLinkFrame } from '../../protocol/link-framing.ts';
+import { BatchBuffers, batchBytesMax } from './batch-buffers.ts';
+import { settlesWritten } from './lending-transport.ts';
 
 /** Something with frames for the guest that can wait: asked for one at a time, in turn with the others. */
 export interface BulkSource {
@@ -20,7 +22,7 @@ export interface BulkSource {
  * frames by `backlogBytesMax`, past which the link is given up.
  *
  * Turned down: cork and writev, which depends on what kind of stream the runtime made; a copy into one buffer is
- * cheaper than one system call more.
+ * cheaper than one system call more, and lets a payload be lent: it has been copied when `offerNow` returns.
  */
 export class Outbox {
   readonly #transport: Duplex;
@@ -59,6 +61,13 @@ export class Outbox {
     if (!this.#transportFull) this.#schedule();
   }
 
+  /** The same for what is worth a write of its own: it is asked now, unless the transport is full. */
+  offerNow(source: BulkSource): void {
+    if (this.#closed) return;
+    this.#sources.add(source);
+    if (!this.#transportFull) this.#flush();
+  }
+
   withdraw(source: BulkSource): void {
     this.#sources.delete(source);
   }
@@ -84,9 +93,24 @@ export class Outbox {
       this.#control = [];
       if (!this.#transportFull) this.#takeBulk(frames);
       if (frames.length === 0) return;
-      this.#transportFull = !this.#transport.write(encoded(frames));
+      this.#transportFull = !this.#write(frames);
       if (this.#transport.writableLength > backlogBytesMax) this.#onOverflow();
     }
+  }
+
+  /** False: the transport wants to be left alone until `drain`. */
+  #write(frames: readonly Frame[]): boolean {
+    let length = 0;
+    for (const frame of frames) length += frame.payload.length + linkOverheadBytes;
+    const { bytes, giveBack } = buffers.take(length);
+    const view = viewOf(bytes);
+    let offset = 0;
+    for (const frame of frames) offset = writeLinkFrame(bytes, view, offset, frame);
+    if (giveBack === null || !settlesWritten(this.#transport)) return this.#transport.write(bytes);
+    // After a failed write somebody may still hold it.
+    return this.#transport.write(bytes, (error) => {
+      if (!error) giveBack();
+    });
   }
 
   /** Appends up to a batch of bulk frames to `frames`, one of each source per round. */
@@ -110,17 +134,6 @@ function first<T>(set: ReadonlySet<T>): T | undefined {
   return undefined;
 }
 
-function encoded(frames: readonly Frame[]): Buffer {
-  let length = 0;
-  for (const frame of frames) length += frame.payload.length + linkOverheadBytes;
-  const batch = Buffer.allocUnsafe(length);
-  const view = viewOf(batch);
-  let offset = 0;
-  for (const frame of frames) offset = writeLinkFrame(batch, view, offset, frame);
-  return batch;
-}
-
-/** Bulk bytes per write: a few pipes full, so that a write is worth its call and a control frame waits little. */
-const batchBytesMax = 262_144;
+const buffers = new BatchBuffers();
 /** Above the largest honest backlog, some hundred starts of 64 KiB each; past it the guest is not reading. */
 const backlogBytesMax = 33_554_432;

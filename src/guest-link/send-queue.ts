@@ -38,6 +38,13 @@ export class SendQueue {
     }
   }
 
+  /** What of these lent bytes still waits becomes the queue's own. */
+  keep(lent: Uint8Array): void {
+    for (const waiting of this.#waiting) {
+      if (waiting.payload.buffer === lent.buffer) waiting.payload = new Uint8Array(waiting.payload);
+    }
+  }
+
   /** A signal or a size: under no credit, so past a bound it is dropped. */
   pushSmall(type: number, payload: Uint8Array): void {
     if (this.#smallFrames >= smallFramesMax) return;

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
 import { encodeCredit } from '../../protocol/control-messages.ts';
+import { inputWindowBytes, payloadBytesMax } from '../../protocol/limits.ts';
 import { messageTypes as type } from '../../protocol/message-types.ts';
 import { parseLeaseNotice } from '../../protocol/session-messages.ts';
 import { newApiKey } from '../../src/auth/api-keys.ts';
@@ -131,14 +132,14 @@ describe('the data plane over real sandboxes, on bubblewrap', await requirement(
     const digest = createHash('sha256').update(content).digest();
     socket.send(type.FileWrite.code, 1, 1, map({ path: 'up.bin', sha256: digest }));
     assert.equal((await socket.on(1)).type, Ack.code);
-    let credit = 65_536;
+    let credit = inputWindowBytes;
     for (let at = 0; at < content.length; ) {
       while (credit === 0) {
         const grant = await socket.on(1);
         assert.equal(grant.type, Credit.code);
         credit += Buffer.from(grant.payload).readUInt32BE();
       }
-      const piece = content.subarray(at, at + Math.min(credit, 65_536));
+      const piece = content.subarray(at, at + Math.min(credit, payloadBytesMax));
       socket.send(Input.code, 1, 0, piece);
       at += piece.length;
       credit -= piece.length;

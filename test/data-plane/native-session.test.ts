@@ -4,6 +4,7 @@ import { ResponderError } from '../../protocol/channel-opener.ts';
 import { decodeControlMap } from '../../protocol/control-map.ts';
 import { encodeCredit, encodeError } from '../../protocol/control-messages.ts';
 import { parseExecStart } from '../../protocol/exec-messages.ts';
+import { inputWindowBytes } from '../../protocol/limits.ts';
 import { messageTypes as type } from '../../protocol/message-types.ts';
 import { parseReady } from '../../protocol/session-messages.ts';
 import { WarmpoolError } from '../../src/domain/errors.ts';
@@ -20,7 +21,7 @@ test('Ready comes first, and says what the connection may do', async () => {
       sandbox: fixture.record.id,
       lease: { remainingMs: 300_000, ttlMs: 300_000, endOfLifeMs: 86_400_000 },
       window: 262_144,
-      inputWindow: 65_536,
+      inputWindow: inputWindowBytes,
       channelsMax: 1_024,
       frameBytesMax: 65_536,
       pingMs: 15_000,

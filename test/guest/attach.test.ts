@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import { type ListedProcess, parseExecAttached, parseProcessList } from '../../protocol/exec-messages.ts';
+import { inputWindowBytes } from '../../protocol/limits.ts';
 import { parsed } from '../support/parsed.ts';
 import { type Execution, GuestDriver } from './guest-driver.ts';
 import { commandOf, eventually, isAlive } from './host-processes.ts';
@@ -182,7 +183,7 @@ describe('processes that outlive their channel', () => {
     await second.opened();
     assert.equal(attached(second).input, 105_536);
     // A whole window more, although the one before was not read.
-    second.writeStdin(Buffer.alloc(65_536));
+    second.writeStdin(Buffer.alloc(inputWindowBytes));
     await guest.roundTrip();
     assert.deepEqual(second.errors, []);
     const third = guest.attach({ process: lazy.process });

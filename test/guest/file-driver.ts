@@ -5,6 +5,7 @@ import { encodeCredit, parseCredit, parseError } from '../../protocol/control-me
 import * as answers from '../../protocol/file-answers.ts';
 import * as requests from '../../protocol/file-requests.ts';
 import type { Frame } from '../../protocol/frame.ts';
+import { inputWindowBytes, payloadBytesMax } from '../../protocol/limits.ts';
 import { LinkDecoder } from '../../protocol/link-decoder.ts';
 import { brokenRule, messageName, messageTypes } from '../../protocol/message-types.ts';
 import type { ParseResult } from '../../protocol/parse-result.ts';
@@ -22,7 +23,6 @@ import { guestFor } from './guest-for.ts';
 
 const patienceMs = 60_000;
 const windowBytes = 1_048_576;
-const inputWindowBytes = 65_536;
 const empty = new Uint8Array(0);
 
 export class FileError extends Error {
@@ -296,7 +296,7 @@ export class FileCall<T> {
         if (!this.#isClosed) await this.#awaited(Promise.race([this.#closed, granted]), 'credit');
         if (this.#inputCredit === 0) return;
       }
-      const length = Math.min(bytes.length - offset, this.#inputCredit, 65_536);
+      const length = Math.min(bytes.length - offset, this.#inputCredit, payloadBytesMax);
       this.#inputCredit -= length;
       this.#guest.send('Input', this.channel, bytes.subarray(offset, offset + length));
       offset += length;

@@ -3,6 +3,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { after, before, describe, test } from 'node:test';
+import { inputWindowBytes } from '../../protocol/limits.ts';
 import { encodePortConnect, parsePortList, parsePortRecord } from '../../protocol/port-messages.ts';
 import { parseStats } from '../../protocol/stats-message.ts';
 import { parsed } from '../support/parsed.ts';
@@ -55,8 +56,8 @@ describe('ports', () => {
   /** Sends all of it as credit allows. */
   async function feed(tunnel: Execution, bytes: Buffer): Promise<void> {
     for (let sent = 0; sent < bytes.length; ) {
-      await guest.until(() => 65_536 + tunnel.stdinGranted > sent, 'input credit');
-      const piece = bytes.subarray(sent, 65_536 + tunnel.stdinGranted);
+      await guest.until(() => inputWindowBytes + tunnel.stdinGranted > sent, 'input credit');
+      const piece = bytes.subarray(sent, inputWindowBytes + tunnel.stdinGranted);
       tunnel.writeStdin(piece);
       sent += piece.length;
     }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { after, before, describe, test } from 'node:test';
 import { buildGuest } from '../../guest/build.mjs';
+import { inputWindowBytes } from '../../protocol/limits.ts';
 import { defaultEnv, type Execution, GuestDriver } from './guest-driver.ts';
 import { eventually, isAlive, killProcess } from './host-processes.ts';
 
@@ -159,8 +160,8 @@ describe('terminals', () => {
     const bytes = Buffer.alloc(300_000, 'some pasted text\n');
     let sent = 0;
     while (sent < bytes.length) {
-      await guest.until(() => 65_536 + reader.stdinGranted > sent, 'input credit');
-      const piece = bytes.subarray(sent, 65_536 + reader.stdinGranted);
+      await guest.until(() => inputWindowBytes + reader.stdinGranted > sent, 'input credit');
+      const piece = bytes.subarray(sent, inputWindowBytes + reader.stdinGranted);
       reader.writeStdin(piece);
       sent += piece.length;
     }

@@ -1,3 +1,4 @@
+import { randomFillSync } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { WebSocket } from 'ws';
 import { type ClientSocket, type Dial, subprotocol } from '../dial.ts';
@@ -11,6 +12,7 @@ export const dialNode: Dial = (target, events, signal) =>
       perMessageDeflate: false,
       maxPayload: messageBytesMax,
       handshakeTimeout: handshakeTimeoutMs,
+      generateMask,
       headers: target.credential === undefined ? {} : { authorization: `Bearer ${target.credential}` },
     });
     let isOpen = false;
@@ -51,6 +53,12 @@ export const dialNode: Dial = (target, events, signal) =>
       if (isOpen) events.onClose(code, reason.toString());
     });
   });
+
+/** Never zero: the library sends what it need not mask from where it lies, and those bytes may be used again. */
+function generateMask(mask: Buffer): void {
+  randomFillSync(mask);
+  if (mask.readUInt32BE() === 0) mask[0] = 1;
+}
 
 /** The library waits 30 s for the other side's goodbye, and keeps the process alive for as long. */
 function closeSoon(socket: WebSocket, code: number, reason: string): void {

@@ -12,6 +12,8 @@ import { type LentBytes, readLent } from '../lent-reads.ts';
  * sandbox that died young.
  */
 export class StdioTransport extends Duplex {
+  /** A write's callback comes when stdin has taken its bytes. */
+  readonly settlesWritten = true;
   readonly #stdin: Socket;
   #stdout: Socket;
   readonly #epitaph: Promise<string | null>;
@@ -58,9 +60,13 @@ export class StdioTransport extends Duplex {
     chunks: { chunk: Buffer; encoding: BufferEncoding }[],
     done: (error?: Error | null) => void,
   ): void {
-    const bytes =
-      chunks.length === 1 && chunks[0] ? chunks[0].chunk : Buffer.concat(chunks.map((c) => c.chunk));
-    this.#stdin.write(bytes, (error) => done(error ?? null));
+    this.#stdin.cork();
+    const last = chunks.length - 1;
+    for (const [index, { chunk }] of chunks.entries()) {
+      if (index < last) this.#stdin.write(chunk);
+      else this.#stdin.write(chunk, (error) => done(error ?? null));
+    }
+    this.#stdin.uncork();
   }
 
   override _final(done: (error?: Error | null) => void): void {
@@ -86,5 +92,5 @@ export class StdioTransport extends Duplex {
   }
 }
 
-/** One frame of the largest size and a bit: more would only delay backpressure. */
-const bufferedBytesMax = 131_072;
+/** What a channel may have on the way to its guest: more would only delay backpressure. */
+const bufferedBytesMax = 262_144;
