@@ -7,6 +7,8 @@ import type { Frame } from './frame.ts';
 export interface ChannelOpener {
   /** Settles, never rejects, when the wire is lost or closed, with a sentence that says why. */
   readonly closed: Promise<string>;
+  /** Input that each channel may have on the way, where the other end says so once for all of them. */
+  readonly inputWindowBytes?: number;
   /**
    * Opens a channel with a request of protocol/README.md section 4 (`new` in the table). The frame is sent before this
    * returns; the answer goes to the receiver. Throws when the wire is closed or has no free channel.

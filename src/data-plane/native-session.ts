@@ -269,7 +269,7 @@ export class NativeSession implements SocketSession {
       sandbox: this.#sandbox.record.id,
       lease: this.#sandbox.lease(),
       window: windowBytesDefault,
-      inputWindow: inputWindowBytes,
+      inputWindow: this.#sandbox.guest.inputWindowBytes ?? inputWindowBytes,
       channelsMax,
       frameBytesMax: payloadBytesMax,
       pingMs,

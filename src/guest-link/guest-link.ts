@@ -5,7 +5,7 @@ import { channelKind } from '../../protocol/channel-kinds.ts';
 import type { ChannelReceiver, OpenOptions, RequesterChannel } from '../../protocol/channel-opener.ts';
 import { encodeExecStart } from '../../protocol/exec-messages.ts';
 import type { Frame } from '../../protocol/frame.ts';
-import { nonceBytes, windowBytesDefault } from '../../protocol/limits.ts';
+import { inputWindowBytes, nonceBytes, windowBytesDefault } from '../../protocol/limits.ts';
 import { LinkDecoder } from '../../protocol/link-decoder.ts';
 import { resyncPaddingBytes } from '../../protocol/link-framing.ts';
 import { brokenRule, messageName, messageTypes } from '../../protocol/message-types.ts';
@@ -117,6 +117,11 @@ export class GuestLink implements Guest, AsyncDisposable {
 
   get closed(): Promise<string> {
     return this.#closed.promise;
+  }
+
+  /** As the guest says, which may be of another version than this service, and no more than is meant to wait here. */
+  get inputWindowBytes(): number {
+    return Math.min(this.#welcome?.window ?? 0, inputWindowBytes);
   }
 
   async spawn(command: GuestCommand, output: OutputSink): Promise<GuestProcess> {

@@ -31,6 +31,14 @@ test('Ready comes first, and says what the connection may do', async () => {
   assert.equal(fixture.grants[0]?.claimId, fixture.record.claim?.claimId);
 });
 
+test('a client is promised no more input than its guest takes, which may be older than the service', async () => {
+  await using fixture = await SessionFixture.start();
+  fixture.guest.inputWindowBytes = 65_536;
+  using client = await RawClient.open(fixture.url, { token: fixture.tokenFor() });
+  const ready = parseReady((await client.ready()).payload);
+  assert.equal('value' in ready && ready.value.inputWindow, 65_536);
+});
+
 test('a start goes to the guest completed by the claim, and its frames come back under the numbers of the client', async () => {
   await using fixture = await SessionFixture.start();
   using client = await fixture.connect();

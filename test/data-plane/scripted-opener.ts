@@ -11,6 +11,7 @@ import { within } from '../support/within.ts';
 /** A guest link in memory: a test plays the guest, frame by frame. */
 export class ScriptedOpener implements ChannelOpener {
   readonly closed: Promise<string> = new Promise(() => {});
+  inputWindowBytes?: number;
   readonly channels: ScriptedChannel[] = [];
   readonly requests: { type: number; payload: Uint8Array }[] = [];
   /** Thrown by the next `open`. */

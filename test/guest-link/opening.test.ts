@@ -56,6 +56,26 @@ describe('opening a link', () => {
     link.close();
   });
 
+  it('says what input window the Welcome had, up to what is meant to wait here', async () => {
+    for (const [window, taken] of [
+      [65_536, 65_536],
+      [1_048_576, 262_144],
+    ] as const) {
+      const guest = new ScriptedGuest();
+      const opening = GuestLink.open(guest.transport, {
+        clock: new ManualClock(),
+        resync: false,
+        openTimeoutMs: 1_000,
+      });
+      const parsed = parseHello((await guest.next(Hello.code)).payload);
+      assert.ok('value' in parsed);
+      guest.send(welcomeFrame({ nonce: parsed.value.nonce, window }));
+      const link = await opening;
+      assert.equal(link.inputWindowBytes, taken);
+      link.close();
+    }
+  });
+
   const failures: {
     name: string;
     act: (guest: ScriptedGuest, clock: ManualClock) => void;
