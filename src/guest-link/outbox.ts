@@ -27,6 +27,7 @@ export interface BulkSource {
 export class Outbox {
   readonly #transport: Duplex;
   readonly #onOverflow: () => void;
+  readonly #buffers: BatchBuffers;
   #control: Frame[] = [];
   /** Sources with something to send, each at most once; the first is next. */
   readonly #sources = new Set<BulkSource>();
@@ -37,6 +38,7 @@ export class Outbox {
   constructor(transport: Duplex, onOverflow: () => void) {
     this.#transport = transport;
     this.#onOverflow = onOverflow;
+    this.#buffers = settlesWritten(transport) ? usedAgain : usedOnce;
     transport.on('drain', () => {
       this.#transportFull = false;
       this.#flush();
@@ -102,11 +104,11 @@ export class Outbox {
   #write(frames: readonly Frame[]): boolean {
     let length = 0;
     for (const frame of frames) length += frame.payload.length + linkOverheadBytes;
-    const { bytes, giveBack } = buffers.take(length);
+    const { bytes, giveBack } = this.#buffers.take(length);
     const view = viewOf(bytes);
     let offset = 0;
     for (const frame of frames) offset = writeLinkFrame(bytes, view, offset, frame);
-    if (giveBack === null || !settlesWritten(this.#transport)) return this.#transport.write(bytes);
+    if (giveBack === null) return this.#transport.write(bytes);
     // After a failed write somebody may still hold it.
     return this.#transport.write(bytes, (error) => {
       if (!error) giveBack();
@@ -134,6 +136,8 @@ function first<T>(set: ReadonlySet<T>): T | undefined {
   return undefined;
 }
 
-const buffers = new BatchBuffers();
+/** As many as four busy links have on the way. */
+const usedAgain = new BatchBuffers(16);
+const usedOnce = new BatchBuffers(0);
 /** Above the largest honest backlog, some hundred starts of 64 KiB each; past it the guest is not reading. */
 const backlogBytesMax = 33_554_432;
