@@ -164,6 +164,35 @@ test('redis: without a server every verb fails at once, and works again when it 
   assert.equal((await store.get(record.id, 'alice'))?.state, 'running');
 });
 
+test('redis: D13 a server that was not identified at first is asked again, however well it answers else', {
+  skip,
+}, async () => {
+  await using server = await RedisServer.start();
+  await using store = await openStore(server.url);
+  await new StoreScenario(store).declare();
+  const admin = server.client();
+  await admin.acl('SETUSER', 'default', '-info');
+  await admin.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
+  await until(() => !store.health().healthy);
+  await untilAsync(async () => (await store.readPool('base').catch(() => null)) !== null);
+  assert.equal(store.health().healthy, false);
+  await admin.acl('SETUSER', 'default', '+info');
+  await until(() => store.health().healthy);
+});
+
+test('redis: D13 whichever connection comes back, its server is identified anew', { skip }, async () => {
+  await using server = await RedisServer.start();
+  await using store = await openStore(server.url);
+  const admin = server.client();
+  for (const name of ['warmpool-claims', 'warmpool-background']) {
+    const { sinceMs } = store.health();
+    const list = String(await admin.client('LIST'));
+    const id = list.split('\n').find((line) => line.includes(`name=${name} `));
+    await admin.call('CLIENT', 'KILL', 'ID', /^id=(\d+)/.exec(id ?? '')?.[1] ?? '');
+    await until(() => store.health().healthy && store.health().sinceMs > sinceMs);
+  }
+});
+
 test('redis: a report made during a short outage arrives when the server is back', { skip }, async () => {
   await using server = await RedisServer.start({ aof: true });
   await using store = await openStore(server.url);

@@ -65,6 +65,8 @@ export const schemaVersion = 1;
 
 /** How long `open` waits for a server that is loading its data. */
 const openTimeoutMs = 30_000;
+/** As long as a look of the reconciler may be late without anybody noticing. */
+const identifyRetryMs = 1_000;
 
 export interface RedisPoolStoreDeps {
   readonly clock: Clock;
@@ -429,16 +431,31 @@ export class RedisPoolStore implements PoolStore {
     this.#health.identified(info.get('run_id') ?? '');
   }
 
-  /** After each reconnect the server is identified again before it counts as healthy (D13). */
+  /**
+   * After each reconnect the server is identified again before it counts as healthy (D13): on both connections, because
+   * each of them finds a new server for itself.
+   */
   #watchServer(): void {
-    const { client } = this.#claims;
-    client.on('close', () => this.#health.disconnected());
-    client.on('ready', () => {
-      client.info('server').then(
-        (text) => this.#health.identified(parseInfo(text).get('run_id') ?? ''),
-        () => this.#health.failed(),
-      );
-    });
+    for (const { client } of [this.#claims, this.#background]) {
+      client.on('close', () => this.#health.disconnected());
+      client.on('ready', () => this.#identify(client));
+    }
+  }
+
+  /** Until it is: a server that answers everything else would count as unhealthy for ever, and no lease would end. */
+  #identify(client: RedisConnection['client']): void {
+    if (client.status !== 'ready') return;
+    client.info('server').then(
+      (text) => {
+        const areReady = [this.#claims, this.#background].every((each) => each.client.status === 'ready');
+        // Else the other one asks when it is.
+        if (areReady) this.#health.identified(parseInfo(text).get('run_id') ?? '');
+      },
+      () => {
+        this.#health.failed();
+        this.#clock.after(identifyRetryMs, () => this.#identify(client));
+      },
+    );
   }
 
   #keysOf(pool: string): PoolKeys {
