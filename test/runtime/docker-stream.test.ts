@@ -112,6 +112,20 @@ test('a write to an engine that does not read waits, and fails when the link is 
   assert.ok(results.includes('failed'));
 });
 
+test('the memory of a write may be used again once it has settled', async (t) => {
+  const { transport, engine } = await connected(t);
+  const chunks: Buffer[] = [];
+  engine.on('data', (chunk: Buffer) => chunks.push(Buffer.from(chunk)));
+  const received = () => chunks.reduce((sum, chunk) => sum + chunk.length, 0);
+  const writes = 16;
+  for (let count = 0; count < writes; count += 1) {
+    const bytes = Buffer.alloc(1 << 18, 'x');
+    transport.write(bytes, () => bytes.fill('-'));
+  }
+  while (received() < writes << 18) await once(engine, 'data');
+  assert.ok(Buffer.concat(chunks).every((byte) => byte === 0x78));
+});
+
 test('an engine that ends the stream ends the link', async (t) => {
   const { transport, engine } = await connected(t);
   engine.end(piece(stdout, 'bye'));

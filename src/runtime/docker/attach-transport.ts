@@ -9,17 +9,18 @@ import { StdioDemultiplexer } from './stdio-demultiplexer.ts';
  * read is the guest's stdout. Owns the socket.
  *
  * Backpressure holds both ways: a reader that stops pauses the socket (the engine then stops reading the guest, which
- * blocks or waits for credit), and a write settles only when the socket has room. Ending or destroying it detaches; the
- * container goes on. When the engine ends the stream with something on the guest's stderr, that is the error, because
+ * blocks or waits for credit), and a write settles only when the socket has taken it. Ending or destroying it detaches;
+ * the container goes on. When the engine ends the stream with something on the guest's stderr, that is the error, because
  * it is the only account of a guest that died young.
  */
 export class AttachTransport extends Duplex {
+  /** A write's callback comes when the socket has taken its bytes. */
+  readonly settlesWritten = true;
   #socket: Socket;
   #lend: LentBytes | null = null;
   readonly #demultiplexer: StdioDemultiplexer;
   #stderrTail: Buffer = Buffer.alloc(0);
   #full = false;
-  #writeWaiting: ((error?: Error) => void) | null = null;
 
   constructor(socket: Socket) {
     super({
@@ -64,8 +65,7 @@ export class AttachTransport extends Duplex {
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
-    if (this.#socket.write(chunk)) done();
-    else this.#writeWaiting = done;
+    this.#socket.write(chunk, (error) => done(error ?? null));
   }
 
   override _writev(
@@ -73,11 +73,12 @@ export class AttachTransport extends Duplex {
     done: (error?: Error | null) => void,
   ): void {
     this.#socket.cork();
-    let roomLeft = true;
-    for (const { chunk } of chunks) roomLeft = this.#socket.write(chunk);
+    const last = chunks.length - 1;
+    for (const [index, { chunk }] of chunks.entries()) {
+      if (index < last) this.#socket.write(chunk);
+      else this.#socket.write(chunk, (error) => done(error ?? null));
+    }
     this.#socket.uncork();
-    if (roomLeft) done();
-    else this.#writeWaiting = done;
   }
 
   override _final(done: (error?: Error | null) => void): void {
@@ -87,7 +88,6 @@ export class AttachTransport extends Duplex {
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
     this.#socket.destroy();
-    this.#settleWrite(error ?? new Error('docker: the attached stream was closed'));
     done(error);
   }
 
@@ -97,7 +97,6 @@ export class AttachTransport extends Duplex {
     socket.setTimeout(0);
     socket.setNoDelay(true);
     socket.setKeepAlive(true, keepAliveMs);
-    socket.on('drain', () => this.#settleWrite());
     socket.on('end', () => this.#onEnd());
     socket.on('error', (error) => this.destroy(error));
     socket.on('close', () => this.#onEnd());
@@ -121,12 +120,6 @@ export class AttachTransport extends Duplex {
     }
     const message = `the container's stream ended; the last it wrote to stderr: ${this.stderrTail}`;
     this.destroy(new WarmpoolError('GUEST_UNREACHABLE', message));
-  }
-
-  #settleWrite(error?: Error): void {
-    const waiting = this.#writeWaiting;
-    this.#writeWaiting = null;
-    waiting?.(error);
   }
 }
 
