@@ -119,7 +119,7 @@ export class LinkChannel implements RequesterChannel, BulkSource {
     if (this.#state === 'ended' || this.#closing) return;
     this.#closing = true;
     // Before the answer there is nothing worth sending but that nobody waits for it any more.
-    if (this.opening) this.#queue.clear();
+    if (this.opening) this.#clearQueue();
     this.#queue.push(ChannelClose.code);
     this.#outbox.offer(this);
   }
@@ -133,7 +133,9 @@ export class LinkChannel implements RequesterChannel, BulkSource {
     }
     // Nothing that waits may arrive before the guest has opened the channel, but to give it up is always in time.
     if (this.opening && this.#queue.first?.type !== ChannelClose.code) return null;
-    return this.#queue.shift();
+    const frame = this.#queue.shift();
+    if (frame?.type === Input.code) this.#outbox.held(-frame.payload.length);
+    return frame;
   }
 
   /** A frame from the guest on this channel, correct by the table of types. */
@@ -233,7 +235,7 @@ export class LinkChannel implements RequesterChannel, BulkSource {
     if (this.opening) this.#onAnswered();
     this.#state = 'ended';
     this.#inputCredit = 0;
-    this.#queue.clear();
+    this.#clearQueue();
     this.#outbox.withdraw(this);
     this.#onEnd();
   }
@@ -249,6 +251,12 @@ export class LinkChannel implements RequesterChannel, BulkSource {
     assertThat(payload.length <= this.#inputCredit, 'Input stays within its credit');
     this.#inputCredit -= payload.length;
     this.#queue.pushInput(payload);
+    this.#outbox.held(payload.length);
+  }
+
+  #clearQueue(): void {
+    this.#outbox.held(-this.#queue.inputBytes);
+    this.#queue.clear();
   }
 
   #sendInputEof(): void {

@@ -18,8 +18,8 @@ export interface BulkSource {
  * that one fat input does not starve the others. All frames of a tick travel in one write, bounded by `batchBytesMax`
  * for what can wait.
  *
- * A guest that does not read makes frames pile up. They are bounded: what a channel holds by its credit, and control
- * frames by `backlogBytesMax`, past which the link is given up.
+ * A guest that does not read makes frames pile up. They are bounded: what a channel holds by its credit, and what all of
+ * them hold, as control frames, by `backlogBytesMax`, past which the link is given up.
  *
  * Turned down: cork and writev, which depends on what kind of stream the runtime made; a copy into one buffer is
  * cheaper than one system call more, and lets a payload be lent: it has been copied when `offerNow` returns.
@@ -33,6 +33,8 @@ export class Outbox {
   readonly #sources = new Set<BulkSource>();
   #transportFull = false;
   #flushScheduled = false;
+  /** Input that waits in the channels. */
+  #heldBytes = 0;
   #closed = false;
 
   constructor(transport: Duplex, onOverflow: () => void) {
@@ -68,6 +70,12 @@ export class Outbox {
     if (this.#closed) return;
     this.#sources.add(source);
     if (!this.#transportFull) this.#flush();
+  }
+
+  /** So much more input waits in a channel, or less. */
+  held(change: number): void {
+    this.#heldBytes += change;
+    if (this.#heldBytes > backlogBytesMax && !this.#closed) this.#onOverflow();
   }
 
   withdraw(source: BulkSource): void {

@@ -30,6 +30,13 @@ export class SendQueue {
     return this.#waiting[0];
   }
 
+  /** Of Input, all that waits. */
+  get inputBytes(): number {
+    let bytes = 0;
+    for (const { type, payload } of this.#waiting) if (type === Input.code) bytes += payload.length;
+    return bytes;
+  }
+
   /** The bytes are the queue's from now on. */
   pushInput(bytes: Uint8Array): void {
     if (bytes.length <= shortBytesMax && this.#gathered(bytes)) return;

@@ -6,6 +6,7 @@ import { encodeCredit, encodeError, parseCredit } from '../../protocol/control-m
 import { encodeExecResize } from '../../protocol/exec-messages.ts';
 import { encodeListEnd, encodeTransferEnd } from '../../protocol/file-answers.ts';
 import { noPayload } from '../../protocol/frame.ts';
+import { inputWindowBytes } from '../../protocol/limits.ts';
 import { emptyMap } from '../../protocol/map-message.ts';
 import { isTerminal, messageName, messageTypes } from '../../protocol/message-types.ts';
 import { encodePortList } from '../../protocol/port-messages.ts';
@@ -300,6 +301,59 @@ describe('what a channel sends', () => {
     guest.send(exitFrame(channel.number));
     say(0x7f);
     await link.closed;
+  });
+
+  it('I14 is bounded over all channels: a guest that lets it pile up is given up', async () => {
+    const { guest, link } = await openScripted({}, { channelsMax: 1_024, window: inputWindowBytes });
+    const count = 33_554_432 / inputWindowBytes + 2;
+    const channels = [];
+    while (channels.length < count) channels.push(await opened(guest, link, 'FileWrite'));
+    guest.stall();
+    const window = Buffer.alloc(inputWindowBytes);
+    // What has left, or was given up with its channel, does not count any more.
+    for (let round = 0; round < 2 * count; round += 1) {
+      const { channel } = await opened(guest, link, 'FileWrite');
+      channel.send(Input.code, window);
+      guest.send({
+        type: End.code,
+        channel: channel.number,
+        payload: encodeTransferEnd({ bytes: 0, sha256: Buffer.alloc(32) }),
+      });
+      await nextTurn();
+      guest.resume();
+      await nextTurn();
+      guest.stall();
+    }
+    for (const { channel } of channels) channel.send(Input.code, window);
+    assert.equal(await link.closed, 'the guest does not read its input');
+    for (const { receiver } of channels) assert.equal(receiver.lost.length, 1);
+  });
+
+  it('may be lent: the bytes have left, or were copied, when the call returns', async () => {
+    for (const isStalled of [false, true]) {
+      const { guest, link } = await openScripted({}, { window: inputWindowBytes });
+      const { channel } = await opened(guest, link, 'FileWrite');
+      if (isStalled) guest.stall();
+      const lent = Buffer.alloc(65_536);
+      for (const [index, size] of [65_536, 20_000, 100, 65_536].entries()) {
+        lent.fill(index + 1);
+        channel.sendLent?.(lent.subarray(0, size));
+      }
+      lent.fill(0xff);
+      channel.send(InputEof.code, noPayload);
+      await nextTurn();
+      guest.resume();
+      await nextTurn();
+      const sent = guest.unread.map(({ type, payload }) => `${messageName(type)} ${payload.length}`);
+      assert.deepEqual(sent, ['Input 65536', 'Input 20000', 'Input 100', 'Input 65536', 'InputEof 0']);
+      for (const [index, { payload }] of guest.unread.entries()) {
+        assert.ok(
+          payload.every((byte) => byte === index + 1),
+          `frame ${index}`,
+        );
+      }
+      link.close();
+    }
   });
 
   it('takes turns with what others send', async () => {
