@@ -1,11 +1,21 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { request } from 'node:http';
+import { createServer, request } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { after, before, describe, it } from 'node:test';
 import { WebSocket } from 'ws';
+import { ApiKeys } from '../../src/auth/api-keys.ts';
+import { XgenTokens } from '../../src/auth/xgen-tokens.ts';
+import { ClientAddresses } from '../../src/data-plane/xgen/client-addresses.ts';
+import { XgenCredentials } from '../../src/data-plane/xgen/xgen-credentials.ts';
+import { SystemClock } from '../../src/domain/clock.ts';
+import { WarmpoolError } from '../../src/domain/errors.ts';
+import { newSandboxId } from '../../src/domain/ids.ts';
 import { parsePreviewHost } from '../../src/http/xgen/preview-address.ts';
+import { PreviewProxy } from '../../src/http/xgen/preview-proxy.ts';
 import { bubblewrapAsRoot } from '../support/bubblewrap-sandboxes.ts';
+import { SilentLog } from '../support/silent-log.ts';
 import { T, type XgenClient } from './xgen-client.ts';
 import { keys, XgenService } from './xgen-service.ts';
 
@@ -173,6 +183,39 @@ it('25. previews that are public need no credential, and keep ours from the sand
   );
   const unknown = await getFrom(service.origin, 'sbx-00aaaaaaaaaaaaaaaaaa-80.localhost', '/');
   assert.deepEqual([unknown.status, JSON.parse(unknown.body).code], [404, 'SANDBOX_NOT_FOUND']);
+});
+
+it('25. I16 a public preview tells a stranger nothing of why the sandbox of a tenant has failed', async () => {
+  const clock = new SystemClock();
+  const failed = new WarmpoolError('SANDBOX_FAILED', 'sandbox x has failed: registry.alice.example is away');
+  const credentials = new XgenCredentials({
+    keys: new ApiKeys([]),
+    tokens: new XgenTokens(clock, new Uint8Array(32)),
+    dataTokens: { verify: () => null },
+  });
+  const proxy = new PreviewProxy(
+    {
+      allocator: { openSession: () => Promise.reject(failed) },
+      ownerOf: async () => 'alice',
+      addresses: new ClientAddresses([]),
+      log: new SilentLog(),
+      clock,
+      credentials,
+    },
+    { domain: 'localhost', auth: 'public' },
+  );
+  const web = createServer((request, response) => proxy.handle(request, response));
+  web.listen(0, '127.0.0.1');
+  await once(web, 'listening');
+  try {
+    const { port } = web.address() as AddressInfo;
+    const host = `sbx-${newSandboxId(0)}-80.localhost`;
+    const answer = await getFrom(`http://127.0.0.1:${port}`, host, '/', { connection: 'close' });
+    assert.deepEqual([answer.status, JSON.parse(answer.body).code], [409, 'SANDBOX_NOT_READY']);
+    assert.doesNotMatch(answer.body, /alice/);
+  } finally {
+    web.close();
+  }
 });
 
 it('25. a host is read in any case, with the port behind its last dash', () => {

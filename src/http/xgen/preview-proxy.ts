@@ -144,8 +144,11 @@ export class PreviewProxy {
         max: 65_535,
       });
     }
-    const user = grant ?? (await this.#ownGrant(address.sandboxId));
-    const session = await openWhenReady(this.#deps, user, address.sandboxId, signal);
+    const { sandboxId } = address;
+    const user = grant ?? (await this.#ownGrant(sandboxId));
+    const session = await openWhenReady(this.#deps, user, sandboxId, signal).catch((error: unknown) => {
+      throw grant === null ? strangersFailure(error, sandboxId) : error;
+    });
     try {
       if (!hasAbsoluteLifetime(session.record)) session.used();
       const connection = await connectPort(session.guest, { port: address.port }, { signal });
@@ -198,6 +201,13 @@ export class PreviewProxy {
 function unavailable(address: PreviewAddress): XgenFailure {
   const details = address.kind === 'port' ? { sandbox_id: address.sandboxId, port: address.port } : undefined;
   return new XgenFailure('SERVICE_UNAVAILABLE', 'sandbox service unavailable', details);
+}
+
+/** Why a sandbox is not there is its owner's to know, and where it runs (I16). */
+function strangersFailure(error: unknown, sandboxId: string): unknown {
+  if (!isWarmpoolError(error)) return error;
+  const { code } = xgenFailureOf(error, 'v1', sandboxId);
+  return new XgenFailure(code, 'this sandbox cannot be reached now', { sandbox_id: sandboxId });
 }
 
 /** What belongs to one connection only is the server's own business. */
