@@ -93,7 +93,11 @@ describe('the link to the real guest agent', { skip }, () => {
     for (let index = 0; index < 64; index += 1) {
       for (let at = 0; at + 4 < chunk.length; at += 4_096) chunk.writeUInt32LE(index * 7_919 + at, at);
       sent.update(chunk);
-      const written = Promise.all([echo.writeStdin(chunk), hasher.writeStdin(chunk)]);
+      // What is written is given away: it may leave later than the promise settles.
+      const written = Promise.all([
+        echo.writeStdin(Buffer.from(chunk)),
+        hasher.writeStdin(Buffer.from(chunk)),
+      ]);
       await within(written, () => `input being taken; ${receivedBytes} bytes came back`);
       if (index % 8 === 7) liveBytes.push(liveMemoryBytes());
     }
