@@ -94,7 +94,10 @@ export class GuestLink implements Guest, AsyncDisposable {
     this.#logger = options.logger;
     this.#windowBytes = options.window ?? windowBytesDefault;
     this.#answerTimeoutMs = options.answerTimeoutMs ?? answerTimeoutMsDefault;
-    this.#outbox = new Outbox(transport, () => this.#close('the guest does not read its input'));
+    this.#outbox = new Outbox(transport, {
+      clock: options.clock,
+      onOverflow: () => this.#close('the guest does not read its input'),
+    });
     this.#pings = new Pings({ outbox: this.#outbox, clock: options.clock });
     this.#requests = new Requests(
       { outbox: this.#outbox, clock: options.clock },

@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream';
 import { type Frame, viewOf } from '../../protocol/frame.ts';
 import { linkOverheadBytes, writeLinkFrame } from '../../protocol/link-framing.ts';
+import type { Clock } from '../domain/clock.ts';
 import { BatchBuffers, batchBytesMax } from './batch-buffers.ts';
 import { settlesWritten } from './lending-transport.ts';
 
@@ -18,38 +19,43 @@ export interface BulkSource {
  * that one fat input does not starve the others. All frames of a tick travel in one write, bounded by `batchBytesMax`
  * for what can wait.
  *
- * A guest that does not read makes frames pile up. They are bounded: what a channel holds by its credit, and what all of
- * them hold, as control frames, by `backlogBytesMax`, past which the link is given up.
+ * A guest that does not read makes frames pile up. They are bounded: what a channel holds by its credit, control frames by
+ * `backlogBytesMax`, past which the link is given up. So it is when all channels together hold more than that and the
+ * guest has taken nothing for `stallMsMax`; before, it may only be short of processor time, and its clients keep the rules.
  *
  * Turned down: cork and writev, which depends on what kind of stream the runtime made; a copy into one buffer is
  * cheaper than one system call more, and lets a payload be lent: it has been copied when `offerNow` returns.
  */
 export class Outbox {
   readonly #transport: Duplex;
+  readonly #clock: Clock;
   readonly #onOverflow: () => void;
   readonly #buffers: BatchBuffers;
   #control: Frame[] = [];
   /** Sources with something to send, each at most once; the first is next. */
   readonly #sources = new Set<BulkSource>();
-  #transportFull = false;
+  /** When the transport last wanted to be left alone; null while it takes more. */
+  #fullSinceMs: number | null = null;
   #flushScheduled = false;
   /** Input that waits in the channels. */
   #heldBytes = 0;
   #closed = false;
 
-  constructor(transport: Duplex, onOverflow: () => void) {
+  constructor(transport: Duplex, deps: { clock: Clock; onOverflow: () => void }) {
+    const { clock, onOverflow } = deps;
     this.#transport = transport;
+    this.#clock = clock;
     this.#onOverflow = onOverflow;
     this.#buffers = settlesWritten(transport) ? usedAgain : usedOnce;
     transport.on('drain', () => {
-      this.#transportFull = false;
+      this.#fullSinceMs = null;
       this.#flush();
     });
   }
 
   /** Whether answers to the guest's own requests had better be left out. */
   get full(): boolean {
-    return this.#transportFull;
+    return this.#fullSinceMs !== null;
   }
 
   send(frame: Frame): void {
@@ -62,20 +68,21 @@ export class Outbox {
   offer(source: BulkSource): void {
     if (this.#closed) return;
     this.#sources.add(source);
-    if (!this.#transportFull) this.#schedule();
+    if (!this.full) this.#schedule();
   }
 
   /** The same for what is worth a write of its own: it is asked now, unless the transport is full. */
   offerNow(source: BulkSource): void {
     if (this.#closed) return;
     this.#sources.add(source);
-    if (!this.#transportFull) this.#flush();
+    if (!this.full) this.#flush();
   }
 
   /** So much more input waits in a channel, or less. */
   held(change: number): void {
     this.#heldBytes += change;
-    if (this.#heldBytes > backlogBytesMax && !this.#closed) this.#onOverflow();
+    if (this.#heldBytes <= backlogBytesMax || this.#closed || this.#fullSinceMs === null) return;
+    if (this.#clock.monotonicMs() - this.#fullSinceMs > stallMsMax) this.#onOverflow();
   }
 
   withdraw(source: BulkSource): void {
@@ -101,9 +108,9 @@ export class Outbox {
     while (!this.#closed) {
       const frames = this.#control;
       this.#control = [];
-      if (!this.#transportFull) this.#takeBulk(frames);
+      if (!this.full) this.#takeBulk(frames);
       if (frames.length === 0) return;
-      this.#transportFull = !this.#write(frames);
+      if (!this.#write(frames)) this.#fullSinceMs ??= this.#clock.monotonicMs();
       if (this.#transport.writableLength > backlogBytesMax) this.#onOverflow();
     }
   }
@@ -149,3 +156,5 @@ const usedAgain = new BatchBuffers(16);
 const usedOnce = new BatchBuffers(0);
 /** Above the largest honest backlog, some hundred starts of 64 KiB each; past it the guest is not reading. */
 const backlogBytesMax = 33_554_432;
+/** Longer than a limit of processor time or a checkpoint holds a guest up. */
+const stallMsMax = 10_000;

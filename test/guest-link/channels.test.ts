@@ -303,11 +303,12 @@ describe('what a channel sends', () => {
     await link.closed;
   });
 
-  it('I14 is bounded over all channels: a guest that lets it pile up is given up', async () => {
-    const { guest, link } = await openScripted({}, { channelsMax: 1_024, window: inputWindowBytes });
+  it('I14 is bounded over all channels: a guest that lets it pile up for 10 s is given up, and no sooner', async () => {
+    const { guest, link, clock } = await openScripted({}, { channelsMax: 1_024, window: inputWindowBytes });
     const count = 33_554_432 / inputWindowBytes + 2;
     const channels = [];
     while (channels.length < count) channels.push(await opened(guest, link, 'FileWrite'));
+    const another = await opened(guest, link, 'FileWrite');
     guest.stall();
     const window = Buffer.alloc(inputWindowBytes);
     // What has left, or was given up with its channel, does not count any more.
@@ -325,6 +326,11 @@ describe('what a channel sends', () => {
       guest.stall();
     }
     for (const { channel } of channels) channel.send(Input.code, window);
+    await nextTurn();
+    clock.advance(9_900);
+    another.channel.send(Input.code, window.subarray(1));
+    clock.advance(200);
+    another.channel.send(Input.code, window.subarray(0, 1));
     assert.equal(await link.closed, 'the guest does not read its input');
     for (const { receiver } of channels) assert.equal(receiver.lost.length, 1);
   });
