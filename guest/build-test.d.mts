@@ -11,6 +11,7 @@ export type UnitTestName =
   | 'file-request-test'
   | 'tar-entry-test'
   | 'task-output-test'
+  | 'task-event-test'
   | 'task-input-test';
 
 export const probeNames: readonly ProbeName[];

@@ -40,6 +40,7 @@ export const unitTestNames = [
   'file-request-test',
   'tar-entry-test',
   'task-output-test',
+  'task-event-test',
   'task-input-test',
 ];
 

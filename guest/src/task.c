@@ -55,6 +55,7 @@ struct task *task_open(struct task_table *table, enum task_kind kind, uint32_t c
   table->channel_count += 1;
   struct task *task = &table->slots[slot];
   *task = (struct task){
+      .in_use = true,
       .kind = kind,
       .channel = channel,
       .outputs = {{.fd = descriptors->outputs[STREAM_STDOUT]}, {.fd = descriptors->outputs[STREAM_STDERR]}},
@@ -100,6 +101,7 @@ void task_move_to_channel(struct task_table *table, struct task *task, uint32_t 
 
 static void free_slot(struct task_table *table, struct task *task) {
   task_leave_channel(table, task);
+  task->in_use = false;
   size_t position = position_of(table, task);
   uint16_t slot = table->order[position];
   table->active_count -= 1;

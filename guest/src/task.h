@@ -56,6 +56,7 @@ struct task_descriptors {
 };
 
 struct task {
+  bool in_use; /* False from the end of one task to the beginning of the next in this slot. */
   enum task_kind kind;
   uint32_t channel;    /* 0: nobody is on the other side. */
   uint32_t request_id; /* Of the request that waits for its answer; 0 afterwards. */

@@ -179,6 +179,8 @@ void tasks_event(struct task_table *table, enum event_source source, uint32_t in
     return;
   }
   struct task *task = &table->slots[index];
+  /* A frame of the same turn has ended it: what its descriptors had to say came with one wake-up. */
+  if (!task->in_use) return;
   task_touch(table, task);
   switch (source) {
     case EVENT_STDIN:
