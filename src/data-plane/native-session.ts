@@ -274,8 +274,8 @@ export class NativeSession implements SocketSession {
       frameBytesMax: payloadBytesMax,
       pingMs,
     });
-    // At once: what is sent while the socket opens leaves with the answer to the upgrade, and the client wakes up once.
-    this.#socket.send(encodeFrame({ type: Ready.code, channel: 0, id: 0, payload }));
+    // Not at once: what is sent inside of the open handler may meet the answer to the upgrade and cut the connection.
+    this.#send({ type: Ready.code, channel: 0, id: 0, payload });
   }
 
   #notify(notice: LeaseNotice): void {
