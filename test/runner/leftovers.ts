@@ -13,7 +13,9 @@ const runFolderName = /^wpt-(\d+)$/;
 export function makeRunFolder(parent: string): string {
   for (const name of list(parent)) {
     const owner = runFolderName.exec(name)?.[1];
-    const isAbandoned = owner !== undefined && !existsSync(`/proc/${owner}`);
+    if (owner === undefined) continue;
+    // In a container a run that was killed may have had this one's number.
+    const isAbandoned = Number(owner) === process.pid || !existsSync(`/proc/${owner}`);
     if (isAbandoned && mountsBelow(join(parent, name)).length === 0) {
       rmSync(join(parent, name), { recursive: true, force: true });
     }

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { packageRoot } from '../../src/package-root.ts';
 import { HangWatch, noteName } from './hang-watch.ts';
-import { Leftovers } from './leftovers.ts';
+import { Leftovers, makeRunFolder } from './leftovers.ts';
 import { missingRequirements, requirementsOf, skipsAgainst } from './required.ts';
 import { needsEngine, selectTests } from './select-tests.ts';
 
@@ -83,6 +83,18 @@ async function sleeper(env: Record<string, string>, ...words: string[]): Promise
   if (child.stdout !== null) await once(child.stdout, 'data');
   return child;
 }
+
+test('the folder of a run that was killed goes, also one of a process with the same number', () => {
+  const parent = mkdtempSync(join(tmpdir(), 'warmpool-test-'));
+  after(() => rmSync(parent, { recursive: true, force: true }));
+  for (const owner of [process.pid, 2 ** 22 + 1, 1]) {
+    mkdirSync(join(parent, `wpt-${owner}`));
+    writeFileSync(join(parent, `wpt-${owner}`, 'left'), '');
+  }
+  const folder = makeRunFolder(parent);
+  assert.deepEqual(readdirSync(parent).sort(), ['wpt-1', `wpt-${process.pid}`].sort());
+  assert.deepEqual(readdirSync(folder), []);
+});
 
 test('nothing left is nothing found, and the folder goes', async () => {
   const { folder, leftovers } = await watch();
