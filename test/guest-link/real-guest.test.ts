@@ -114,7 +114,8 @@ describe('the link to the real guest agent', { skip }, () => {
     assert.equal(received.digest('hex'), expected);
     assert.equal(hashInside.split(' ')[0], expected);
     const growth = Math.max(...liveBytes) - (liveBytes[0] ?? 0);
-    assert.ok(growth < 2_097_152, `live memory grew by ${growth} bytes`);
+    // The last two of what was given away may be on their way.
+    assert.ok(growth < 2_097_152 + 2 * chunk.length, `live memory grew by ${growth} bytes`);
   });
 
   it('G2 a receiver that releases nothing holds one window, and the other channels go on', async () => {
