@@ -153,9 +153,9 @@ test('sessions do not poll: the store is asked once each, and once when a lease 
   const record = await claimed(core);
   const { sessions, calls } = countedSessions(core);
   const opened = await Promise.all(Array.from({ length: 50 }, () => sessions.open(alice, record.id)));
-  for (const session of opened) listen(session);
+  const heard = opened.map((session) => listen(session).leases);
   await core.allocator.keepAlive(alice, record.id, null);
-  await new Promise((resolve) => setTimeout(resolve, 50));
+  await until(() => heard.every((leases) => leases.length > 0), 'each session hearing of the renewal');
   assert.deepEqual(calls, { get: 50, renew: 0 });
   for (const session of opened) session.close();
 });

@@ -4,8 +4,9 @@ import { after, before, describe, test } from 'node:test';
 import { type ListedProcess, parseExecAttached, parseProcessList } from '../../protocol/exec-messages.ts';
 import { inputWindowBytes } from '../../protocol/limits.ts';
 import { parsed } from '../support/parsed.ts';
+import { until } from '../support/until.ts';
 import { type Execution, GuestDriver } from './guest-driver.ts';
-import { commandOf, eventually, isAlive } from './host-processes.ts';
+import { commandOf, isAlive } from './host-processes.ts';
 
 describe('processes that outlive their channel', () => {
   let guest: GuestDriver;
@@ -196,7 +197,7 @@ describe('processes that outlive their channel', () => {
     const sleeper = guest.begin(['sh', '-c', 'trap "echo bye" EXIT; sleep 1000 & wait']);
     const pid = await sleeper.started();
     await sleeper.close();
-    await eventually(() => !isAlive(pid), 'the process');
+    await until(() => !isAlive(pid), 'the process');
     assert.equal((await guest.attach({ process: sleeper.process }).refused()).code, 'process_unknown');
   });
 
@@ -207,7 +208,7 @@ describe('processes that outlive their channel', () => {
     await detached.says('on');
     const { process } = detached;
     await guest.hello(new Uint8Array(16).fill(2));
-    await eventually(() => !isAlive(pid), 'the plain one');
+    await until(() => !isAlive(pid), 'the plain one');
     const entry = await listed(process);
     assert.deepEqual(
       [entry.running, entry.attached, entry.argv0, entry.pid],
@@ -231,7 +232,7 @@ describe('processes that outlive their channel', () => {
       commandOf(Number(readFileSync(`/proc/${writer.pid}/task/${writer.pid}/children`, 'utf8')));
     assert.equal(running(), 'head');
     other.input.end();
-    await eventually(() => running() === 'sleep', 'the rest of its output');
+    await until(() => running() === 'sleep', 'the rest of its output');
   });
 
   test('keeps the newest 64 of those that ended', async () => {

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { until } from '../support/until.ts';
 import { GuestDriver } from './guest-driver.ts';
-import { eventually, isAlive, runs, stateOf } from './host-processes.ts';
+import { isAlive, runs, stateOf } from './host-processes.ts';
 
 describe('channels', () => {
   let guest: GuestDriver;
@@ -37,14 +38,14 @@ describe('channels', () => {
     const next = guest.begin(['echo', 'next'], {}, polite.channel);
     await next.exited();
     assert.equal(next.stdout.toString(), 'next\n');
-    await eventually(() => !isAlive(pid) && !isAlive(child), 'the group');
+    await until(() => !isAlive(pid) && !isAlive(child), 'the group');
   });
 
   test('a stopped process is woken to hear of it', async () => {
     const stopped = guest.begin(['sh', '-c', 'kill -STOP $$']);
     const pid = await stopped.started();
     await stopped.close();
-    await eventually(() => !isAlive(pid), 'the process');
+    await until(() => !isAlive(pid), 'the process');
   });
 
   test('what ignores the hang-up has 5 s, and may use them', async () => {
@@ -58,10 +59,10 @@ describe('channels', () => {
     const child = Number(stubborn.stdout.toString().split('\n')[0]);
     const closedAt = Date.now();
     await stubborn.close();
-    await eventually(() => !isAlive(pid), 'the process');
+    await until(() => !isAlive(pid), 'the process');
     // It went on printing all that time: its output was taken and thrown away.
     assert.ok(Date.now() - closedAt >= 4900);
-    await eventually(() => !isAlive(child), 'its child');
+    await until(() => !isAlive(child), 'its child');
   });
 
   test('closing a channel that is not open is dropped, like all that may have crossed its end', async () => {
@@ -77,7 +78,7 @@ describe('channels', () => {
     const pid = await flood.started();
     await guest.until(() => flood.outputBytes === 100, 'the window');
     await flood.close();
-    await eventually(() => !isAlive(pid), 'the process');
+    await until(() => !isAlive(pid), 'the process');
   });
 
   test('1,024 channels are open at once, and one more is refused whatever it is for', async () => {
@@ -108,7 +109,7 @@ describe('channels', () => {
     await guest.until(() => slow.outputBytes === 16_384, 'the window');
     // It sleeps when its pipe is full: what is in there was written in small pieces, and waits.
     const pid = await slow.started();
-    await eventually(() => stateOf(pid) === 'S', 'the pipe being full');
+    await until(() => stateOf(pid) === 'S', 'the pipe being full');
     slow.takeAll();
     await slow.exited();
     assert.equal(slow.stdout.length, 220_000);
@@ -123,6 +124,6 @@ describe('channels', () => {
     await stubborn.close();
     other.input.end();
     assert.equal(await other.ended(), 0);
-    await eventually(() => !isAlive(pid), 'the process');
+    await until(() => !isAlive(pid), 'the process');
   });
 });

@@ -400,12 +400,3 @@ export async function codeOf(end: Promise<unknown>): Promise<string> {
     return error instanceof FileError ? error.code : String(error);
   }
 }
-
-/** For what no frame announces: polls a condition of the file system. */
-export async function waitUntil(holds: () => boolean, describe = () => 'nothing to tell'): Promise<void> {
-  const deadlineMs = Date.now() + patienceMs;
-  while (!holds()) {
-    assert.ok(Date.now() < deadlineMs, `waited too long; there was ${describe()}`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-}

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-
 import {
   chmodSync,
   chownSync,
@@ -19,36 +18,21 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { buildGuest } from '../../guest/build.mjs';
+import { until } from '../support/until.ts';
 
-import { codeOf, FileGuest, waitUntil } from './file-driver.ts';
+import { codeOf, FileGuest } from './file-driver.ts';
+import { workFolder } from './work-folder.ts';
 
 const isRoot = process.getuid?.() === 0;
 const rootOnly = { skip: isRoot ? false : 'needs root' };
 
 describe('file requests that are refused, and where they are not', () => {
+  const { place, room } = workFolder();
   let guest: FileGuest;
-  let folder: string;
   before(async () => {
-    folder = mkdtempSync(join(tmpdir(), 'warmpool-files-refused-'));
-    chmodSync(folder, 0o755);
     guest = await FileGuest.start();
   });
-  after(async () => {
-    await guest[Symbol.asyncDispose]();
-    rmSync(folder, { recursive: true, force: true });
-  });
-
-  function place(name: string): string {
-    return join(folder, name);
-  }
-
-  /** A new empty directory. */
-  function room(name: string, mode = 0o755): string {
-    const path = place(name);
-    mkdirSync(path);
-    chmodSync(path, mode);
-    return path;
-  }
+  after(() => guest[Symbol.asyncDispose]());
 
   test('paths are relative to cwd, and cwd must be one the user may enter', rootOnly, async () => {
     const path = room('cwd');
@@ -175,10 +159,10 @@ describe('file requests that are refused, and where they are not', () => {
     );
     assert.equal(await cramped.remove({ path }).end, 1);
     // What a refused write had taken is free once its worker has ended, which is a moment behind its answer.
-    await waitUntil(() => {
+    await until(() => {
       const { blocks, bfree } = statfsSync(`/proc/${cramped.process.pid}/root${full}`);
       return bfree === blocks;
-    });
+    }, 'the room of the refused write');
     await cramped.write({ path }).sendAll('there is room again');
     assert.equal(await cramped.rename({ path, to: place('elsewhere') }).refusal(), 'cross_device');
     assert.equal(
@@ -229,7 +213,7 @@ describe('file requests that are refused, and where they are not', () => {
       await call.ack;
       assert.equal(data().length, 3);
       await call.abandon();
-      await waitUntil(() => data().length === 2);
+      await until(() => data().length === 2, 'the abandoned write to be undone');
       const sha256 = new Uint8Array(32);
       assert.equal(await codeOf(bare.write({ path, sha256 }).sendAll('other')), 'checksum_mismatch');
       assert.deepEqual(data().sort(), ['file', 'own']);

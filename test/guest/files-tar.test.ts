@@ -20,7 +20,8 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { codeOf, FileGuest, waitUntil } from './file-driver.ts';
+import { until } from '../support/until.ts';
+import { codeOf, FileGuest } from './file-driver.ts';
 
 /** Archives both ways, with GNU tar as the other side, and archives that mean harm. */
 const rootOnly = { skip: process.getuid?.() === 0 ? false : 'needs root' };
@@ -184,7 +185,7 @@ describe('archives of files', () => {
     };
     const call = guest.tarRead({ path }, { onOutput });
     await call.ack;
-    await waitUntil(
+    await until(
       () => head.length >= 2048,
       () => `${head.length} bytes`,
     );

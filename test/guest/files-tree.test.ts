@@ -2,52 +2,32 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 
 import {
-  chmodSync,
   lstatSync,
   mkdirSync,
-  mkdtempSync,
   readFileSync,
   readlinkSync,
-  rmSync,
   statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
 import { parseFileEntry } from '../../protocol/file-answers.ts';
 import { FileGuest } from './file-driver.ts';
+import { workFolder } from './work-folder.ts';
 
 const isRoot = process.getuid?.() === 0;
 const rootOnly = { skip: isRoot ? false : 'needs root' };
 const nobody = 65_534;
 
 describe('files in directories', () => {
+  const { path: folder, place, room } = workFolder();
   let guest: FileGuest;
-  let folder: string;
   before(async () => {
-    folder = mkdtempSync(join(tmpdir(), 'warmpool-files-tree-'));
-    chmodSync(folder, 0o755);
     guest = await FileGuest.start();
   });
-  after(async () => {
-    await guest[Symbol.asyncDispose]();
-    rmSync(folder, { recursive: true, force: true });
-  });
-
-  function place(name: string): string {
-    return join(folder, name);
-  }
-
-  /** A new empty directory. */
-  function room(name: string, mode = 0o755): string {
-    const path = place(name);
-    mkdirSync(path);
-    chmodSync(path, mode);
-    return path;
-  }
+  after(() => guest[Symbol.asyncDispose]());
 
   test('a list is sorted by bytes, pages by name, and says whether there is more', async () => {
     const path = room('listed');

@@ -22,7 +22,8 @@ import { encodeCredit } from '../../protocol/control-messages.ts';
 import { parseWatchRecord, type WatchRecord } from '../../protocol/file-answers.ts';
 import { RecordReader } from '../../protocol/record-reader.ts';
 import { parsed } from '../support/parsed.ts';
-import { type FileCall, FileGuest, waitUntil } from './file-driver.ts';
+import { until } from '../support/until.ts';
+import { type FileCall, FileGuest } from './file-driver.ts';
 
 const rootOnly = { skip: process.getuid?.() === 0 ? false : 'needs root' };
 
@@ -97,14 +98,14 @@ describe('watching files', () => {
     const fd = openSync(join(path, 'log'), 'a');
     const startMs = performance.now();
     const modified = () => told(call).filter((line) => line === 'modified log').length;
-    await waitUntil(
+    await until(
       () => writeSync(fd, 'line\n') > 0 && modified() >= 3,
       () => told(call).join(),
     );
     assert.ok(performance.now() - startMs >= 250, 'three times took three pauses');
     closeSync(fd);
     const before = modified();
-    await waitUntil(() => modified() > before);
+    await until(() => modified() > before, 'another change');
     await call.abandon();
   });
 
@@ -243,9 +244,9 @@ describe('watching files', () => {
     holding = false;
     slow.send('Credit', call.channel, encodeCredit(held));
     const seen = () => `${lines.length} lines, ending with ${lines.slice(-3).join(', ')}`;
-    await waitUntil(() => overflows > 0, seen);
+    await until(() => overflows > 0, seen);
     // It begins anew behind that word, and does not tell what it finds then: the first files may be among that.
-    await waitUntil(() => {
+    await until(() => {
       writeFileSync(join(path, 'late', `file-${count++}`), '');
       return lateOnes > 0;
     }, seen);
@@ -276,7 +277,7 @@ describe('watching files', () => {
 });
 
 async function isTold(call: FileCall<never>, line: string): Promise<void> {
-  await waitUntil(
+  await until(
     () => told(call).includes(line),
     () => `no "${line}" among: ${told(call).join(', ')}`,
   );

@@ -1,57 +1,36 @@
 import assert from 'node:assert/strict';
-
 import { createHash, randomBytes } from 'node:crypto';
 import {
   chmodSync,
   linkSync,
   lstatSync,
-  mkdirSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
   readlinkSync,
-  rmSync,
   statSync,
   symlinkSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-
 import { parseFileEntry } from '../../protocol/file-answers.ts';
 import { parsed } from '../support/parsed.ts';
-import { codeOf, FileGuest, waitUntil } from './file-driver.ts';
+import { until } from '../support/until.ts';
+import { codeOf, FileGuest } from './file-driver.ts';
+import { workFolder } from './work-folder.ts';
 
 const isRoot = process.getuid?.() === 0;
 const rootOnly = { skip: isRoot ? false : 'needs root' };
 const nobody = 65_534;
 
 describe('reading and writing files', () => {
+  const { place, room } = workFolder();
   let guest: FileGuest;
-  let folder: string;
   before(async () => {
-    folder = mkdtempSync(join(tmpdir(), 'warmpool-files-'));
-    chmodSync(folder, 0o755);
     guest = await FileGuest.start();
   });
-  after(async () => {
-    await guest[Symbol.asyncDispose]();
-    rmSync(folder, { recursive: true, force: true });
-  });
-
-  function place(name: string): string {
-    return join(folder, name);
-  }
-
-  /** A new empty directory. */
-  function room(name: string, mode = 0o755): string {
-    const path = place(name);
-    mkdirSync(path);
-    chmodSync(path, mode);
-    return path;
-  }
+  after(() => guest[Symbol.asyncDispose]());
 
   test('what is written is read back, with the same SHA-256 on both ends', async () => {
     for (const size of [0, 1, 65_535, 65_536, 65_537, 300_000, 5_000_001]) {
@@ -175,7 +154,7 @@ describe('reading and writing files', () => {
       await call.send(randomBytes(100_000));
       await call.abandon();
     }
-    await waitUntil(() => readdirSync(place('abandoned')).join() === 'file');
+    await until(() => readdirSync(place('abandoned')).join() === 'file', 'the old file alone');
     assert.equal(readFileSync(path, 'utf8'), 'old');
   });
 
@@ -206,7 +185,7 @@ describe('reading and writing files', () => {
     const inPlace = await guest.write({ path: place('kept'), offset: 0, mode: 0o600 });
     await inPlace.ack;
     await inPlace.send(Buffer.from('as far'));
-    await waitUntil(() => statSync(place('kept')).size === 6);
+    await until(() => statSync(place('kept')).size === 6, 'the six bytes');
     await inPlace.abandon();
     assert.equal(readFileSync(place('kept'), 'utf8'), 'as far');
     assert.equal(statSync(place('kept')).mode & 0o777, 0o600);

@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
+import { until } from '../support/until.ts';
 
 /** Processes of this host as tests of the agent see and end them. */
-
-const patienceMs = 60_000;
 
 /** A zombie whose parent has not looked yet is not alive. */
 export function isAlive(pid: number): boolean {
@@ -22,7 +21,7 @@ export function stateOf(pid: number): string {
 
 /** Waits until a process is this program: between fork and exec it still has what the shell set for its own signals. */
 export async function runs(pid: number, program: string): Promise<void> {
-  await eventually(() => commandOf(pid) === program, `process ${pid} being ${program}`);
+  await until(() => commandOf(pid) === program, `process ${pid} being ${program}`);
 }
 
 /** The name of its program; empty when it is gone. */
@@ -38,13 +37,4 @@ export function commandOf(pid: number): string {
 export function killProcess(pid: number): void {
   assert.ok(pid > 1, `${pid} is no process`);
   process.kill(pid, 'SIGKILL');
-}
-
-/** For what no frame announces: polls a condition of the machine, such as a process being gone. */
-export async function eventually(holds: () => boolean, what: string): Promise<void> {
-  const deadline = Date.now() + patienceMs;
-  while (!holds()) {
-    assert.ok(Date.now() < deadline, `waited too long for ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
 }

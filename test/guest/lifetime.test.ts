@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import { channelsMax } from '../../protocol/limits.ts';
+import { until } from '../support/until.ts';
 import { GuestDriver } from './guest-driver.ts';
-import { eventually, isAlive, killProcess, runs } from './host-processes.ts';
+import { isAlive, killProcess, runs } from './host-processes.ts';
 
 describe('the life of a process', () => {
   let guest: GuestDriver;
@@ -19,7 +20,7 @@ describe('the life of a process', () => {
     await runs(child, 'sleep');
     group.signal(15);
     assert.equal((await group.exited()).signal, 15);
-    await eventually(() => !isAlive(child), 'the other member of the group');
+    await until(() => !isAlive(child), 'the other member of the group');
   });
 
   test('delivers a signal that the process handles', async () => {
@@ -82,7 +83,7 @@ describe('the life of a process', () => {
       assert.equal(exit?.timedOut, true);
       const member = Number(stdout.toString().split('\n')[0]);
       assert.ok(member > 1);
-      await eventually(() => !isAlive(member), 'the member that ignores SIGTERM');
+      await until(() => !isAlive(member), 'the member that ignores SIGTERM');
     });
 
     test('a flood from outside of the group is ended', async () => {
@@ -91,7 +92,7 @@ describe('the life of a process', () => {
       const flood = guest.begin(['sh', '-c', script], { timeoutMs, window: 1_000, givesCredit: false });
       const pid = await flood.started();
       await flood.says('ready\n');
-      await eventually(() => !isAlive(pid), 'the end of the group');
+      await until(() => !isAlive(pid), 'the end of the group');
       assert.equal(flood.exit, undefined);
       flood.takeAll();
       assert.equal((await flood.exited()).timedOut, true);
@@ -111,7 +112,7 @@ describe('the life of a process', () => {
 
   test('reaps orphans, so that none stays a zombie', async () => {
     const { stdout } = await guest.run(['sh', '-c', 'for i in 1 2 3; do (setsid sleep 0.2 & echo $!); done']);
-    await eventually(() => {
+    await until(() => {
       const children = readFileSync(`/proc/${guest.pid}/task/${guest.pid}/children`, 'utf8');
       return children.trim() === '';
     }, `the orphans ${stdout.toString()}`);

@@ -13,9 +13,10 @@ import { resyncPaddingBytes } from '../../protocol/link-framing.ts';
 import { messageTypes } from '../../protocol/message-types.ts';
 import { encodeHello } from '../../protocol/session-messages.ts';
 import { parsed } from '../support/parsed.ts';
+import { until } from '../support/until.ts';
 import { within } from '../support/within.ts';
 import { defaultEnv, firstNonce, GuestDriver, linkFrame } from './guest-driver.ts';
-import { eventually, isAlive } from './host-processes.ts';
+import { isAlive } from './host-processes.ts';
 
 const secondNonce = new Uint8Array(16).fill(2);
 
@@ -97,7 +98,7 @@ describe('the link', () => {
     await guest.until(() => flood.outputBytes > 1_000_000, 'output');
     await guest.hello(secondNonce);
     for (const dead of [pid, child, await flood.started()])
-      await eventually(() => !isAlive(dead), `${dead} being gone`);
+      await until(() => !isAlive(dead), `${dead} being gone`);
     // The same channel is free again, and no old frame follows: the driver would object to output before Ack.
     const fresh = guest.begin(['echo', 'fresh'], {}, 1);
     await fresh.exited();
@@ -150,7 +151,7 @@ describe('the link', () => {
     const pid = await sleeper.started();
     guest.input.end();
     assert.equal(await guest.ended(), 0);
-    await eventually(() => !isAlive(pid), 'the process');
+    await until(() => !isAlive(pid), 'the process');
   });
 
   test('an output that nobody reads any more ends it too (--link=once)', async () => {
@@ -165,7 +166,7 @@ describe('the link', () => {
     const pid = await guest.begin(['sh', '-c', 'trap "" TERM; sleep 1000']).started();
     guest.process.kill('SIGTERM');
     assert.equal(await guest.ended(), 0);
-    await eventually(() => !isAlive(pid), 'the process');
+    await until(() => !isAlive(pid), 'the process');
   });
 
   test('G9 with --link=reattach the end of its input and a broken output leave it running, and idle', async () => {
@@ -184,7 +185,7 @@ describe('the link', () => {
     assert.ok(cpuTicks(guest.pid) - before <= 2, 'it does not spin');
     guest.process.kill('SIGTERM');
     assert.equal(await guest.ended(), 0);
-    await eventually(() => !isAlive(pid), 'the process');
+    await until(() => !isAlive(pid), 'the process');
   });
 
   test('G9 with --link=reattach a new writer of its input is served again', async () => {

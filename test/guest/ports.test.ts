@@ -7,8 +7,8 @@ import { inputWindowBytes } from '../../protocol/limits.ts';
 import { encodePortConnect, parsePortList, parsePortRecord } from '../../protocol/port-messages.ts';
 import { parseStats } from '../../protocol/stats-message.ts';
 import { parsed } from '../support/parsed.ts';
+import { until } from '../support/until.ts';
 import { type Execution, GuestDriver } from './guest-driver.ts';
-import { eventually } from './host-processes.ts';
 
 /** The agent shares this machine's network here, so a server of the test is one inside the sandbox. */
 describe('ports', () => {
@@ -211,9 +211,9 @@ describe('ports', () => {
     await tunnel.opened();
     tunnel.writeStdin('something');
     // Node takes a reset that comes together with bytes for an end.
-    await eventually(() => heard === 9, 'the bytes');
+    await until(() => heard === 9, 'the bytes');
     await tunnel.close();
-    await eventually(() => error !== undefined, 'the reset');
+    await until(() => error !== undefined, 'the reset');
     assert.match(String(error), /ECONNRESET/);
   });
 

@@ -5,8 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { payloadBytesMax } from '../../protocol/limits.ts';
+import { until } from '../support/until.ts';
 import { GuestDriver } from './guest-driver.ts';
-import { eventually, isAlive, killProcess } from './host-processes.ts';
+import { isAlive, killProcess } from './host-processes.ts';
 
 describe('streams and credit', () => {
   let guest: GuestDriver;
@@ -131,7 +132,7 @@ describe('streams and credit', () => {
     lazy.writeStdin(Buffer.alloc(stdinWindow));
     lazy.writeStdin(Buffer.alloc(stdinWindow));
     await guest.until(() => lazy.errors.length > 0, 'the refusal');
-    await eventually(() => !isAlive(pid), 'the process');
+    await until(() => !isAlive(pid), 'the process');
     // The Error is the channel's last frame, and what crossed it is dropped.
     assert.deepEqual(
       lazy.errors.map(({ code }) => code),
@@ -176,7 +177,7 @@ describe('streams and credit', () => {
     assert.equal(exit?.exitCode, 0);
     assert.ok(isAlive(child), 'the background child is neither waited for nor killed');
     killProcess(child);
-    await eventually(() => !isAlive(child), 'the orphan being reaped');
+    await until(() => !isAlive(child), 'the orphan being reaped');
   });
 
   test('a background child may go on writing after the exit: discarded, without a signal', async () => {
@@ -187,7 +188,7 @@ describe('streams and credit', () => {
     const { stdout } = await guest.run(['sh', '-c', script]);
     const child = Number(stdout.toString());
     writeFileSync(go, '');
-    await eventually(() => !isAlive(child), 'the background child');
+    await until(() => !isAlive(child), 'the background child');
     assert.equal(readFileSync(log, 'utf8'), 'wrote\n');
   });
 
@@ -203,7 +204,7 @@ describe('streams and credit', () => {
       rmSync(log, { force: true });
       const { stdout } = await guest.run(['bash', '-c', script]);
       const [child, late] = stdout.toString().split('\n');
-      await eventually(() => readFileOr(log, '').endsWith('\n'), 'the times');
+      await until(() => readFileOr(log, '').endsWith('\n'), 'the times');
       killProcess(Number(child));
       const [last = 0, after = 0] = readFileOr(log, '').split(' ').map(Number);
       promised = last > 0 && after - last < 0.09;

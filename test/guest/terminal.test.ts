@@ -3,8 +3,9 @@ import { spawnSync } from 'node:child_process';
 import { after, before, describe, test } from 'node:test';
 import { buildGuest } from '../../guest/build.mjs';
 import { inputWindowBytes } from '../../protocol/limits.ts';
+import { until } from '../support/until.ts';
 import { defaultEnv, type Execution, GuestDriver } from './guest-driver.ts';
-import { eventually, isAlive, killProcess } from './host-processes.ts';
+import { isAlive, killProcess } from './host-processes.ts';
 
 const tty = { cols: 100, rows: 30 };
 const rootOnly = { skip: process.getuid?.() === 0 ? false : 'needs root' };
@@ -93,17 +94,17 @@ describe('terminals', () => {
   test('the shell has job control: ^C ends a job, ^Z stops it, fg goes on', async () => {
     const shell = await bash();
     shell.writeStdin('sleep 1000; echo "status $?"\n');
-    await eventually(() => sleeping(shell).length === 1, 'the job');
+    await until(() => sleeping(shell).length === 1, 'the job');
     shell.writeStdin('\x03');
     await guest.roundTrip();
     assert.equal(await answer(shell, 'echo alive'), 'alive');
     shell.writeStdin('sleep 1001\n');
-    await eventually(() => sleeping(shell).length === 1, 'the job');
+    await until(() => sleeping(shell).length === 1, 'the job');
     shell.writeStdin('\x1a');
     await shell.says('Stopped');
     assert.match(await answer(shell, 'jobs -l'), /Stopped/);
     shell.writeStdin('fg\n');
-    await eventually(() => sleeping(shell).some(({ state }) => state === 'S'), 'the job going on');
+    await until(() => sleeping(shell).some(({ state }) => state === 'S'), 'the job going on');
     shell.writeStdin('\x03');
     assert.equal(await answer(shell, 'jobs -l'), '');
     shell.writeStdin('exit 7\n');
@@ -127,7 +128,7 @@ describe('terminals', () => {
     await shell.says('caught int\r\n');
     assert.equal(await answer(shell, 'echo still here'), 'still here');
     shell.writeStdin('sleep 1000; echo "status $?"\n');
-    await eventually(() => sleeping(shell).length === 1, 'the job');
+    await until(() => sleeping(shell).length === 1, 'the job');
     shell.signal(signalQuit);
     await shell.says('status 131');
     shell.signal(signalHangup);
@@ -187,10 +188,10 @@ describe('terminals', () => {
     const shell = await bash();
     const pid = await shell.started();
     shell.writeStdin('sleep 1000\n');
-    await eventually(() => sleeping(shell).length === 1, 'the job');
+    await until(() => sleeping(shell).length === 1, 'the job');
     const [job] = sleeping(shell);
     await shell.close();
-    await eventually(() => !isAlive(pid) && !isAlive(job?.pid ?? 0), 'both');
+    await until(() => !isAlive(pid) && !isAlive(job?.pid ?? 0), 'both');
   });
 
   test('closing its channel kills after 5 s what ignores that', async () => {
@@ -201,7 +202,7 @@ describe('terminals', () => {
     await stubborn.close();
     const again = guest.begin(['echo', 'the channel is free'], {}, stubborn.channel);
     await again.exited();
-    await eventually(() => !isAlive(pid), 'the process');
+    await until(() => !isAlive(pid), 'the process');
     assert.ok(Date.now() - closedAt >= 4_900);
   });
 

@@ -99,10 +99,10 @@ test('I10 the event of such an end ends nothing while the link is being made ane
   await core.store.registerBound({ ...bound, claim: { ...bound.claim, tenant: 'bob', claimId: 'second' } });
   await core.store.beginStop({ id: record.id, tenant: 'bob' }, 'deleted');
   const told = async () => (await core.store.get(record.id, 'alice'))?.state === 'running';
-  for (let isTold = false; !isTold; isTold = await told()) {
+  await until(async () => {
     assert.ok(runtime.objects.get(record.id)?.running, 'it lives');
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
+    return told();
+  }, 'the store being told whose it is');
   letIn();
   await until(() => core.node.guest(record) !== null, 'the new link');
   assert.equal((await run(core, record.id)).exitCode, 0);
