@@ -17,9 +17,9 @@ export type SandboxEnd = Parameters<SessionListener['onEnd']>[0];
  *   open ──an event of its end, or the link lost──▶ ended        open ──last listener gone──▶ idle
  *
  * Invariants: listeners hear of the end once, and of this claim's end only, where the store has given the sandbox to
- * another one by mistake; a store that has lost the record ends nothing, the link does; the store is never asked on a session's behalf but for a renewal, one look
- * shortly before the lease is about to run out (somebody in another process may have renewed it), and one when the link
- * drops, to know why.
+ * another one by mistake; a store that has lost the record ends nothing, the link does; the store is never asked on a
+ * session's behalf but for a renewal, one look shortly before the lease is about to run out (somebody in another process
+ * may have renewed it), and one when the link drops, to know why.
  */
 export class OpenSandbox {
   readonly record: SandboxRecord;

@@ -243,7 +243,7 @@ function parseEntry(text: string): Entry {
   const entry = JSON.parse(text) as Entry;
   if (entry.v === formatVersion) return entry;
   throw new Error(
-    `it was written by another version of warmpool (${entry.v}; this one knows ${formatVersion})`,
+    `it was written by another version of warmpool (${entry.v}; this one knows ${formatVersion}): start that one, or move the file away when none of its sandboxes runs any more`,
   );
 }
 
