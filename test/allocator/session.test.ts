@@ -103,10 +103,25 @@ test('a guest whose link drops ends its sessions as failed', async () => {
   session.close();
 });
 
+/** Knows after how many milliseconds something is still to happen. */
+class PlanningClock extends SystemClock {
+  readonly planned = new Set<number>();
+
+  override after(delayMs: number, callback: () => void): () => void {
+    this.planned.add(delayMs);
+    const cancel = super.after(delayMs, callback);
+    return () => {
+      this.planned.delete(delayMs);
+      cancel();
+    };
+  }
+}
+
 /** Sessions over a real store, whose calls are counted. */
 function countedSessions(core: Awaited<ReturnType<typeof startCore>>): {
   sessions: Sessions;
   calls: { get: number; renew: number };
+  clock: PlanningClock;
 } {
   const calls = { get: 0, renew: 0 };
   const store: Pick<PoolStore, 'get' | 'renew'> = {
@@ -122,10 +137,8 @@ function countedSessions(core: Awaited<ReturnType<typeof startCore>>): {
   const { catalog, feed, node } = core;
   const guestOf = (record: SandboxRecord) => node.guest(record);
   const vouch = (id: string, tenant: string) => node.vouch(id, tenant);
-  return {
-    calls,
-    sessions: new Sessions({ store, catalog, feed, clock: new SystemClock(), guestOf, vouch }),
-  };
+  const clock = new PlanningClock();
+  return { calls, clock, sessions: new Sessions({ store, catalog, feed, clock, guestOf, vouch }) };
 }
 
 test('3.3 use renews a lease at most once per tenth of its ttl, whichever session it is', async () => {
@@ -151,13 +164,23 @@ test('3.3 use renews a lease at most once per tenth of its ttl, whichever sessio
 test('sessions do not poll: the store is asked once each, and once when a lease is about to run out', async () => {
   await using core = await startCore();
   const record = await claimed(core);
-  const { sessions, calls } = countedSessions(core);
+  const { sessions, calls, clock } = countedSessions(core);
   const opened = await Promise.all(Array.from({ length: 50 }, () => sessions.open(alice, record.id)));
   const heard = opened.map((session) => listen(session).leases);
-  await core.allocator.keepAlive(alice, record.id, null);
-  await until(() => heard.every((leases) => leases.length > 0), 'each session hearing of the renewal');
-  assert.deepEqual(calls, { get: 50, renew: 0 });
+  await opened[0]?.keepAlive(600_000);
+  assert.deepEqual(
+    heard.map((leases) => leases.length),
+    heard.map(() => 1),
+  );
+  assert.deepEqual(calls, { get: 50, renew: 1 });
+  // All that is left to happen by itself is one look, when the lease is about to run out.
+  assert.equal(clock.planned.size, 1);
+  assert.ok(
+    [...clock.planned].every((delayMs) => delayMs > 60_000),
+    `${[...clock.planned]}`,
+  );
   for (const session of opened) session.close();
+  assert.equal(clock.planned.size, 0);
 });
 
 test('a renewal by another process is found before anybody is told that the lease runs out', async () => {
