@@ -2,6 +2,7 @@ import type { Config } from './config/config.ts';
 import { ConfigError } from './config/config-error.ts';
 import { loadConfig } from './config/load-config.ts';
 import { isWarmpoolError } from './domain/errors.ts';
+import { armFailpoints } from './failpoints.ts';
 import { createLogger, type Logger } from './observability/logger.ts';
 import { type Service, startService } from './service.ts';
 
@@ -13,6 +14,12 @@ import { type Service, startService } from './service.ts';
 export async function serve(options: { readonly config?: string }): Promise<void> {
   const config = readConfig(options.config);
   if (!config) return;
+  const refusal = armFailpoints(process.env);
+  if (refusal !== null) {
+    process.stderr.write(`warmpool: ${refusal}\n`);
+    process.exitCode = exitUsage;
+    return;
+  }
   const log = createLogger({ level: config.logLevel });
   using signals = new Signals();
   let service: Service;

@@ -5,6 +5,7 @@ import { newClaimId, newSandboxId, shardOfPool } from '../domain/ids.ts';
 import type { CatalogPool, PoolCatalog } from '../domain/pool-catalog.ts';
 import type { Customisation, SandboxRecord } from '../domain/sandbox.ts';
 import { canonicalJson } from '../domain/spec-version.ts';
+import { failpoint } from '../failpoints.ts';
 import type { ClaimRequest, PoolStore } from '../store/pool-store.ts';
 import type { TransitionFeed } from '../store/transition-feed.ts';
 import type { Created, CreateRequest, Principal } from './api.ts';
@@ -74,6 +75,7 @@ export class SandboxCreator {
     signal: AbortSignal,
   ): Promise<Created> {
     const answer = await this.#persist(() => this.#deps.store.claim(claim), signal);
+    failpoint('claim');
     switch (answer.kind) {
       case 'claimed':
         return { record: answer.record, repeated: answer.repeated };

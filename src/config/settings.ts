@@ -1,13 +1,8 @@
 import { z } from 'zod';
+import { parseSocketUrl } from '../domain/socket-url.ts';
 import { parseDuration } from './duration.ts';
 import { parseListenAddress } from './listen-address.ts';
-import {
-  parseHttpUrl,
-  parseOrigins,
-  parsePreviewDomain,
-  parseProxies,
-  parseSocketUrl,
-} from './web-addresses.ts';
+import { parseHttpUrl, parseOrigins, parsePreviewDomain, parseProxies } from './web-addresses.ts';
 
 /**
  * Every setting once: its name in the YAML file, its environment variable, what it may be, and its default. Both
@@ -136,11 +131,11 @@ export function isSetting(name: string): name is Setting {
 }
 
 /**
- * Variables with our prefix that are not for the server: the command line's, the provisioning script's, the tests', and
- * those that Kubernetes sets in every pod beside a Service called `warmpool`.
+ * Variables with our prefix that are not for the server: the command line's, the provisioning script's, the tests' (with
+ * `failpoints.ts`), and those that Kubernetes sets in every pod beside a Service called `warmpool`.
  */
 export const foreignVariables =
-  /^WARMPOOL_(ADDRESS|SERVER|API_KEY|PROVISION|REQUIRE|TEST_\w+|BENCH_\w+|SERVICE_(HOST|PORT)\w*|PORT|PORT_\d\w*)$/;
+  /^WARMPOOL_(ADDRESS|SERVER|API_KEY|PROVISION|REQUIRE|FAILPOINTS|TEST_\w+|BENCH_\w+|SERVICE_(HOST|PORT)\w*|PORT|PORT_\d\w*)$/;
 
 /** As the Redis store takes it: always a URL; the path of a unix socket becomes one. */
 function parseRedisUrl(text: string): string | null {

@@ -1,6 +1,7 @@
 import type { Clock } from '../domain/clock.ts';
 import { WarmpoolError } from '../domain/errors.ts';
 import type { Lease, SandboxRecord } from '../domain/sandbox.ts';
+import { failpoint } from '../failpoints.ts';
 import type { Log } from '../observability/log.ts';
 import type { BoundSandbox } from '../store/pool-store.ts';
 import { type FoundLine, JournalFile } from './journal-file.ts';
@@ -103,7 +104,9 @@ export class BindJournal implements AsyncDisposable {
       lifeLeftMs: lifeLeftMs(lease),
     };
     const { clock } = this.#deps;
+    failpoint('bind');
     this.#write({ v: formatVersion, bind: sandbox, atMs: clock.wallMs() });
+    failpoint('journal');
   }
 
   /** The store's last word on the lease of a claim that has its sandbox. */

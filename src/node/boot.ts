@@ -3,6 +3,7 @@ import { templateEnvironment } from '../domain/environment.ts';
 import { isWarmpoolError, WarmpoolError } from '../domain/errors.ts';
 import type { TemplateSpec } from '../domain/pool-spec.ts';
 import type { EndReason } from '../domain/sandbox.ts';
+import { failpoint } from '../failpoints.ts';
 import type { Guest } from '../guest-link/guest.ts';
 import type { BootedSandbox, SandboxRuntime } from '../runtime/sandbox-runtime.ts';
 
@@ -37,6 +38,7 @@ export async function bootSandbox(
     await orAborted(runtime.prepare(template), either);
     const booted = await runtime.boot(request, either);
     guest = await orAborted(deps.openGuest(booted), either);
+    failpoint('link');
     for (const argv of template.warmup) await runStep(guest, template, 'warmup', argv, either);
     await runStep(guest, template, 'ready', template.ready.exec, either);
     return guest;

@@ -2,6 +2,7 @@ import type { Clock } from '../domain/clock.ts';
 import { newSandboxId, shardOfPool } from '../domain/ids.ts';
 import type { RuntimeName } from '../domain/pool-spec.ts';
 import type { EndReason } from '../domain/sandbox.ts';
+import { failpoint } from '../failpoints.ts';
 import type { Log } from '../observability/log.ts';
 import type { PoolSnapshot, PoolStore, TransitionAnswer } from '../store/pool-store.ts';
 import type { Fleet } from './fleet.ts';
@@ -129,6 +130,7 @@ export class Replenisher implements AsyncDisposable {
           this.#note = 'another process declared a different template for this pool';
         return passIntervalMs;
       }
+      failpoint('record');
       const { id } = answer.record;
       this.#refills.add(id);
       const boot = supervisor.boot(answer.record, 'refill').then((outcome) => {

@@ -1,6 +1,7 @@
 import type { Clock } from '../domain/clock.ts';
 import { isWarmpoolError, WarmpoolError } from '../domain/errors.ts';
 import type { EndReason, SandboxRecord } from '../domain/sandbox.ts';
+import { failpoint } from '../failpoints.ts';
 import type { Guest } from '../guest-link/guest.ts';
 import type { Log } from '../observability/log.ts';
 import type { SandboxRuntime } from '../runtime/sandbox-runtime.ts';
@@ -142,6 +143,7 @@ export class SandboxSupervisor {
       entry.making = making;
       const guest = await making;
       const answer = await this.#report(record);
+      failpoint('ready');
       if (answer.kind === 'refused' || entry.phase === 'stopping') {
         guest.close();
         await this.remove(record.id);
@@ -287,9 +289,11 @@ export class SandboxSupervisor {
       // Nothing is removed while it is still being made: an aborted boot cleans up first, then this finds the rest.
       await entry?.making.catch(() => null);
       entry?.guest?.close();
+      failpoint('kill');
       const runtimes = entry?.runtime ? [entry.runtime] : this.#deps.pools.runtimes();
       for (const runtime of runtimes) await runtime.destroy(sandboxId);
       this.#deps.journal.forget(sandboxId);
+      failpoint('delete');
       const record = await store.get(sandboxId, null);
       if (record && record.nodeId === this.#nodeId) {
         await store.finishStop({ id: sandboxId, nodeId: this.#nodeId, incarnation: record.incarnation });

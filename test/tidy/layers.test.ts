@@ -14,9 +14,9 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   auth: ['domain', 'config', 'allocator/api'],
   store: ['domain', 'observability', 'package-root'],
   'guest-link': ['domain', 'protocol', 'observability'],
-  runtime: ['domain', 'observability', 'package-root'],
-  node: ['domain', 'observability', 'store port', 'runtime port', 'guest-link', 'protocol'],
-  allocator: ['domain', 'observability', 'store port', 'guest-link', 'protocol'],
+  runtime: ['domain', 'observability', 'package-root', 'failpoints'],
+  node: ['domain', 'observability', 'store port', 'runtime port', 'guest-link', 'protocol', 'failpoints'],
+  allocator: ['domain', 'observability', 'store port', 'guest-link', 'protocol', 'failpoints'],
   /** Typed operations over any ChannelOpener; for Node and browsers, so it knows nothing but the protocol. */
   operations: ['protocol'],
   grpc: [
@@ -51,6 +51,7 @@ const publicFiles: Readonly<Record<string, RegExp>> = {
   'guest-link port': /^src\/guest-link\/guest\.ts$/,
   'allocator/api': /^src\/allocator\/(api|responder-failure)\.ts$/,
   'package-root': /^src\/package-root\.ts$/,
+  failpoints: /^src\/failpoints\.ts$/,
   /** One dialect has a socket and routes; what they share is beside the socket. */
   'xgen dialect': /^src\/data-plane\/xgen\//,
   /** The contract as both ends write it; the server is beside it, not in it. */

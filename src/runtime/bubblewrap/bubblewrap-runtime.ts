@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import type { Clock } from '../../domain/clock.ts';
 import { assertThat, isWarmpoolError, WarmpoolError } from '../../domain/errors.ts';
 import type { TemplateSpec } from '../../domain/pool-spec.ts';
+import { failpoint } from '../../failpoints.ts';
 import { packageRoot } from '../../package-root.ts';
 import { codeOf } from '../cgroup/cgroup-files.ts';
 import type {
@@ -202,11 +203,13 @@ export class BubblewrapRuntime implements SandboxRuntime {
       hostUid: sandbox.hostUid,
     });
     sandbox.process = started;
+    failpoint('spawn');
     const kill = () => void started.kill();
     signal.addEventListener('abort', kill, { once: true });
     try {
       await this.#admit(started, sandboxId, host);
       sandbox.contained = host.cgroups.version !== 'none';
+      failpoint('mount');
       signal.throwIfAborted();
       await started.release();
       signal.throwIfAborted();

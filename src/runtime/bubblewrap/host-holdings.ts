@@ -1,4 +1,5 @@
 import type { Resources } from '../../domain/pool-spec.ts';
+import { failpoint } from '../../failpoints.ts';
 import type { CgroupTree } from '../cgroup/cgroup-tree.ts';
 import { processName } from './bwrap-process.ts';
 import { killAll, processesNamed, processesOfUid } from './host-processes.ts';
@@ -48,6 +49,7 @@ export class HostHoldings {
       note(),
       this.#cgroups.create(sandboxId, { ...resources, pids: resources.pids + 1 }),
     ]);
+    failpoint('cgroup');
   }
 
   /** Everything held by sandboxes of this node; control groups without a folder are of before `startedAtMs`. */
@@ -84,6 +86,7 @@ export class HostHoldings {
     const uids = await this.#uidsOf(sandboxId, held);
     if (strays) await killStrays(sandboxId, uids);
     await this.#cgroups.remove(sandboxId);
+    failpoint('unmount');
     for (const uid of uids) await this.#uids.giveBack(uid, folder);
     await this.#folders.remove(sandboxId);
   }

@@ -5,6 +5,7 @@ import type Docker from 'dockerode';
 import type { Clock } from '../../domain/clock.ts';
 import { WarmpoolError } from '../../domain/errors.ts';
 import type { TemplateSpec } from '../../domain/pool-spec.ts';
+import { failpoint } from '../../failpoints.ts';
 import type {
   BootedSandbox,
   BootRequest,
@@ -118,6 +119,7 @@ export class DockerRuntime implements SandboxRuntime {
           prepared = await this.#images.prepare(request.template.image);
           if (!(await this.#create(request, prepared))) throw new Error('the prepared image vanished again');
         }
+        failpoint('cgroup');
         signal.throwIfAborted();
         return await this.#attachAndStart(request.sandboxId, signal);
       } finally {
@@ -176,6 +178,7 @@ export class DockerRuntime implements SandboxRuntime {
       if (attempt > 0) await pause(removePauseMs * attempt);
       try {
         await container.remove({ force: true, v: true });
+        failpoint('unmount');
       } catch (error) {
         const status = engineStatus(error);
         if (status === 404) return;
@@ -228,7 +231,9 @@ export class DockerRuntime implements SandboxRuntime {
     const transport = await this.#attach(container);
     try {
       signal.throwIfAborted();
+      failpoint('mount');
       await container.start();
+      failpoint('spawn');
       signal.throwIfAborted();
       return { transport, resync: false };
     } catch (error) {
