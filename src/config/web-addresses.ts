@@ -1,11 +1,7 @@
 import { isIP } from 'node:net';
+import { parseBareUrl } from '../domain/socket-url.ts';
 
-/** A WebSocket address that paths are put behind: without a slash at its end. null for anything else. */
-export function parseSocketUrl(text: string): string | null {
-  return parseBareUrl(text, ['ws:', 'wss:']);
-}
-
-/** The same for HTTP. */
+/** An HTTP address that paths are put behind. null for anything else. */
 export function parseHttpUrl(text: string): string | null {
   return parseBareUrl(text, ['http:', 'https:']);
 }
@@ -15,14 +11,6 @@ export function parsePreviewDomain(text: string): string | null {
   const lower = text.toLowerCase();
   const port = Number(/:(\d+)$/.exec(lower)?.[1] ?? 1);
   return /^[a-z0-9-]+(\.[a-z0-9-]+)*(:\d{1,5})?$/.test(lower) && port >= 1 && port <= 65_535 ? lower : null;
-}
-
-function parseBareUrl(text: string, protocols: readonly string[]): string | null {
-  if (!URL.canParse(text)) return null;
-  const url = new URL(text);
-  const isBare = url.username === '' && url.password === '' && url.search === '' && url.hash === '';
-  if (!protocols.includes(url.protocol) || !isBare || url.hostname === '') return null;
-  return url.href.replace(/\/+$/, '');
 }
 
 /** Addresses and subnets (`10.0.0.0/8`), parted by commas; none for an empty text. null when one of them is neither. */

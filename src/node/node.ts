@@ -4,7 +4,12 @@ import { WarmpoolError } from '../domain/errors.ts';
 import type { EndReason, SandboxRecord } from '../domain/sandbox.ts';
 import type { Guest } from '../guest-link/guest.ts';
 import type { Log } from '../observability/log.ts';
-import { embeddedStorePrefix, type PoolStore, type StoreEvent } from '../store/pool-store.ts';
+import {
+  embeddedStorePrefix,
+  type NodeStatus,
+  type PoolStore,
+  type StoreEvent,
+} from '../store/pool-store.ts';
 import type { TransitionFeed } from '../store/transition-feed.ts';
 import type { BindJournal } from './bind-journal.ts';
 import type { OpenGuest } from './boot.ts';
@@ -33,6 +38,7 @@ export class Node implements AsyncDisposable {
   readonly #replenishers = new Map<string, Replenisher>();
   readonly #timers = new Set<() => void>();
   #stopListening: () => void = () => {};
+  #addresses: NodeAddresses = {};
   #draining = false;
   #reconciling: Promise<void> = Promise.resolve();
 
@@ -48,8 +54,9 @@ export class Node implements AsyncDisposable {
     this.#reconciler = new Reconciler({ ...deps, ...parts }, options);
   }
 
-  /** Cleans up after an earlier run of this node, then begins to fill the pools. */
-  async start(): Promise<void> {
+  /** Cleans up after an earlier run of this node, then begins to fill the pools. `addresses` is what it tells of itself. */
+  async start(addresses: NodeAddresses = {}): Promise<void> {
+    this.#addresses = addresses;
     this.#stopListening = this.#deps.feed.listen({
       heard: (event) => this.#onEvent(event),
       missed: () => this.#wakeReplenishers(),
@@ -250,6 +257,7 @@ export class Node implements AsyncDisposable {
         draining: this.#draining,
         sandboxes: this.#supervisor.size,
         capacity: this.#capacity,
+        ...this.#addresses,
       });
       await this.#fleet.look();
     } catch (error) {
@@ -278,6 +286,9 @@ export class Node implements AsyncDisposable {
     this.#timers.add(cancel);
   }
 }
+
+/** Where its data port is: for clients, and for the other processes of the service. */
+export type NodeAddresses = Pick<NodeStatus, 'dataUrl' | 'nodeUrl'>;
 
 export interface NodeOptions {
   readonly nodeId: string;

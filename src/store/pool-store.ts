@@ -286,6 +286,10 @@ export interface NodeStatus {
   /** Sandboxes it has, and may have. */
   readonly sandboxes: number;
   readonly capacity: number;
+  /** Where clients open data sockets of its sandboxes (`ws_url` begins with it); absent: only through an allocator. */
+  readonly dataUrl?: string;
+  /** Where the other processes of the service do; absent: its data port can be reached by none of them. */
+  readonly nodeUrl?: string;
 }
 
 /** Opaque, printable, at most 512 characters: a position in every shard's stream at once. */

@@ -1,3 +1,4 @@
+import { parseSocketUrl } from '../../domain/socket-url.ts';
 import type { NodeStatus } from '../pool-store.ts';
 import { parseJsonObject } from './record-codec.ts';
 
@@ -34,6 +35,23 @@ function parseNode(
     draining,
     sandboxes,
     capacity,
+    ...addressOf('dataUrl', status.dataUrl),
+    ...addressOf('nodeUrl', status.nodeUrl),
     heartbeatAgeMs: Math.max(0, nowMs - beat.at),
   };
 }
+
+/**
+ * Whoever can write to the store could have these name any host: a text that is no address of a WebSocket server is taken
+ * for none. What is sent to one that is, is a token for one claim and nothing else.
+ */
+function addressOf<Name extends 'dataUrl' | 'nodeUrl'>(
+  name: Name,
+  stored: unknown,
+): { readonly [Key in Name]?: string } {
+  const text = typeof stored === 'string' && stored.length <= addressCharactersMax ? stored : '';
+  const url = parseSocketUrl(text);
+  return (url === null ? {} : { [name]: url }) as { readonly [Key in Name]?: string };
+}
+
+const addressCharactersMax = 512;
