@@ -122,6 +122,11 @@ describe('the answers of the xgen dialect', { skip: (await bubblewrapAsRoot()).s
       });
     for (let count = 0; count < 120; count++) assert.equal((await ask('192.0.2.7, 127.0.0.1')).status, 401);
     assert.equal((await ask('192.0.2.7')).status, 429);
+    assert.equal(
+      (await ask('192.0.2.99, 192.0.2.7')).status,
+      429,
+      'what the client sent itself counts for nothing',
+    );
     assert.equal((await ask('192.0.2.8')).status, 401);
     assert.equal((await ask('nonsense')).status, 401);
   });

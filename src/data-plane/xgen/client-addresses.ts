@@ -21,9 +21,17 @@ export class ClientAddresses {
   of(request: Pick<IncomingMessage, 'socket' | 'headers'>): string {
     const peer = plain(request.socket.remoteAddress ?? '');
     if (!this.isProxy(peer)) return peer;
-    const [first = ''] = String(request.headers['x-forwarded-for'] ?? '').split(',');
-    const client = plain(first.trim());
-    return isIPv4(client) || isIPv6(client) ? client : peer;
+    let client = peer;
+    // A proxy adds at the end whom it saw; what stands before an address that is no proxy's is that client's own word.
+    for (const item of String(request.headers['x-forwarded-for'] ?? '')
+      .split(',')
+      .reverse()) {
+      const address = plain(item.trim());
+      if (!isIPv4(address) && !isIPv6(address)) return client;
+      client = address;
+      if (!this.isProxy(client)) return client;
+    }
+    return client;
   }
 
   isProxy(address: string): boolean {
