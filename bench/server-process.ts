@@ -10,6 +10,8 @@ import { fileURLToPath } from 'node:url';
 export class ServerProcess implements AsyncDisposable {
   readonly address: string;
   readonly #child: ChildProcess;
+  /** Rejects when the child has ended, which answers nothing any more. */
+  readonly #ended: Promise<never>;
 
   /** `module` as in the source; where this is compiled, it is compiled too. */
   static async start(module: URL, setup: object, cpuProfFolder: string | null): Promise<ServerProcess> {
@@ -20,16 +22,17 @@ export class ServerProcess implements AsyncDisposable {
       execArgv: [...process.execArgv, ...profiling],
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     });
-    const exited = once(child, 'exit').then(([code]) => {
-      throw new Error(`${module.pathname} ended at its start with code ${code}`);
+    const ended = once(child, 'exit').then(([code, signal]) => {
+      throw new Error(`${module.pathname} ended with ${code === null ? signal : `code ${code}`}`);
     });
-    exited.catch(() => {});
-    const [ready] = await Promise.race([once(child, 'message'), exited]);
-    return new ServerProcess(child, (ready as { address: string }).address);
+    ended.catch(() => {});
+    const [ready] = await Promise.race([once(child, 'message'), ended]);
+    return new ServerProcess(child, ended, (ready as { address: string }).address);
   }
 
-  private constructor(child: ChildProcess, address: string) {
+  private constructor(child: ChildProcess, ended: Promise<never>, address: string) {
     this.#child = child;
+    this.#ended = ended;
     this.address = address;
   }
 
@@ -37,12 +40,20 @@ export class ServerProcess implements AsyncDisposable {
     return this.#child.pid ?? 0;
   }
 
-  /** Sends a message and settles with its answer; one at a time. */
+  /** Sends a message and settles with its answer; one at a time. Rejects when the process ends before. */
   async ask(message: object): Promise<unknown> {
-    const answered = once(this.#child, 'message');
-    this.#child.send(message);
-    const [answer] = await answered;
-    return answer;
+    const settled = new AbortController();
+    const answered = once(this.#child, 'message', { signal: settled.signal });
+    // Whoever is not waited for any more says so by a rejection.
+    answered.catch(() => {});
+    try {
+      // What cannot be sent is not answered, and the end of the process says why.
+      this.#child.send(message, () => {});
+      const [answer] = await Promise.race([answered, this.#ended]);
+      return answer;
+    } finally {
+      settled.abort();
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
