@@ -58,10 +58,18 @@ function randomName(length: number): string {
 /** Drawn for some hundred names at once: a claim makes three, and a system call for each would cost more than they do. */
 let drawn: Uint8Array = new Uint8Array(0);
 let used = 0;
+let source: (byteCount: number) => Uint8Array = randomBytes;
+
+/** For a simulation, whose names must be the same every time it is run; without one, the system's random bytes again. */
+export function drawNamesFrom(bytes: (byteCount: number) => Uint8Array = randomBytes): void {
+  source = bytes;
+  drawn = new Uint8Array(0);
+  used = 0;
+}
 
 function randomByte(): number {
   if (used === drawn.length) {
-    drawn = randomBytes(4_096);
+    drawn = source(4_096);
     used = 0;
   }
   const byte = drawn[used] ?? 0;

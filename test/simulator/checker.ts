@@ -101,6 +101,11 @@ export class Checker implements WireObserver, HostObserver {
     if (this.#isPromised(life)) this.#brokenPromise(life, 'was destroyed');
   }
 
+  /** What ends with its node ends when that is told to stop. */
+  nodeStops(host: string): void {
+    for (const life of this.ledger.all()) if (life.host === host) life.excuse ??= 'its node was told to stop';
+  }
+
   /** The store came back with less than it had. */
   storeLost(why: string): void {
     this.counted.storeLosses += 1;
@@ -164,28 +169,34 @@ export class Checker implements WireObserver, HostObserver {
     }
   }
 
-  /** Long after the last fault, when nobody uses anything any more. */
-  async quiet(hosts: ReadonlyMap<string, ReadonlySet<string>>, pools: readonly string[]): Promise<void> {
+  /** What is not in order yet, when nobody uses anything any more. */
+  async leftovers(
+    hosts: ReadonlyMap<string, ReadonlySet<string>>,
+    pools: readonly string[],
+  ): Promise<readonly Leftover[]> {
     const store = this.#store();
+    const found: Leftover[] = [];
     for (const [host, objects] of hosts) {
       const records = new Map((await store.inventory(host)).map((record) => [record.id, record]));
-      for (const id of objects) {
-        if (!records.has(id)) this.#world.fail('I6', `${id} exists on ${host} without a record`);
-      }
+      for (const id of objects)
+        if (!records.has(id))
+          found.push({ rule: 'I6', sentence: `${id} exists on ${host} without a record` });
       for (const { id, state } of records.values()) {
-        if (!objects.has(id)) this.#world.fail('I7', `${id} is ${state} in the store and not on ${host}`);
-        else if (state !== 'ready' && state !== 'starting')
-          this.#world.fail('I6', `${id} is still ${state} on ${host}`);
+        if (!objects.has(id)) found.push({ rule: 'I7', sentence: `${id} is ${state}, and not on ${host}` });
+        else if (state !== 'ready')
+          found.push({ rule: 'I6', sentence: `${id} is still ${state} on ${host}` });
       }
     }
     for (const name of pools) {
       const pool = await store.readPool(name);
-      if (!pool || pool.ready !== pool.target || pool.live !== pool.target)
-        this.#world.fail(
-          'I4',
-          `pool ${name} wants ${pool?.target}, ${pool?.ready} ready, ${pool?.live} live`,
-        );
+      const { target = 0, ready = 0, live = 0 } = pool ?? {};
+      if (!pool || ready !== target || live !== target)
+        found.push({
+          rule: 'I4',
+          sentence: `pool ${name} wants ${target}, and has ${ready} ready, ${live} live`,
+        });
     }
+    return found;
   }
 
   async #claimed(who: string, request: ClaimRequest, answer: ClaimAnswer): Promise<void> {
@@ -291,7 +302,8 @@ export class Checker implements WireObserver, HostObserver {
     if (state !== 'running' || !lease) return;
     life.wasRunning = true;
     const endsAtMs = this.#world.nowMs + lease.remainingMs;
-    life.promisedUntilMs = endsAtMs;
+    // A store that was put back gives out what is no more: I7 says what becomes of that.
+    life.promisedUntilMs = life.exists ? endsAtMs : 0;
     life.leaseEndsAtMs = endsAtMs;
   }
 
@@ -326,6 +338,11 @@ export class Checker implements WireObserver, HostObserver {
         );
     }
   }
+}
+
+export interface Leftover {
+  readonly rule: string;
+  readonly sentence: string;
 }
 
 /** The store counts in whole milliseconds. */

@@ -41,10 +41,13 @@ export class Host {
     this.#cut(object, 'the guest died');
   }
 
-  /** The link breaks; the guest lives on. */
+  /** The link breaks. A guest that survives its node survives that once; after more of it its node gives it up. */
   dropLink(sandboxId: string): void {
     const object = this.objects.get(sandboxId);
-    if (object) this.#cut(object, 'the link broke');
+    if (!object) return;
+    if (!this.survivesNode || object.wasCut) return this.kill(sandboxId);
+    object.wasCut = true;
+    this.#cut(object, 'the link broke');
   }
 
   /** The process that held the links is gone. */
@@ -84,7 +87,8 @@ export class Host {
   #boot(actor: Actor, request: BootRequest, signal: AbortSignal): Promise<BootedSandbox> {
     const { sandboxId, storeId } = request;
     if (this.isEngineAway) return actor.awaits(this.#away());
-    const object: HostObject = { storeId, state: 'making', madeAtMs: this.#world.nowMs, link: null };
+    const madeAtMs = this.#world.nowMs;
+    const object: HostObject = { storeId, state: 'making', madeAtMs, link: null, wasCut: false };
     this.objects.set(sandboxId, object);
     this.#options.observer.made(this.name, sandboxId);
     const { tookMs, fails } = this.#options.nextBoot();
@@ -173,6 +177,7 @@ export interface HostObject {
   state: 'making' | 'running' | 'dead';
   readonly madeAtMs: number;
   link: { readonly actor: Actor; readonly guest: FakeGuest } | null;
+  wasCut: boolean;
 }
 
 export interface HostOptions {

@@ -68,7 +68,9 @@ export class ServiceProcess {
   async stop(): Promise<void> {
     const life = this.#life;
     if (!life) return;
-    this.#deps.world.trace.line(this.name, 'is told to stop');
+    const { world, checker } = this.#deps;
+    world.trace.line(this.name, 'is told to stop');
+    if (this.host && !this.host.survivesNode) checker.nodeStops(this.host.name);
     await life.stop();
     if (this.#life === life) this.crash();
   }

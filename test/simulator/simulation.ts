@@ -100,6 +100,7 @@ async function live(world: World, folder: string, eventsMax: number, mutation: M
   await storming;
   server.isAway = false;
   for (const host of hosts) host.isEngineAway = false;
+  // Some processes are still to be started again.
   await world.wait(31_000);
   for (const service of services) {
     service.goOn();
@@ -107,22 +108,28 @@ async function live(world: World, folder: string, eventsMax: number, mutation: M
   }
   await Promise.all(living);
   checker.faultAtMs = world.nowMs;
-  const quietEndMs = world.nowMs + quietMs;
-  while (world.nowMs < quietEndMs && !world.violation) {
+  const beganMs = world.nowMs;
+  for (;;) {
     await world.wait(1_000);
     await checker.sweep(hostNames, poolNames);
+    const objects = new Map(hosts.map((host) => [host.name, new Set(host.objects.keys())]));
+    const [leftover] = await checker.leftovers(objects, poolNames);
+    const quietMs = world.nowMs - beganMs;
+    if (world.violation || (!leftover && quietMs >= quietMsMin)) return;
+    const patienceMs = checker.counted.storeLosses > 0 ? orphansMsMax : quietMsMax;
+    if (leftover && quietMs > patienceMs)
+      return world.fail(leftover.rule, `${leftover.sentence}, in the end`);
   }
-  await checker.quiet(new Map(hosts.map(({ name, objects }) => [name, new Set(objects.keys())])), poolNames);
 }
 
 function pools() {
   const size = {
-    ...{ minReady: 2, maxReady: 6, maxTotal: 14, startsInFlightMax: 4, maxIdleAgeMs: 25_000 },
+    ...{ minReady: 2, maxReady: 6, maxTotal: 24, startsInFlightMax: 4, maxIdleAgeMs: 25_000 },
     ...{ targetHitRatio: 0.9, scaleToZeroAfterMs: 20_000 },
   };
   return [
     poolSpec({ name: 'small', size }),
-    poolSpec({ name: 'large', size: { ...size, minReady: 4, maxReady: 8, maxTotal: 24, onMiss: 'fail' } }),
+    poolSpec({ name: 'large', size: { ...size, minReady: 4, maxReady: 10, maxTotal: 40, onMiss: 'fail' } }),
   ];
 }
 
@@ -157,9 +164,13 @@ export interface SimulationReport {
   last(count: number): readonly string[];
 }
 
-const tenantCount = 14;
-/** I6 allows 30 s. An orphan is killed on evidence only: 15 s old, a store that was well for 10 s, some in a minute. */
-const quietMs = 240_000;
+const tenantCount = 30;
+/** Long enough for something to go wrong without any fault. */
+const quietMsMin = 15_000;
+/** The longest lease, and then the thirty seconds of I6. */
+const quietMsMax = 60_000;
+/** What a store has forgotten is killed on evidence only, and no more than five of it in a minute. */
+const orphansMsMax = 420_000;
 
 /** What to read first, and how to see it again. */
 export function describeFailure(report: SimulationReport, lines: number, eventsMax: number): string {

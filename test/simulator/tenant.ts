@@ -146,13 +146,13 @@ export class Tenant {
     const { world } = this.#deps;
     const id = this.#foreign();
     if (id === null) return;
-    const answer = await this.#ask((allocator, signal) =>
-      world.chance.pick([
+    const answer = await this.#ask<unknown>((allocator, signal) =>
+      world.chance.pick<() => Promise<unknown>>([
         () => allocator.getSandbox(this.#principal, id),
         () => allocator.keepAlive(this.#principal, id, null),
         () => allocator.deleteSandbox(this.#principal, id, signal),
         () => allocator.openSession(this.#principal, id),
-      ] as const)(),
+      ])(),
     );
     const isHidden =
       answer.kind !== 'ok' && (answer.kind === 'lost' || answer.code !== 'SANDBOX_WRONG_STATE');

@@ -47,9 +47,9 @@ export class VirtualClock implements Clock {
       // All promises that can settle have settled when the turn of immediates comes.
       await setImmediate();
       if (isDone) return work;
-      const timer = this.#pop();
-      if (!timer) throw new Error('everybody waits, and nothing will ever happen');
-      if (timer.callback === null) continue;
+      let timer = this.#pop();
+      while (timer?.callback === null) timer = this.#pop();
+      if (!timer?.callback) throw new Error('everybody waits, and nothing will ever happen');
       this.#nowMs = Math.max(this.#nowMs, timer.dueMs);
       timer.callback();
     }
