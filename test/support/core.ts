@@ -5,7 +5,7 @@ import { Allocator } from '../../src/allocator/allocator.ts';
 import { type Principal, scopes } from '../../src/allocator/api.ts';
 import { Placement } from '../../src/allocator/placement.ts';
 import { Reaper } from '../../src/allocator/reaper.ts';
-import { SystemClock } from '../../src/domain/clock.ts';
+import { type Clock, SystemClock } from '../../src/domain/clock.ts';
 import { PoolCatalog } from '../../src/domain/pool-catalog.ts';
 import type { PoolSpec } from '../../src/domain/pool-spec.ts';
 import { specVersionOf } from '../../src/domain/spec-version.ts';
@@ -21,7 +21,7 @@ import { SilentLog } from './silent-log.ts';
 
 /** One process's core (node, allocator, reaper) over a memory store and a fake runtime, wired as main.ts does it. */
 export async function startCore(options: CoreOptions = {}) {
-  const clock = new SystemClock();
+  const clock = options.clock ?? new SystemClock();
   const log = new SilentLog();
   const runtime = options.runtime ?? new FakeRuntime();
   const store = options.store ?? new MemoryPoolStore({ clock });
@@ -112,6 +112,7 @@ export interface CoreOptions {
   readonly store?: PoolStore;
   readonly pools?: readonly PoolSpec[];
   readonly nodeId?: string;
+  readonly clock?: Clock;
   /** Where an earlier run of the node has kept its journal. */
   readonly journalPath?: string;
 }
@@ -145,6 +146,7 @@ export function poolSpec(change: PoolChange = {}): PoolSpec {
       scaleToZeroAfterMs: 600_000,
       ...change.size,
     },
+    waiting: { max: 256, perTenantMax: 64, ...change.waiting },
     lease: { ttlMs: 300_000, maxLifetimeMs: 86_400_000, onExpiry: 'kill', ...change.lease },
   };
 }
@@ -153,6 +155,7 @@ interface PoolChange {
   readonly name?: string;
   readonly template?: Partial<PoolSpec['template']>;
   readonly size?: Partial<PoolSpec['size']>;
+  readonly waiting?: Partial<PoolSpec['waiting']>;
   readonly lease?: Partial<PoolSpec['lease']>;
 }
 

@@ -26,8 +26,11 @@ export class FakeRuntime implements SandboxRuntime {
   onBoot: (request: BootRequest) => Promise<void> = async () => {};
   onList: () => Promise<void> = async () => {};
 
-  constructor(options: { survivesNode?: boolean } = {}) {
+  readonly #nowMs: () => number;
+
+  constructor(options: { survivesNode?: boolean; nowMs?: () => number } = {}) {
     this.survivesNode = options.survivesNode ?? false;
+    this.#nowMs = options.nowMs ?? (() => performance.now());
   }
 
   async inspectHost(): Promise<HostReport> {
@@ -41,7 +44,7 @@ export class FakeRuntime implements SandboxRuntime {
     this.objects.set(request.sandboxId, {
       storeId: request.storeId,
       running: true,
-      madeAtMs: performance.now(),
+      madeAtMs: this.#nowMs(),
     });
     const aborted = new Promise<never>((_, reject) => {
       signal.addEventListener('abort', () => reject(signal.reason), { once: true });
@@ -67,7 +70,7 @@ export class FakeRuntime implements SandboxRuntime {
       sandboxId,
       storeId: object.storeId,
       running: object.running,
-      ageMs: performance.now() - object.madeAtMs,
+      ageMs: this.#nowMs() - object.madeAtMs,
     }));
   }
 
