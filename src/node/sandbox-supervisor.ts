@@ -144,14 +144,20 @@ export class SandboxSupervisor {
       const guest = await making;
       const answer = await this.#report(record);
       failpoint('ready');
-      if (answer.kind === 'refused' || entry.phase === 'stopping') {
+      if (answer?.kind === 'refused' || entry.phase === 'stopping') {
         guest.close();
         await this.remove(record.id);
         return { kind: 'overtaken' };
       }
       this.#up(entry, guest);
       observer.bootEnded(runtime.name, 'ready', (clock.monotonicMs() - startedMs) / 1_000);
-      return { kind: 'up', record: answer.record };
+      if (answer) return { kind: 'up', record: answer.record };
+      // It may be ready by the store's word, and somebody's by now (I10): it stays, and the reconciler reports it again.
+      log.warn(
+        { sandbox: record.id },
+        'the store could not be told that a sandbox is up; it will be told again',
+      );
+      return { kind: 'overtaken' };
     } catch (error) {
       const isUnwanted = entry.phase === 'stopping';
       observer.bootEnded(
@@ -184,22 +190,26 @@ export class SandboxSupervisor {
     }
   }
 
-  async #report(record: SandboxRecord): Promise<TransitionAnswer> {
+  /** null: the store did not answer, so nobody knows what it was told. */
+  async #report(record: SandboxRecord): Promise<TransitionAnswer | null> {
+    const { store, clock } = this.#deps;
     let fence = { id: record.id, nodeId: this.#nodeId, incarnation: record.incarnation };
     // A lost answer is asked for again: the step is idempotent. The boot deadline in the store bounds how often it helps.
     for (let attempt = 1; ; attempt += 1) {
       try {
-        const answer = await this.#deps.store.reportReady(fence);
-        if (answer.kind === 'done' || answer.why !== 'stale_incarnation' || attempt === reportAttemptsMax)
-          return answer;
-        // A claim has taken this boot over since it was reserved: it is reported to its owner's incarnation.
-        const taken = await this.#deps.store.get(record.id, null);
-        if (taken?.state !== 'starting') return answer;
+        const answer = await store.reportReady(fence);
+        if (answer.kind === 'done' || answer.why !== 'stale_incarnation') return answer;
+        // A claim has come since it was reserved. It took what an earlier attempt had reported, whose answer was lost; or
+        // it took the boot over, which is reported to its owner's incarnation.
+        const taken = await store.get(record.id, null);
+        if (taken?.state === 'running' && taken.nodeId === this.#nodeId)
+          return { kind: 'done', record: taken };
+        if (taken?.state !== 'starting' || attempt === reportAttemptsMax) return answer;
         fence = { ...fence, incarnation: taken.incarnation };
       } catch (error) {
-        if (!isWarmpoolError(error) || error.code !== 'STORE_UNAVAILABLE' || attempt === reportAttemptsMax)
-          throw error;
-        await new Promise<void>((resolve) => this.#deps.clock.after(250 * attempt, resolve));
+        if (!isWarmpoolError(error) || error.code !== 'STORE_UNAVAILABLE') throw error;
+        if (attempt === reportAttemptsMax) return null;
+        await new Promise<void>((resolve) => clock.after(250 * attempt, resolve));
       }
     }
   }

@@ -45,9 +45,10 @@ export class Host {
   dropLink(sandboxId: string): void {
     const object = this.objects.get(sandboxId);
     if (!object) return;
-    if (!this.survivesNode || object.wasCut) return this.kill(sandboxId);
-    object.wasCut = true;
-    this.#cut(object, 'the link broke');
+    if (this.survivesNode && !object.wasCut) {
+      object.wasCut = true;
+      this.#cut(object, 'the link broke');
+    } else this.kill(sandboxId);
   }
 
   /** The process that held the links is gone. */

@@ -1,7 +1,7 @@
 import { newClaimId } from '../../src/domain/ids.ts';
 import type { BindJournal } from '../../src/node/bind-journal.ts';
 import type { NodeFence, PoolStore } from '../../src/store/pool-store.ts';
-import { overriding } from './overriding.ts';
+import { overriding } from '../support/overriding.ts';
 import type { Mutation } from './simulation.ts';
 
 /**
