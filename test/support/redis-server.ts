@@ -24,6 +24,7 @@ export class RedisServer implements AsyncDisposable {
   readonly #options: RedisServerOptions;
   #process: ChildProcess | null = null;
   readonly #clients = new Set<Redis>();
+  #admin: Redis | null = null;
   readonly #killAtExit = () => {
     this.#process?.kill('SIGKILL');
     rmSync(this.#folder, { recursive: true, force: true });
@@ -38,7 +39,12 @@ export class RedisServer implements AsyncDisposable {
 
   static async start(options: RedisServerOptions = {}): Promise<RedisServer> {
     const server = new RedisServer(await mkdtemp(join(tmpdir(), 'wp-redis-')), options);
-    await server.restart();
+    try {
+      await server.restart();
+    } catch (error) {
+      await server.stop();
+      throw error;
+    }
     return server;
   }
 
@@ -90,12 +96,22 @@ export class RedisServer implements AsyncDisposable {
     this.#process?.kill('SIGCONT');
   }
 
+  get running(): boolean {
+    return this.#process !== null;
+  }
+
   /** A plain connection for looking and damaging; closed by `stop`. */
   client(): Redis {
     const client = new Redis({ path: this.socketPath, maxRetriesPerRequest: null });
     client.on('error', () => {});
     this.#clients.add(client);
     return client;
+  }
+
+  /** The same connection each time, for those who ask often. */
+  get admin(): Redis {
+    this.#admin ??= this.client();
+    return this.#admin;
   }
 
   async stop(): Promise<void> {
