@@ -32,6 +32,7 @@ export const prefilledSpec: PoolSpec = {
     burst: 0,
     scaleToZeroAfterMs: 600_000,
   },
+  waiting: { max: 256, perTenantMax: 64 },
   lease: { ttlMs: 3_600_000, maxLifetimeMs: 86_400_000, onExpiry: 'kill' },
 };
 

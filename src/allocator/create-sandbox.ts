@@ -6,12 +6,13 @@ import type { CatalogPool, PoolCatalog } from '../domain/pool-catalog.ts';
 import type { Customisation, SandboxRecord } from '../domain/sandbox.ts';
 import { canonicalJson } from '../domain/spec-version.ts';
 import { failpoint } from '../failpoints.ts';
-import type { ClaimRequest, PoolStore } from '../store/pool-store.ts';
+import type { ClaimAnswer, ClaimLimits, ClaimRequest, EmptyReason, PoolStore } from '../store/pool-store.ts';
 import type { TransitionFeed } from '../store/transition-feed.ts';
 import type { Created, CreateRequest, Principal } from './api.ts';
 import type { AllocatorObserver } from './observer.ts';
 import type { Placement } from './placement.ts';
 import { assertCreateRequest } from './validation.ts';
+import { waitForReady, waitTerms } from './wait-for-ready.ts';
 
 /**
  * Create: one atomic step in the store when a ready sandbox is there, and on a miss whatever the pool or the request
@@ -62,6 +63,7 @@ export class SandboxCreator {
     } catch (error) {
       if (signal.aborted) outcome = 'cancelled';
       else if (isWarmpoolError(error) && error.code === 'NO_CAPACITY') outcome = 'no_capacity';
+      else if (isWarmpoolError(error) && error.code === 'QUOTA_EXCEEDED') outcome = 'over_limit';
       throw error;
     } finally {
       this.#deps.observer.claimEnded(outcome, (this.#deps.clock.monotonicMs() - startedMs) / 1_000);
@@ -74,8 +76,30 @@ export class SandboxCreator {
     request: CreateRequest,
     signal: AbortSignal,
   ): Promise<Created> {
-    const answer = await this.#persist(() => this.#deps.store.claim(claim), signal);
-    failpoint('claim');
+    const ask = async (asked: ClaimRequest) => {
+      const answer = await this.#persist(() => this.#deps.store.claim(asked), signal);
+      failpoint('claim');
+      return answer;
+    };
+    const first = await ask(claim);
+    if (first.kind !== 'waiting') return this.#settle(first, pool, request, signal);
+    this.#deps.observer.missed('no_ready');
+    const waitMs = request.waitMs ?? waitMsDefault;
+    const answer = await waitForReady(this.#deps, claim, first, waitMs, ask, signal).catch(
+      (error: unknown) => {
+        throw signal.aborted ? abortError(signal) : error;
+      },
+    );
+    if (answer === null) throw noCapacity(pool, 'no_ready');
+    return this.#settle(answer, pool, request, signal);
+  }
+
+  async #settle(
+    answer: Exclude<ClaimAnswer, { kind: 'waiting' }>,
+    pool: CatalogPool,
+    request: CreateRequest,
+    signal: AbortSignal,
+  ): Promise<Created> {
     switch (answer.kind) {
       case 'claimed':
         return { record: answer.record, repeated: answer.repeated };
@@ -86,8 +110,10 @@ export class SandboxCreator {
       }
       case 'empty':
         this.#deps.observer.missed(answer.why);
-        if (onMissOf(pool, request) === 'wait') return this.#awaitReady(claim, pool, request, signal);
         throw noCapacity(pool, answer.why);
+      case 'over_limit':
+        this.#deps.observer.missed('over_limit');
+        throw quotaExceeded(answer);
       case 'request_id_reused':
         throw new WarmpoolError(
           'REQUEST_ID_REUSED',
@@ -109,7 +135,9 @@ export class SandboxCreator {
       ...(request.user !== undefined && { user: request.user }),
       ...(request.cwd !== undefined && { cwd: request.cwd }),
     };
-    const nodeId = onMissOf(pool, request) === 'cold' ? this.#deps.placement.choose() : null;
+    const onMiss = onMissOf(pool, request);
+    const limits = this.#deps.limitsOf?.(principal.tenant) ?? null;
+    const nodeId = onMiss === 'cold' ? this.#deps.placement.choose(spec.name) : null;
     return {
       pool: spec.name,
       tenant: principal.tenant,
@@ -121,6 +149,8 @@ export class SandboxCreator {
       onExpiry: spec.lease.onExpiry,
       customisation,
       warm: true,
+      ...(onMiss === 'wait' && { wait: waitTerms(spec.waiting) }),
+      ...(limits && { limits }),
       cold:
         nodeId === null
           ? null
@@ -186,46 +216,6 @@ export class SandboxCreator {
     if (signal.aborted && record?.state === 'starting') throw await this.#abandoned(record, request, signal);
     throw bootError(reserved.id, record);
   }
-
-  async #awaitReady(
-    claim: ClaimRequest,
-    pool: CatalogPool,
-    request: CreateRequest,
-    signal: AbortSignal,
-  ): Promise<Created> {
-    const { clock, store } = this.#deps;
-    const endMs = clock.monotonicMs() + (request.waitMs ?? waitMsDefault);
-    for (;;) {
-      const leftMs = endMs - clock.monotonicMs();
-      if (leftMs <= 0) throw noCapacity(pool, 'no_ready');
-      await this.#poolNews(pool.spec.name, Math.min(leftMs, pollMs), signal);
-      if (signal.aborted) throw abortError(signal);
-      const answer = await this.#persist(() => store.claim({ ...claim, waiting: true }), signal);
-      if (answer.kind === 'claimed') return { record: answer.record, repeated: answer.repeated };
-      if (answer.kind !== 'empty') throw noCapacity(pool, 'no_ready');
-    }
-  }
-
-  /** Settles when a sandbox of the pool becomes ready, after `waitMs`, or on abort. */
-  #poolNews(pool: string, waitMs: number, signal: AbortSignal): Promise<void> {
-    return new Promise((resolve) => {
-      const settle = () => {
-        stopListening();
-        cancelTimer();
-        signal.removeEventListener('abort', settle);
-        resolve();
-      };
-      const stopListening = this.#deps.feed.listen({
-        heard: (event) => {
-          if (event.pool === pool && event.to === 'ready') settle();
-        },
-        missed: settle,
-      });
-      const cancelTimer = this.#deps.clock.after(waitMs, settle);
-      signal.addEventListener('abort', settle);
-      if (signal.aborted) settle();
-    });
-  }
 }
 
 export interface CreatorDeps {
@@ -235,6 +225,8 @@ export interface CreatorDeps {
   readonly placement: Placement;
   readonly clock: Clock;
   readonly observer: AllocatorObserver;
+  /** null: this tenant has none. Absent: nobody has any. */
+  readonly limitsOf?: (tenant: string) => ClaimLimits | null;
   /** Boots in this process when the record's node is here; null when it is elsewhere. */
   readonly startCold: (record: SandboxRecord) => Promise<SandboxRecord | null> | null;
 }
@@ -271,15 +263,28 @@ function bootError(sandboxId: string, record: SandboxRecord | null): WarmpoolErr
   return new WarmpoolError(code, failure, { retryAfterMs: retryAfterBootMs, facts });
 }
 
-function noCapacity(pool: CatalogPool, why: 'no_ready' | 'max_total'): WarmpoolError {
-  const { name, size } = pool.spec;
-  const sentence =
-    why === 'max_total'
-      ? `pool "${name}" has reached its maxTotal of ${size.maxTotal} sandboxes`
-      : `pool "${name}" has no ready sandbox`;
-  return new WarmpoolError('NO_CAPACITY', sentence, {
+function noCapacity({ spec: { name, size, waiting } }: CatalogPool, why: EmptyReason): WarmpoolError {
+  const sentences: Readonly<Record<EmptyReason, string>> = {
+    no_ready: `pool "${name}" has no ready sandbox`,
+    max_total: `pool "${name}" has reached its maxTotal of ${size.maxTotal} sandboxes`,
+    queue_full: `as many creates wait for pool "${name}" as may (${waiting.max})`,
+    tenant_queue_full: `as many creates of one tenant wait for pool "${name}" as may (${waiting.perTenantMax})`,
+  };
+  return new WarmpoolError('NO_CAPACITY', sentences[why], {
     retryAfterMs: retryAfterEmptyMs,
     facts: { pool: name, why },
+  });
+}
+
+function quotaExceeded(answer: Extract<ClaimAnswer, { kind: 'over_limit' }>): WarmpoolError {
+  const { limit, max, current, retryAfterMs } = answer;
+  const sentence =
+    limit === 'running'
+      ? `this tenant may have ${max} sandboxes at the same time, and has ${current}`
+      : `this tenant may make ${max} creates per second, and has made more`;
+  return new WarmpoolError('QUOTA_EXCEEDED', sentence, {
+    ...(retryAfterMs !== null && { retryAfterMs }),
+    facts: { quota: limit, limit: String(max), current: String(current) },
   });
 }
 

@@ -1,9 +1,13 @@
 import type { EndReason } from '../domain/sandbox.ts';
+import type { EmptyReason } from '../store/pool-store.ts';
 
 /** What the allocator counts; Metrics is one. */
 export interface AllocatorObserver {
-  claimEnded(outcome: 'warm' | 'cold' | 'no_capacity' | 'failed' | 'cancelled', seconds: number): void;
-  missed(cause: 'no_ready' | 'max_total'): void;
+  claimEnded(
+    outcome: 'warm' | 'cold' | 'no_capacity' | 'over_limit' | 'failed' | 'cancelled',
+    seconds: number,
+  ): void;
+  missed(cause: EmptyReason | 'over_limit'): void;
   execEnded(outcome: 'exited' | 'signalled' | 'timed_out' | 'refused' | 'lost', seconds: number): void;
   sandboxEnded(reason: EndReason): void;
   indexHealed(count: number): void;

@@ -86,10 +86,12 @@ function poolJson(pool: PoolSummary): object {
     ready: pool.ready,
     starting: pool.starting,
     live: pool.live,
+    waiting: pool.waiting,
     counters: {
       hits: counters.hits,
       misses_empty: counters.missesEmpty,
       misses_uncacheable: counters.missesUncacheable,
+      misses_over_limit: counters.missesOverLimit,
       starts_warm: counters.startsWarm,
       starts_cold: counters.startsCold,
       starts_failed: counters.startsFailed,
@@ -108,11 +110,17 @@ const columns: readonly Column<PoolSummary>[] = [
   { title: 'STARTING', cell: (pool) => String(pool.starting) },
   { title: 'LIVE', cell: (pool) => `${pool.live}/${pool.maxTotal}` },
   { title: 'HITS', cell: (pool) => String(pool.counters.hits) },
-  { title: 'MISSES', cell: (pool) => String(pool.counters.missesEmpty + pool.counters.missesUncacheable) },
+  { title: 'MISSES', cell: missesCell },
+  { title: 'WAITING', cell: (pool) => String(pool.waiting) },
   { title: 'LOAD', cell: (pool) => pool.sizing.offeredLoad.toFixed(1) },
   { title: 'WHY', cell: whyCell },
   { title: 'NOTE', cell: (pool) => pool.note },
 ];
+
+/** Those of a tenant at its limit say nothing of the pool; `--json` has every cause. */
+function missesCell({ counters }: PoolSummary): string {
+  return String(counters.missesEmpty + counters.missesUncacheable);
+}
 
 function readyCell(pool: PoolSummary): string {
   return `${pool.ready}/${pool.target}`;

@@ -1,3 +1,4 @@
+import { type NodeState, nodeStates } from '../domain/node-state.ts';
 import type { OnMiss } from '../domain/pool-spec.ts';
 import {
   type EndReason,
@@ -9,12 +10,14 @@ import {
 import { type TargetLimit, type TargetReason, targetLimits, targetReasons } from '../domain/sizing.ts';
 import type { Duration__Output } from '../grpc/gen/google/protobuf/Duration.ts';
 import type { Timestamp__Output } from '../grpc/gen/google/protobuf/Timestamp.ts';
+import type { Node__Output } from '../grpc/gen/warmpool/v1/Node.ts';
 import type { Pool__Output } from '../grpc/gen/warmpool/v1/Pool.ts';
 import type { PoolSizing__Output } from '../grpc/gen/warmpool/v1/PoolSizing.ts';
 import type { Sandbox__Output } from '../grpc/gen/warmpool/v1/Sandbox.ts';
 import type { SandboxEvent__Output } from '../grpc/gen/warmpool/v1/SandboxEvent.ts';
 import {
   wireEndReason,
+  wireNodeState,
   wireOnMiss,
   wireState,
   wireTargetLimit,
@@ -70,10 +73,13 @@ export interface PoolSummary {
   readonly ready: number;
   readonly starting: number;
   readonly live: number;
+  /** Creates that wait for a ready one. */
+  readonly waiting: number;
   readonly counters: {
     readonly hits: number;
     readonly missesEmpty: number;
     readonly missesUncacheable: number;
+    readonly missesOverLimit: number;
     readonly startsWarm: number;
     readonly startsCold: number;
     readonly startsFailed: number;
@@ -153,9 +159,47 @@ export function parsePool(wire: Pool__Output | null): PoolSummary {
     ready: wire.ready,
     starting: wire.starting,
     live: wire.live,
+    waiting: wire.waiting,
     counters: wire.counters,
     note: wire.note,
     sizing: parseSizing(wire.sizing),
+  };
+}
+
+/** A node as an operator sees it. */
+export interface NodeSummary {
+  readonly id: string;
+  readonly state: NodeState | 'unknown';
+  readonly runtimes: readonly string[];
+  readonly pools: readonly string[];
+  readonly sandboxes: number;
+  readonly capacity: number;
+  /** null: it was shut down. */
+  readonly heartbeatAgeMs: number | null;
+  /** null: it is under no order. */
+  readonly orderedForMs: number | null;
+  /** null: no drain ends anything. */
+  readonly drainEndsInMs: number | null;
+  /** null in lists. */
+  readonly left: NodeSandboxesView | null;
+}
+
+export interface NodeSandboxesView {
+  readonly starting: number;
+  readonly ready: number;
+  readonly running: number;
+  readonly stopping: number;
+}
+
+export function parseNode(wire: Node__Output | null): NodeSummary {
+  if (!wire) throw new Error('the service answered without a node');
+  const { id, runtimes, pools, sandboxes, capacity, left } = wire;
+  return {
+    ...{ id, runtimes, pools, sandboxes, capacity, left },
+    state: nodeStates.find((state) => wireNodeState[state] === wire.state) ?? 'unknown',
+    heartbeatAgeMs: wire.heartbeatAge && durationMs(wire.heartbeatAge),
+    orderedForMs: wire.orderedFor && durationMs(wire.orderedFor),
+    drainEndsInMs: wire.drainEndsIn && durationMs(wire.drainEndsIn),
   };
 }
 

@@ -8,7 +8,7 @@ import type { ApiKeyEntry } from './config.ts';
 const defaultScopes: readonly Scope[] = scopes.filter((scope) => scope !== 'admin');
 
 /** The name travels in store keys, metrics-free logs and metadata; the rule is that of pool names. */
-const tenantPattern = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
+export const tenantPattern = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 
 /**
  * Reads `tenant:sha256hex[:scope+scope]`, the entries separated by commas or lines, `#` starting a comment line.

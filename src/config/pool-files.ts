@@ -82,7 +82,7 @@ export function parsePoolFile(
       }),
     };
   }
-  const { name, template, size, lease } = checked.data;
+  const { name, template, size, waiting, lease } = checked.data;
   const { bootTimeout, ...templateRest } = template;
   const { maxIdleAge, scaleToZeroAfter, ...sizeRest } = size;
   return {
@@ -90,6 +90,7 @@ export function parsePoolFile(
       name,
       template: { ...templateRest, bootTimeoutMs: bootTimeout },
       size: { ...sizeRest, maxIdleAgeMs: maxIdleAge, scaleToZeroAfterMs: scaleToZeroAfter },
+      waiting,
       lease: { ttlMs: lease.ttl, maxLifetimeMs: lease.maxLifetime, onExpiry: lease.onExpiry },
     }),
   };

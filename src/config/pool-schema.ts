@@ -31,6 +31,8 @@ const startsInFlightLimit = 1_000;
 const targetHitRatioMax = 0.999;
 /** What is idle for a day is idle; longer is what minReady is for. */
 const scaleToZeroAfterMsMax = 86_400_000;
+/** Each asks the store once a second: over this they cost more than the creates that they wait for. */
+const waitingLimit = 10_000;
 const warmupCommandsMax = 64;
 /** The longest reference that registries take. */
 const imageBytesMax = 255;
@@ -152,6 +154,11 @@ const size = section({
   }
 });
 
+const waiting = section({
+  max: integer(0, waitingLimit).default(256),
+  perTenantMax: integer(0, waitingLimit).default(64),
+});
+
 const lease = section({
   ttl: duration(leaseTtlMsMin, leaseTtlMsMax).prefault('5m'),
   maxLifetime: duration(leaseTtlMsMin, leaseTtlMsMax).prefault('24h'),
@@ -172,6 +179,7 @@ export const poolSchema = section({
     .regex(poolNamePattern, 'must be 1 to 63 of a-z, 0-9 and -, not starting or ending with -'),
   template: template.prefault({}),
   size: size.prefault({}),
+  waiting: waiting.prefault({}),
   lease: lease.prefault({}),
 });
 
@@ -183,6 +191,7 @@ export function poolFieldsAt(path: readonly PropertyKey[]): readonly string[] {
     'template.ready': { exec: argv },
     'template.resources': resources.shape,
     size: size.shape,
+    waiting: waiting.shape,
     lease: lease.shape,
   };
   return Object.keys(sections[path.join('.')] ?? {});

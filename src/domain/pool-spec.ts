@@ -3,6 +3,7 @@ export interface PoolSpec {
   readonly name: string;
   readonly template: TemplateSpec;
   readonly size: PoolSize;
+  readonly waiting: WaitingSpec;
   readonly lease: LeaseSpec;
 }
 
@@ -51,6 +52,13 @@ export interface PoolSize {
   /** A ready sandbox older than this is recycled. */
   readonly maxIdleAgeMs: number;
   readonly onMiss: OnMiss;
+}
+
+/** How many creates may wait for a ready sandbox, in all processes together. More are refused at once. */
+export interface WaitingSpec {
+  readonly max: number;
+  /** Those of one tenant among them. */
+  readonly perTenantMax: number;
 }
 
 export interface LeaseSpec {

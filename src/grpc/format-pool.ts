@@ -26,6 +26,7 @@ export function formatPool(pool: PoolView): Pool {
     ready: pool.ready,
     starting: pool.starting,
     live: pool.live,
+    waiting: pool.waiting,
     counters: { ...counters },
     note: pool.note,
     sizing: formatSizing(pool),

@@ -5,11 +5,14 @@ import { ClosedCounter, ClosedHistogram, PoolGauge } from './closed-metrics.ts';
 import { DataPlaneMetrics } from './data-plane-metrics.ts';
 
 /** How a create call ended: served from the pool or by a boot in the foreground, or not served. */
-export const claimOutcomes = ['warm', 'cold', 'no_capacity', 'failed', 'cancelled'] as const;
+export const claimOutcomes = ['warm', 'cold', 'no_capacity', 'over_limit', 'failed', 'cancelled'] as const;
 export type ClaimOutcome = (typeof claimOutcomes)[number];
 
-/** Why no ready sandbox served a claim: there was none, or the pool's hard maximum was reached as well. */
-export const missCauses = ['no_ready', 'max_total'] as const;
+/**
+ * Why no ready sandbox served a claim: there was none, the pool's hard maximum was reached as well, too many wait already (in
+ * all, or of this tenant), or the tenant had reached a limit of its own.
+ */
+export const missCauses = ['no_ready', 'max_total', 'queue_full', 'tenant_queue_full', 'over_limit'] as const;
 export type MissCause = (typeof missCauses)[number];
 
 export const bootOutcomes = ['ready', 'failed', 'cancelled'] as const;
@@ -30,6 +33,7 @@ export const storeVerbs = [
   'registerBound',
   'registerReady',
   'claim',
+  'stopWaiting',
   'renew',
   'beginStop',
   'retireSurplus',
@@ -41,6 +45,9 @@ export const storeVerbs = [
   'inventory',
   'heartbeat',
   'nodes',
+  'nodeOrders',
+  'orderNode',
+  'declareLost',
   'removeNode',
   'healIndexes',
 ] as const;
@@ -64,6 +71,8 @@ export interface PoolLevels {
   readonly ready: number;
   readonly starting: number;
   readonly live: number;
+  /** Claims that wait for it. */
+  readonly waiting: number;
   readonly target: number;
   /** What the load asks for, before minReady and maxReady. */
   readonly wanted: number;
@@ -71,7 +80,15 @@ export interface PoolLevels {
   readonly offeredLoad: number;
 }
 
-const noLevels: PoolLevels = { ready: 0, starting: 0, live: 0, target: 0, wanted: 0, offeredLoad: 0 };
+const noLevels: PoolLevels = {
+  ready: 0,
+  starting: 0,
+  live: 0,
+  waiting: 0,
+  target: 0,
+  wanted: 0,
+  offeredLoad: 0,
+};
 
 /**
  * What the service counts, in the words of the domain and base units (seconds, bytes). One object, made by main.ts and
@@ -111,6 +128,7 @@ export class Metrics {
     ready: this.#poolGauge('pool_ready', 'Unclaimed warm sandboxes.'),
     starting: this.#poolGauge('pool_starting', 'Warm boots in flight.'),
     live: this.#poolGauge('pool_live', 'Sandboxes that have not ended.'),
+    waiting: this.#poolGauge('pool_waiting', 'Creates that wait for a ready sandbox.'),
     target: this.#poolGauge('pool_target', 'How many ready and starting the pool wants.'),
     wanted: this.#poolGauge('pool_wanted', 'What the load of the pool asks for, before its bounds.'),
     offeredLoad: this.#poolGauge('pool_offered_load', 'Claims in the time of one boot.'),
@@ -155,6 +173,7 @@ export class Metrics {
     'First uses that the node refused, because another claim had the sandbox already.',
     {},
   );
+  readonly #nodesLost = this.#counter('nodes_lost_total', 'Nodes that were not heard of any more.', {});
   /** For the data plane, which counts far more often than the rest. */
   readonly dataPlane = new DataPlaneMetrics(this.#registry);
   readonly #dropped = new Map<Droppable, ClosedCounter<Record<never, never>>>();
@@ -206,6 +225,7 @@ export class Metrics {
     this.#levels.ready.set(pool, levels.ready);
     this.#levels.starting.set(pool, levels.starting);
     this.#levels.live.set(pool, levels.live);
+    this.#levels.waiting.set(pool, levels.waiting);
     this.#levels.target.set(pool, levels.target);
     this.#levels.wanted.set(pool, levels.wanted);
     this.#levels.offeredLoad.set(pool, levels.offeredLoad);
@@ -238,6 +258,10 @@ export class Metrics {
 
   claimConflict(): void {
     this.#claimConflicts.add({});
+  }
+
+  nodeLost(): void {
+    this.#nodesLost.add({});
   }
 
   dropped(what: Droppable, count: number): void {

@@ -21,8 +21,11 @@ export interface PoolStore extends AsyncDisposable {
 
   /** Connects, checks the schema version and the server's settings. Throws when the store must not be used. */
   open(): Promise<void>;
-  /** Whether commands succeed, since when (on the caller's monotonic clock), and which run of the server answers. */
-  health(): StoreHealth;
+  /**
+   * Whether commands succeed, since when (on the caller's monotonic clock), and which run of the server answers: of the
+   * server that has this shard, or, without one, of all together.
+   */
+  health(shard?: number): StoreHealth;
 
   /** Makes the pool known. Runtime overrides of ScalePool are kept while the declared size is unchanged. */
   declarePool(pool: PoolDeclaration): Promise<PoolSnapshot>;
@@ -57,9 +60,15 @@ export interface PoolStore extends AsyncDisposable {
 
   /**
    * Hands out a ready sandbox. When there is none and `cold` is given: the oldest warm boot in flight becomes this
-   * claim's, or else a cold start is reserved. Otherwise says that there is none.
+   * claim's, or else a cold start is reserved. When `wait` is given instead, the claim has a place among those who wait
+   * for the pool. Otherwise says that there is none.
+   *
+   * None is there for a claim, either, while those that are ready are only enough for whoever waits before it and for what
+   * is reserved for other tenants. With `limits`, nothing is taken that goes over them.
    */
   claim(request: ClaimRequest): Promise<ClaimAnswer>;
+  /** Gives up the place of a claim that waits, and what its tenant's limits were charged for it. One that was served stays. */
+  stopWaiting(claim: WaitingClaim): Promise<void>;
 
   /**
    * Moves the lease of a running sandbox; `ttlMs` null means the lease's own ttl. `extend` never shortens it; `set`
@@ -88,10 +97,21 @@ export interface PoolStore extends AsyncDisposable {
   /** Everything the store believes to be on a node, whatever its state, `finishStop` not yet done. */
   inventory(nodeId: string): Promise<readonly SandboxRecord[]>;
 
-  heartbeat(node: NodeStatus): Promise<void>;
-  /** Nodes with the milliseconds since their last heartbeat, by the store's clock. */
-  nodes(): Promise<readonly (NodeStatus & { readonly heartbeatAgeMs: number })[]>;
-  removeNode(nodeId: string): Promise<void>;
+  /** A node lives, and says what it has. Answers with what the operator has ordered for it; null: nothing. */
+  heartbeat(node: NodeStatus): Promise<NodeOrder | null>;
+  /** Every node that was heard of and not removed, by its id. */
+  nodes(): Promise<readonly HeardNode[]>;
+  /** What the operator has ordered, by node: also for nodes that are not there. A node's restart changes nothing of it. */
+  nodeOrders(): Promise<ReadonlyMap<string, NodeOrder>>;
+  /** null takes the order back. False: nothing was ever heard of this node, and nothing was changed. */
+  orderNode(nodeId: string, order: NewNodeOrder | null): Promise<boolean>;
+  /**
+   * Writes down that a node is lost, only if it has been silent for `silentMs` by the store's clock in this step (D4). It
+   * stays lost until its next heartbeat. `first`: nobody had written it before.
+   */
+  declareLost(nodeId: string, silentMs: number): Promise<LossAnswer>;
+  /** Forgets its heartbeat, not what the operator ordered. With `silentMs`, only if it was silent for so long. */
+  removeNode(nodeId: string, silentMs?: number): Promise<void>;
 
   /**
    * Events after `cursor` (null: from now on), in batches, until the signal aborts. Wakes; never decides (D6).
@@ -122,6 +142,8 @@ export interface PoolDeclaration {
   readonly name: string;
   readonly specVersion: string;
   readonly size: PoolSize;
+  /** Ready ones that are kept for a tenant, less those it has already. Absent: as it was declared before. */
+  readonly reserved?: Readonly<Record<string, number>>;
 }
 
 export type SizeChange = Partial<Pick<PoolSize, 'minReady' | 'maxReady' | 'maxTotal'>>;
@@ -139,6 +161,8 @@ export interface PoolSnapshot {
   readonly starting: number;
   /** Everything not ended: starting (warm and cold), ready, running, stopping. */
   readonly live: number;
+  /** Claims that wait for it. */
+  readonly waiting: number;
   readonly counters: PoolCounters;
   /** The store's clock when it was read. */
   readonly readAtMs: number;
@@ -147,8 +171,12 @@ export interface PoolSnapshot {
 /** Since the pool was first declared. A claim that comes again because it waits counts once, as the miss it began with. */
 export interface PoolCounters {
   readonly hits: number;
+  /** None was ready that this claim could have: there was none, or others come first. */
   readonly missesEmpty: number;
+  /** A warm one could not take on what was asked. */
   readonly missesUncacheable: number;
+  /** The tenant had reached a limit of its own; these are no load. */
+  readonly missesOverLimit: number;
   readonly startsWarm: number;
   readonly startsCold: number;
   readonly startsFailed: number;
@@ -233,8 +261,37 @@ export interface ClaimRequest {
   readonly warm: boolean;
   /** True when this request was told before that none is ready, and asks again: it is counted already. */
   readonly waiting?: boolean;
+  /** On a miss: take a place among those who wait, or keep the one that it has. Nothing, when `cold` is given too. */
+  readonly wait?: WaitTerms;
+  /** Of the tenant, over all pools. Absent: it has none. */
+  readonly limits?: ClaimLimits;
   /** Where and as what to reserve a cold start on a miss when no boot is in flight; null: the request wants none. */
   readonly cold: { readonly id: string; readonly nodeId: string; readonly bootTimeoutMs: number } | null;
+}
+
+/** A place is kept for as long as whoever waits comes back; all claims that wait are bounded. */
+export interface WaitTerms {
+  /** The place is lost when the claim does not ask again for so long. */
+  readonly leaseMs: number;
+  /** Claims that may wait for the pool, and those of one tenant among them. */
+  readonly poolMax: number;
+  readonly tenantMax: number;
+}
+
+export interface ClaimLimits {
+  /** Sandboxes that are claimed and neither ended nor on their way out, and claims that wait. null: any number. */
+  readonly maxRunning: number | null;
+  readonly createsPerSecond: number | null;
+  /** As many may come at once after a pause. At least 1. */
+  readonly createsBurst: number;
+}
+
+export type LimitName = 'running' | 'creates_per_second';
+
+export interface WaitingClaim
+  extends Pick<ClaimRequest, 'pool' | 'tenant' | 'requestId' | 'claimId' | 'limits'> {
+  /** The place is kept for so long still: the same request may have come a second time, and wait at the same place. */
+  readonly keptMs: number;
 }
 
 export type ClaimAnswer =
@@ -242,9 +299,23 @@ export type ClaimAnswer =
   | { readonly kind: 'claimed'; readonly record: SandboxRecord; readonly repeated: boolean }
   /** A boot is this claim's, begun before or reserved now: the record's node boots it, `reportReady` makes it running. */
   | { readonly kind: 'starting'; readonly record: SandboxRecord; readonly repeated: boolean }
-  | { readonly kind: 'empty'; readonly why: 'no_ready' | 'max_total' }
+  | { readonly kind: 'empty'; readonly why: EmptyReason }
+  /** It has a place: asking again is of use once `readyNeeded` more have become ready, and is needed to keep the place. */
+  | { readonly kind: 'waiting'; readonly readyNeeded: number }
+  | {
+      readonly kind: 'over_limit';
+      readonly limit: LimitName;
+      readonly max: number;
+      /** How much of it is in use: sandboxes; or creates in the last second. */
+      readonly current: number;
+      /** When there will be room; null: when one of the tenant's sandboxes ends. */
+      readonly retryAfterMs: number | null;
+    }
   | { readonly kind: 'request_id_reused' }
   | { readonly kind: 'no_pool' };
+
+/** `queue_full`: as many wait as may; `tenant_queue_full`: as many of this tenant. */
+export type EmptyReason = 'no_ready' | 'max_total' | 'queue_full' | 'tenant_queue_full';
 
 export interface Owner {
   readonly id: string;
@@ -282,7 +353,12 @@ export interface ListPage {
 export interface NodeStatus {
   readonly nodeId: string;
   readonly runtimes: readonly string[];
+  /** The pools that one of its runtimes can carry. */
+  readonly pools: readonly string[];
+  /** Its process is being shut down. */
   readonly draining: boolean;
+  /** The operator's order that it has carried out: none of its sandboxes is ready any more. */
+  readonly obeys: NodeOrder['kind'] | null;
   /** Sandboxes it has, and may have. */
   readonly sandboxes: number;
   readonly capacity: number;
@@ -291,6 +367,38 @@ export interface NodeStatus {
   /** Where the other processes of the service do; absent: its data port can be reached by none of them. */
   readonly nodeUrl?: string;
 }
+
+/** A node as its last heartbeat told, and how long ago that was. Lengths of time are of the store's clock. */
+export interface HeardNode extends NodeStatus {
+  readonly heartbeatAgeMs: number;
+  /** When that was: good for nothing but to see whether there was another one since. */
+  readonly heartbeatAtMs: number;
+  /** How long it has been written down as lost; null: it is not. */
+  readonly lostForMs: number | null;
+  readonly order: NodeOrder | null;
+}
+
+/**
+ * What the operator wants of a node. `cordon`: nothing new is started on it and nothing ready handed out from it, and what
+ * runs goes on. `drain`: the same, and what runs is ended when the time is up.
+ */
+export type NodeOrder =
+  | { readonly kind: 'cordon'; readonly forMs: number }
+  | {
+      readonly kind: 'drain';
+      readonly forMs: number;
+      /** 0: the time is up; null: there is no end to it. */
+      readonly endsInMs: number | null;
+    };
+
+export type NewNodeOrder =
+  | { readonly kind: 'cordon' }
+  | { readonly kind: 'drain'; readonly timeoutMs: number | null };
+
+export type LossAnswer =
+  | { readonly kind: 'lost'; readonly first: boolean }
+  | { readonly kind: 'alive' }
+  | { readonly kind: 'not_found' };
 
 /** Opaque, printable, at most 512 characters: a position in every shard's stream at once. */
 export type EventCursor = string;

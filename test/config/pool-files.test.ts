@@ -26,6 +26,7 @@ template: {image: warmpool/base, rootfs: host, runtime: auto, user: user, cwd: /
            resources: {cpu: 1, memoryMb: 512, diskMb: 1024, pids: 256}, bootTimeout: 30s}
 size: {minReady: 8, maxReady: 64, maxTotal: 256, startsInFlightMax: 4, maxIdleAge: 1h, onMiss: cold,
        targetHitRatio: 0.95, burst: 0, scaleToZeroAfter: 10m}
+waiting: {max: 256, perTenantMax: 64}
 lease: {ttl: 5m, maxLifetime: 24h, onExpiry: kill}
 `;
 
@@ -57,6 +58,7 @@ test('a name is enough: everything else has the documented default', () => {
       burst: 0,
       scaleToZeroAfterMs: 600_000,
     },
+    waiting: { max: 256, perTenantMax: 64 },
     lease: { ttlMs: 300_000, maxLifetimeMs: 86_400_000, onExpiry: 'kill' },
   });
 });

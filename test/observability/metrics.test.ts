@@ -61,7 +61,7 @@ test('what happened is counted, in seconds', async () => {
   assert.equal(all.get('warmpool_output_bytes_dropped_total'), 3);
 });
 
-const levels = { ready: 1, starting: 1, live: 7, target: 5, wanted: 5, offeredLoad: 1 };
+const levels = { ready: 1, starting: 1, live: 7, waiting: 0, target: 5, wanted: 5, offeredLoad: 1 };
 
 test('pool names are labels only while they are configured', async () => {
   const metrics = new Metrics(['old', 'base']);

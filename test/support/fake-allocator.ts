@@ -6,6 +6,7 @@ import type {
   ExecRequest,
   ExecResult,
   ListRequest,
+  NodeView,
   PoolView,
   Principal,
   SandboxSession,
@@ -38,6 +39,7 @@ export class FakeAllocator implements AllocatorApi {
   readonly #records = new Map<string, SandboxRecord>();
   readonly #byRequest = new Map<string, string>();
   readonly #events: StoreEvent[] = [];
+  readonly nodes = new Map<string, NodeView>();
   readonly #pools = new Map(['base', 'empty', 'slow'].map((name) => [name, poolView(name)]));
   #news = new Set<() => void>();
 
@@ -212,6 +214,36 @@ export class FakeAllocator implements AllocatorApi {
     return scaled;
   }
 
+  async listNodes(_principal: Principal): Promise<readonly NodeView[]> {
+    this.#mayFail();
+    return [...this.nodes.values()];
+  }
+
+  async getNode(_principal: Principal, id: string): Promise<NodeView> {
+    this.#mayFail();
+    const node = this.nodes.get(id);
+    if (!node) throw new WarmpoolError('NODE_NOT_FOUND', `no node is named "${id}"`, { facts: { node: id } });
+    return node;
+  }
+
+  cordonNode(principal: Principal, id: string): Promise<NodeView> {
+    return this.#order(principal, id, { state: 'cordoned', orderedForMs: 0, drainEndsInMs: null });
+  }
+
+  uncordonNode(principal: Principal, id: string): Promise<NodeView> {
+    return this.#order(principal, id, { state: 'active', orderedForMs: null, drainEndsInMs: null });
+  }
+
+  drainNode(principal: Principal, id: string, timeoutMs: number | null): Promise<NodeView> {
+    return this.#order(principal, id, { state: 'draining', orderedForMs: 0, drainEndsInMs: timeoutMs });
+  }
+
+  async #order(principal: Principal, id: string, change: Partial<NodeView>): Promise<NodeView> {
+    const node = { ...(await this.getNode(principal, id)), ...change };
+    this.nodes.set(id, node);
+    return node;
+  }
+
   #mayFail(): void {
     if (this.fail) throw this.fail;
   }
@@ -319,10 +351,12 @@ function poolView(name: string): PoolView {
     ready: name === 'base' ? 8 : 0,
     starting: 0,
     live: 9,
+    waiting: 0,
     counters: {
       hits: 3,
       missesEmpty: 1,
       missesUncacheable: 0,
+      missesOverLimit: 0,
       startsWarm: 9,
       startsCold: 1,
       startsFailed: 0,

@@ -14,9 +14,13 @@ import type {
   EventCursor,
   ExpireAnswer,
   HealReport,
+  HeardNode,
   ListPage,
   ListQuery,
+  LossAnswer,
+  NewNodeOrder,
   NodeFence,
+  NodeOrder,
   NodeStatus,
   Owner,
   PoolDeclaration,
@@ -35,24 +39,16 @@ import type {
   StoreHealth,
   TransitionAnswer,
   UnclaimedSandbox,
+  WaitingClaim,
 } from '../pool-store.ts';
 import { embeddedStorePrefix } from '../pool-store.ts';
-import { requestKey } from '../request-key.ts';
-import { bootTimeoutSentence, claimCandidatesMax, eventsPerShardMax } from '../store-limits.ts';
-import { answerOf, assertInShard, done, eventOf, idTaken, staleIncarnation, wrongState } from './answers.ts';
+import { bootTimeoutSentence, eventsPerShardMax } from '../store-limits.ts';
+import { assertInShard, done, eventOf, idTaken, staleIncarnation, wrongState } from './answers.ts';
 import { EventLog } from './event-log.ts';
+import { MemoryClaims } from './memory-claims.ts';
 import { MemoryNodes } from './memory-nodes.ts';
 import { MemoryPool } from './memory-pool.ts';
-import {
-  claimOf,
-  deadlineOf,
-  dueAmong,
-  isFirstAsking,
-  type MemorySandbox,
-  nearestBoot,
-  recordOf,
-  wasExpired,
-} from './memory-sandbox.ts';
+import { deadlineOf, dueAmong, type MemorySandbox, recordOf, wasExpired } from './memory-sandbox.ts';
 import { MemorySandboxes } from './memory-sandboxes.ts';
 import { boundClaim, boundSandbox, leaseGoesOn, mayBeWrittenOver } from './registrations.ts';
 import { RequestMemory } from './request-memory.ts';
@@ -80,6 +76,14 @@ export class MemoryPoolStore implements PoolStore {
   readonly #sandboxes = new MemorySandboxes();
   readonly #requests = new RequestMemory();
   readonly #nodes = new MemoryNodes();
+  readonly #claims = new MemoryClaims({
+    pools: this.#pools,
+    sandboxes: this.#sandboxes,
+    requests: this.#requests,
+    create: (...place) => this.#create(...place),
+    transition: (...change) => this.#transition(...change),
+    announce: (...change) => this.#announce(...change),
+  });
   readonly #log: EventLog;
 
   constructor(deps: { readonly clock: Clock }) {
@@ -98,7 +102,10 @@ export class MemoryPoolStore implements PoolStore {
   }
 
   async declarePool(declaration: PoolDeclaration): Promise<PoolSnapshot> {
-    const pool = this.#pools.get(declaration.name) ?? new MemoryPool(declaration);
+    const known = this.#pools.get(declaration.name);
+    const pool = known ?? new MemoryPool(declaration);
+    // Nodes may have told of what they run before anybody told of its pool.
+    if (known === undefined) for (const id of this.#sandboxes.liveOf(declaration.name)) pool.live.add(id);
     this.#pools.set(declaration.name, pool);
     pool.declare(declaration);
     return pool.snapshot(this.#now());
@@ -210,23 +217,11 @@ export class MemoryPoolStore implements PoolStore {
   }
 
   async claim(request: ClaimRequest): Promise<ClaimAnswer> {
-    const nowMs = this.#now();
-    const remembered = this.#recall(request, nowMs);
-    if (remembered !== null) return remembered;
-    const pool = this.#pools.get(request.pool);
-    if (pool === undefined) return { kind: 'no_pool' };
+    return this.#claims.claim(request, this.#now());
+  }
 
-    const candidate = request.warm ? this.#popCandidate(pool, nowMs) : null;
-    if (candidate !== null) {
-      candidate.incarnation += 1;
-      this.#own(candidate, request, nowMs);
-      this.#transition(candidate, 'running', null, nowMs);
-      if (isFirstAsking(request)) pool.counters.hits += 1;
-      return { kind: 'claimed', record: recordOf(candidate, nowMs), repeated: false };
-    }
-
-    if (isFirstAsking(request)) pool.counters[request.warm ? 'missesEmpty' : 'missesUncacheable'] += 1;
-    return this.#reserveCold(pool, request, nowMs);
+  async stopWaiting(claim: WaitingClaim): Promise<void> {
+    this.#claims.stopWaiting(claim, this.#now());
   }
 
   async renew(owner: Owner, ttlMs: number | null, mode: 'extend' | 'set'): Promise<RenewAnswer> {
@@ -331,16 +326,28 @@ export class MemoryPoolStore implements PoolStore {
     return this.#sandboxes.placedOn(nodeId).map((sandbox) => recordOf(sandbox, nowMs));
   }
 
-  async heartbeat(node: NodeStatus): Promise<void> {
-    this.#nodes.heard(node, this.#now());
+  async heartbeat(node: NodeStatus): Promise<NodeOrder | null> {
+    return this.#nodes.heard(node, this.#now());
   }
 
-  async nodes(): Promise<readonly (NodeStatus & { readonly heartbeatAgeMs: number })[]> {
+  async nodes(): Promise<readonly HeardNode[]> {
     return this.#nodes.all(this.#now());
   }
 
-  async removeNode(nodeId: string): Promise<void> {
-    this.#nodes.remove(nodeId);
+  async nodeOrders(): Promise<ReadonlyMap<string, NodeOrder>> {
+    return this.#nodes.orders(this.#now());
+  }
+
+  async orderNode(nodeId: string, order: NewNodeOrder | null): Promise<boolean> {
+    return this.#nodes.order(nodeId, order, this.#now());
+  }
+
+  async declareLost(nodeId: string, silentMs: number): Promise<LossAnswer> {
+    return this.#nodes.lose(nodeId, silentMs, this.#now());
+  }
+
+  async removeNode(nodeId: string, silentMs = 0): Promise<void> {
+    this.#nodes.remove(nodeId, silentMs, this.#now());
   }
 
   async follow(
@@ -388,76 +395,6 @@ export class MemoryPoolStore implements PoolStore {
     this.#sandboxes.add(sandbox);
     pool.live.add(sandbox.id);
     return sandbox;
-  }
-
-  /** Takes ready ones, oldest first, until one is good; the bad ones leave the pool for good (D15, D18). */
-  #popCandidate(pool: MemoryPool, nowMs: number): MemorySandbox | null {
-    for (let tries = 0; tries < claimCandidatesMax; tries += 1) {
-      const [id] = pool.ready;
-      const sandbox = id === undefined ? undefined : this.#sandboxes.find(id, nowMs);
-      if (sandbox === undefined) return null;
-      const idleMs = nowMs - (sandbox.readyAtMs ?? 0);
-      if (sandbox.specVersion !== pool.specVersion) {
-        this.#transition(sandbox, 'stopping', 'spec_changed', nowMs);
-      } else if (idleMs >= pool.size.maxIdleAgeMs) {
-        this.#transition(sandbox, 'stopping', 'idle_age', nowMs);
-      } else {
-        return sandbox;
-      }
-    }
-    return null;
-  }
-
-  #reserveCold(pool: MemoryPool, request: ClaimRequest, nowMs: number): ClaimAnswer {
-    const { cold } = request;
-    if (cold === null) return { kind: 'empty', why: 'no_ready' };
-    assertInShard(cold.id, pool.name);
-    const known = this.#sandboxes.find(cold.id, nowMs);
-    if (known !== undefined) {
-      // The boot of this very request has failed since and let go of its request id: its end is the answer.
-      if (known.claim?.requestKey !== requestKey(request.tenant, request.requestId)) throw idTaken(cold.id);
-      return answerOf(known, nowMs);
-    }
-    const boot = request.warm ? this.#bootInFlight(pool, nowMs) : null;
-    if (boot !== null) return this.#takeOver(boot, pool, request, nowMs);
-    if (pool.live.size >= pool.size.maxTotal) return { kind: 'empty', why: 'max_total' };
-    const sandbox = this.#create(cold, pool, 'cold', nowMs);
-    this.#own(sandbox, request, nowMs);
-    pool.counters.startsCold += 1;
-    this.#announce(sandbox, null, null, nowMs);
-    return { kind: 'starting', record: recordOf(sandbox, nowMs), repeated: false };
-  }
-
-  /** The warm boot in flight that is nearest to its end, unless it is overdue. */
-  #bootInFlight(pool: MemoryPool, nowMs: number): MemorySandbox | null {
-    const boots = [...pool.starting].map((id) => this.#sandboxes.find(id, nowMs));
-    return nearestBoot(boots, pool.specVersion, nowMs);
-  }
-
-  /** It goes on as the claim's cold start; the node that boots it learns so from the incarnation. */
-  #takeOver(boot: MemorySandbox, pool: MemoryPool, request: ClaimRequest, nowMs: number): ClaimAnswer {
-    pool.starting.delete(boot.id);
-    boot.launch = 'cold';
-    boot.incarnation += 1;
-    this.#own(boot, request, nowMs);
-    this.#announce(boot, null, null, nowMs);
-    return { kind: 'starting', record: recordOf(boot, nowMs), repeated: false };
-  }
-
-  #own(sandbox: MemorySandbox, request: ClaimRequest, nowMs: number): void {
-    const key = requestKey(request.tenant, request.requestId);
-    this.#sandboxes.own(sandbox, claimOf(request, key, nowMs));
-    this.#requests.remember(key, request.bodyHash, sandbox.id, nowMs);
-  }
-
-  /** What this request id was answered, seen from now; null when it is new (D1). */
-  #recall(request: ClaimRequest, nowMs: number): ClaimAnswer | null {
-    const remembered = this.#requests.recall(requestKey(request.tenant, request.requestId), nowMs);
-    if (remembered === null) return null;
-    if (remembered.bodyHash !== request.bodyHash) return { kind: 'request_id_reused' };
-    const sandbox = this.#sandboxes.find(remembered.sandboxId, nowMs);
-    assertThat(sandbox !== undefined, 'a record is kept at least as long as the memory of its request');
-    return answerOf(sandbox, nowMs);
   }
 
   /** A boot that failed gives its request id back, so that the same request may try again. */

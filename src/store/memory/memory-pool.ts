@@ -1,6 +1,7 @@
 import type { PoolSize } from '../../domain/pool-spec.ts';
 import { type Demand, targetOf } from '../../domain/sizing.ts';
 import type { PoolCounters, PoolDeclaration, PoolSnapshot, SizeChange } from '../pool-store.ts';
+import { WaitQueue } from './wait-queue.ts';
 
 type MutableCounters = { -readonly [name in keyof PoolCounters]: number };
 
@@ -17,10 +18,14 @@ export class MemoryPool {
   readonly ready = new Set<string>();
   readonly starting = new Set<string>();
   readonly live = new Set<string>();
+  readonly queue = new WaitQueue();
+  /** Ready ones that are kept for a tenant, less those it has. */
+  reserved: Readonly<Record<string, number>> = {};
   readonly counters: MutableCounters = {
     hits: 0,
     missesEmpty: 0,
     missesUncacheable: 0,
+    missesOverLimit: 0,
     startsWarm: 0,
     startsCold: 0,
     startsFailed: 0,
@@ -38,6 +43,7 @@ export class MemoryPool {
     this.specVersion = declaration.specVersion;
     if (!sameSize(this.#declared, declaration.size)) this.#overrides = {};
     this.#declared = declaration.size;
+    if (declaration.reserved !== undefined) this.reserved = declaration.reserved;
   }
 
   scale(change: SizeChange): void {
@@ -90,6 +96,7 @@ export class MemoryPool {
       ready: this.ready.size,
       starting: this.starting.size,
       live: this.live.size,
+      waiting: this.queue.count(nowMs),
       counters: { ...this.counters },
       readAtMs: nowMs,
     };

@@ -1,6 +1,7 @@
 import { shardOfSandbox } from '../../domain/ids.ts';
 import { endedRecordMs, expiredRecordMs } from '../../domain/limits.ts';
 import { isExpiry } from '../../domain/sandbox.ts';
+import { isEnded } from '../../domain/transitions.ts';
 import type { PagePosition } from '../page-token.ts';
 import type { MemoryClaim, MemorySandbox } from './memory-sandbox.ts';
 
@@ -54,8 +55,21 @@ export class MemorySandboxes {
     if (sandbox.claim !== undefined) removeFrom(this.#owned, sandbox.claim.tenant, sandbox);
   }
 
+  /** Ids of a pool's sandboxes that have not ended; looks at all of them. */
+  liveOf(pool: string): readonly string[] {
+    return [...this.#byId.values()]
+      .filter((sandbox) => sandbox.pool === pool && !isEnded(sandbox.state))
+      .map(({ id }) => id);
+  }
+
   placedOn(nodeId: string): readonly MemorySandbox[] {
     return [...(this.#placed.get(nodeId) ?? [])].sort((a, b) => (a.id < b.id ? -1 : 1));
+  }
+
+  countOwned(tenant: string, isCounted: (sandbox: MemorySandbox) => boolean): number {
+    let count = 0;
+    for (const sandbox of this.#owned.get(tenant) ?? []) if (isCounted(sandbox)) count += 1;
+    return count;
   }
 
   /** In the order of the listing: shards upwards, each from new to old; only what comes after the position. */

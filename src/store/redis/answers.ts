@@ -71,6 +71,15 @@ export function claimAnswer(request: ClaimRequest, answer: ScriptAnswer): ClaimA
       return { kind: 'empty', why: 'no_ready' };
     case scriptStatus.MAX_TOTAL:
       return { kind: 'empty', why: 'max_total' };
+    case scriptStatus.QUEUE_FULL:
+      return { kind: 'empty', why: 'queue_full' };
+    case scriptStatus.TENANT_QUEUE_FULL:
+      return { kind: 'empty', why: 'tenant_queue_full' };
+    case scriptStatus.WAITING:
+      return { kind: 'waiting', readyNeeded: Number(answer[2]) };
+    case scriptStatus.OVER_LIMIT:
+      // Which limit it is, whoever charged it knows.
+      return { kind: 'over_limit', limit: 'running', max: 0, current: 0, retryAfterMs: null };
     case scriptStatus.NO_POOL:
       return { kind: 'no_pool' };
     case scriptStatus.REQUEST_ID_REUSED:

@@ -2,7 +2,7 @@ import { WarmpoolError } from '../../domain/errors.ts';
 import { firstEstimate } from '../../domain/load-estimate.ts';
 import type { OnMiss, PoolSize } from '../../domain/pool-spec.ts';
 import { type Demand, targetOf } from '../../domain/sizing.ts';
-import { loadCountersOf, type PoolCounters, type PoolSnapshot } from '../pool-store.ts';
+import { loadCountersOf, type PoolCounters, type PoolDeclaration, type PoolSnapshot } from '../pool-store.ts';
 import { scriptStatus } from './script-status.ts';
 
 export type PoolAnswer = readonly [
@@ -12,7 +12,14 @@ export type PoolAnswer = readonly [
   starting: number,
   live: number,
   nowMs: number,
+  waiting: number,
 ];
+
+/** Empty: as it was declared before. */
+export function formatReserved(reserved: PoolDeclaration['reserved']): string {
+  if (reserved === undefined) return '';
+  return JSON.stringify(Object.fromEntries(Object.entries(reserved).filter(([, count]) => count > 0)));
+}
 
 /** Field order is fixed, so that equal sizes are equal texts. */
 export function formatSize(size: PoolSize): string {
@@ -32,7 +39,7 @@ export function formatSize(size: PoolSize): string {
 }
 
 export function parsePool(name: string, answer: PoolAnswer): PoolSnapshot | null {
-  const [status, flat, ready, starting, live, nowMs] = answer;
+  const [status, flat, ready, starting, live, nowMs, waiting] = answer;
   if (status === scriptStatus.NO_POOL) return null;
   const fields = new Map<string, string>();
   for (let index = 0; index + 1 < flat.length; index += 2)
@@ -72,6 +79,7 @@ export function parsePool(name: string, answer: PoolAnswer): PoolSnapshot | null
     hits: counter('hits'),
     missesEmpty: counter('missesEmpty'),
     missesUncacheable: counter('missesUncacheable'),
+    missesOverLimit: counter('missesOverLimit'),
     startsWarm: counter('startsWarm'),
     startsCold: counter('startsCold'),
     startsFailed: counter('startsFailed'),
@@ -92,6 +100,7 @@ export function parsePool(name: string, answer: PoolAnswer): PoolSnapshot | null
     ready,
     starting,
     live,
+    waiting,
     counters,
     readAtMs: nowMs,
   };

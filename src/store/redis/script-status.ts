@@ -24,6 +24,10 @@ export const scriptStatus = {
   NO_READY: 16,
   REQUEST_ID_REUSED: 17,
   NO_SURPLUS: 18,
+  WAITING: 19,
+  QUEUE_FULL: 20,
+  TENANT_QUEUE_FULL: 21,
+  OVER_LIMIT: 22,
 } as const;
 
 export type ScriptStatusName = keyof typeof scriptStatus;

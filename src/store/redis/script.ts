@@ -6,8 +6,8 @@ import { endedRecordMs, expiredRecordMs, requestMemoryMs } from '../../domain/li
 import { type SandboxState, sandboxStates } from '../../domain/sandbox.ts';
 import { isAllowed, isEnded } from '../../domain/transitions.ts';
 import { packageRoot } from '../../package-root.ts';
-import { hasLease } from '../leased-states.ts';
-import { claimCandidatesMax, eventsPerShardMax } from '../store-limits.ts';
+import { countsAsRunning, hasLease } from '../leased-states.ts';
+import { arrivalsPerRound, claimCandidatesMax, eventsPerShardMax, goneWaitersMax } from '../store-limits.ts';
 import { type ScriptStatusName, scriptStatus } from './script-status.ts';
 
 /**
@@ -16,7 +16,7 @@ import { type ScriptStatusName, scriptStatus } from './script-status.ts';
  * - `--- @include "name"` is replaced by `lua/includes/name.lua`, each at most once per script;
  * - `--- @transition a -> b` is checked against the table of transitions, so a script that makes a step which the
  *   table does not know cannot be loaded;
- * - the constants it mentions (`STATUS_…`, `LIMIT_…`, `MAY_BECOME_…`, `ENDED`, `LEASED`) become locals at its head,
+ * - the constants it mentions (`STATUS_…`, `LIMIT_…`, `MAY_BECOME_…`, `ENDED`, `LEASED`, `COUNTED`) become locals at its head,
  *   taken from where TypeScript has them. An unknown one is an error.
  *
  * Turned down: templates filled in at run time (a script per set of values would fill the server's script cache), and
@@ -63,12 +63,15 @@ function checkTransitions(name: string, body: string): void {
 
 function constantsOf(name: string, body: string): string {
   const code = body.replace(/--\[\[.*?\]\]/gs, '').replace(/--.*$/gm, '');
-  const names = new Set(code.match(/\b(?:STATUS_[A-Z_]+|LIMIT_[A-Z_]+|MAY_BECOME_[A-Z]+|ENDED|LEASED)\b/g));
+  const names = new Set(
+    code.match(/\b(?:STATUS_[A-Z_]+|LIMIT_[A-Z_]+|MAY_BECOME_[A-Z]+|ENDED|LEASED|COUNTED)\b/g),
+  );
   return [...names].map((constant) => `local ${constant} = ${luaValueOf(name, constant)}\n`).join('');
 }
 
 function luaValueOf(script: string, constant: string): string {
   if (constant === 'ENDED') return luaSet(sandboxStates.filter(isEnded));
+  if (constant === 'COUNTED') return luaSet(sandboxStates.filter(countsAsRunning));
   if (constant === 'LEASED') return luaSet(sandboxStates.filter(hasLease));
   if (constant.startsWith('MAY_BECOME_')) {
     const to = constant.slice('MAY_BECOME_'.length).toLowerCase();
@@ -85,6 +88,8 @@ function luaValueOf(script: string, constant: string): string {
 const limits: ReadonlyMap<string, number> = new Map([
   ['LIMIT_CANDIDATES', claimCandidatesMax],
   ['LIMIT_EVENTS', eventsPerShardMax],
+  ['LIMIT_GONE_WAITERS', goneWaitersMax],
+  ['LIMIT_ARRIVALS', arrivalsPerRound],
   ['LIMIT_REQUEST_MEMORY_MS', requestMemoryMs],
   ['LIMIT_ENDED_RECORD_MS', endedRecordMs],
   ['LIMIT_EXPIRED_RECORD_MS', expiredRecordMs],

@@ -3,6 +3,7 @@ import { loadScript } from './script.ts';
 /** Every script of the store, with the number of its KEYS. */
 export const scripts = {
   openSchema: loadScript('open-schema', 1),
+  identifyServer: loadScript('identify-server', 1),
   declarePool: loadScript('declare-pool', 1),
   scalePool: loadScript('scale-pool', 1),
   readPool: loadScript('read-pool', 1),
@@ -13,6 +14,10 @@ export const scripts = {
   registerBound: loadScript('register-bound', 1),
   registerReady: loadScript('register-ready', 2),
   claimSandbox: loadScript('claim-sandbox', 4),
+  stopWaiting: loadScript('stop-waiting', 3),
+  chargeTenant: loadScript('charge-tenant', 2),
+  listHeld: loadScript('list-held', 2),
+  settleHolds: loadScript('settle-holds', 1),
   renewLease: loadScript('renew-lease', 2),
   beginStop: loadScript('begin-stop', 1),
   retireSurplus: loadScript('retire-surplus', 1),
@@ -22,8 +27,11 @@ export const scripts = {
   readSandbox: loadScript('read-sandbox', 1),
   listOwned: loadScript('list-owned', 2),
   listNode: loadScript('list-node', 2),
-  beatNode: loadScript('beat-node', 1),
-  listNodes: loadScript('list-nodes', 1),
+  beatNode: loadScript('beat-node', 2),
+  listNodes: loadScript('list-nodes', 2),
+  orderNode: loadScript('order-node', 2),
+  loseNode: loadScript('lose-node', 1),
+  removeNode: loadScript('remove-node', 1),
   healSandbox: loadScript('heal-sandbox', 1),
   healIndex: loadScript('heal-index', 2),
 } as const;

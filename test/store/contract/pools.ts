@@ -18,11 +18,13 @@ export function poolContract(contract: Contract): void {
       ready: 0,
       starting: 0,
       live: 0,
+      waiting: 0,
       demand: null,
       counters: {
         hits: 0,
         missesEmpty: 0,
         missesUncacheable: 0,
+        missesOverLimit: 0,
         startsWarm: 0,
         startsCold: 0,
         startsFailed: 0,
@@ -90,6 +92,7 @@ export function poolContract(contract: Contract): void {
       hits: 1,
       missesEmpty: 1,
       missesUncacheable: 2,
+      missesOverLimit: 0,
       startsWarm: 1,
       startsCold: 1,
       startsFailed: 1,
@@ -195,7 +198,14 @@ export function poolContract(contract: Contract): void {
   test(`${name}: a node is known by its last heartbeat until it is removed`, { skip }, async () => {
     await using scenario = await openScenario(contract);
     const { store } = scenario;
-    const status = { runtimes: ['docker'], draining: false, sandboxes: 3, capacity: 10 };
+    const status = {
+      runtimes: ['docker'],
+      pools: ['base'],
+      draining: false,
+      obeys: null,
+      sandboxes: 3,
+      capacity: 10,
+    };
     await store.heartbeat({ nodeId: 'node-b', ...status });
     await store.heartbeat({ nodeId: 'node-a', ...status });
     await store.heartbeat({ nodeId: 'node-b', ...status, draining: true });

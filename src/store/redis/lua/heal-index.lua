@@ -3,8 +3,8 @@
   Drops the members of one index that no record justifies (D5). Never changes a record, and leaves a damaged one alone.
 
   KEYS[1] the index  KEYS[2] prefix of records: the ids come out of the index, so their keys are formed here
-  ARGV    kind of index (leases, ready, starting, live, owned, node), whose it is (pool, tenant or node; empty for
-          leases), ids
+  ARGV    kind of index (leases, ready, starting, live, owned, node, share), whose it is (pool, tenant, node, or
+          pool:tenant for a share; empty for leases), ids
   Returns {DONE, now, members dropped}
 ]]
 --- @include "now"
@@ -17,6 +17,9 @@ local function belongs(record, key)
   if kind == 'leases' then return record.state == 'starting' or (LEASED[record.state] and record.tenant) end
   if kind == 'owned' then return record.tenant == owner and kept end
   if kind == 'node' then return record.node == owner and kept end
+  if kind == 'share' then
+    return record.tenant and record.pool .. ':' .. record.tenant == owner and COUNTED[record.state]
+  end
   if record.pool ~= owner then return false end
   if kind == 'live' then return not ENDED[record.state] end
   if kind == 'starting' then return record.state == 'starting' and not record.tenant end

@@ -1,6 +1,7 @@
 #!lua flags=allow-oom
 --[[
-  Puts a record back into the indexes that its state says it is in (D5). Never changes the record.
+  Puts a record back into the indexes that its state says it is in (D5). Changes of the record only its mark that it is
+  in the index of a share.
 
   KEYS[1] the shard's prefix: leases, node set, owned set and the pool's indexes are formed from it, because only the
           record knows the pool, the tenant and the node
@@ -9,6 +10,7 @@
 ]]
 --- @include "now"
 --- @include "read-record"
+--- @include "share"
 local shard = KEYS[1]
 local id = ARGV[1]
 local key = shard .. 'sandbox:' .. id
@@ -35,5 +37,9 @@ if redis.call('PTTL', key) == -1 then
   if record.tenant then
     added = added + redis.call('ZADD', shard .. 'owned:' .. record.tenant, 'NX', claimed_ms * 1000, id)
   end
+end
+if record.tenant and COUNTED[record.state] and has_share(pool, record.tenant) then
+  added = added + redis.call('ZADD', pool .. ':share:' .. record.tenant, 'NX', claimed_ms, id)
+  redis.call('HSET', key, 'shared', '1')
 end
 return { STATUS_DONE, now_ms, added }

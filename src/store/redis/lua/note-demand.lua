@@ -5,7 +5,7 @@
   KEYS[1] pool hash; its indexes are KEYS[1] followed by :ready, :starting, :live (same tag)
   ARGV    when the look that this one follows was made (empty: it is the first), when this one was, the size wanted,
           the whole demand as JSON
-  Returns {DONE, pool hash, ready, starting, live, now} or {NO_POOL}
+  Returns {DONE, pool hash, ready, starting, live, now, waiting} or {NO_POOL}
   Invariants: of several that follow the same look one is written, and all are told which. Only `wanted` decides
   anything here; the JSON is for whoever looks next.
 ]]

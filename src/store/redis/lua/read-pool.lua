@@ -3,7 +3,7 @@
   Reads a pool with its counts.
 
   KEYS[1] pool hash; its indexes are KEYS[1] followed by :ready, :starting, :live (same tag)
-  Returns {DONE, pool hash, ready, starting, live, now} or {NO_POOL}
+  Returns {DONE, pool hash, ready, starting, live, now, waiting} or {NO_POOL}
 ]]
 --- @include "pool-snapshot"
 local pool = KEYS[1]

@@ -17,6 +17,7 @@
 --- @include "read-record"
 --- @include "append-event"
 --- @include "forget-request"
+--- @include "share"
 --- @include "done"
 local shard = KEYS[1]
 local id, pool_name, spec, launch, node, incarnation = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[6])
@@ -47,6 +48,7 @@ if known then
   redis.call('ZREM', known_pool .. ':ready', id)
   redis.call('ZREM', known_pool .. ':starting', id)
   redis.call('ZREM', known_pool .. ':live', id)
+  if known.shared then redis.call('ZREM', known_pool .. ':share:' .. known.tenant, id) end
   if known.tenant then
     redis.call('ZREM', shard .. 'owned:' .. known.tenant, id)
     if is_its_own then request = known.request else forget_request(shard, id, known) end
@@ -62,6 +64,10 @@ redis.call('HSET', key, 'pool', pool_name, 'spec', spec, 'state', 'running', 'la
 if ready ~= '' then redis.call('HSET', key, 'ready', ready) end
 redis.call('ZADD', shard .. 'leases', expires, id)
 redis.call('ZADD', shard .. 'pool:' .. pool_name .. ':live', created, id)
+if has_share(shard .. 'pool:' .. pool_name, tenant) then
+  redis.call('HSET', key, 'shared', '1')
+  redis.call('ZADD', shard .. 'pool:' .. pool_name .. ':share:' .. tenant, claimed, id)
+end
 redis.call('SADD', shard .. 'node:' .. node, id)
 redis.call('ZADD', shard .. 'owned:' .. tenant, now_us, id)
 append_event(shard .. 'events', now_ms, id,

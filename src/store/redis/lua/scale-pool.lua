@@ -4,7 +4,7 @@
 
   KEYS[1] pool hash; its indexes are KEYS[1] followed by :ready, :starting, :live (same tag)
   ARGV    the change as a JSON object
-  Returns {DONE, pool hash, ready, starting, live, now} or {NO_POOL}
+  Returns {DONE, pool hash, ready, starting, live, now, waiting} or {NO_POOL}
 ]]
 --- @include "apply-size"
 --- @include "pool-snapshot"

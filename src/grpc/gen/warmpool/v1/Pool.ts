@@ -16,6 +16,7 @@ export interface Pool {
   'counters'?: (_warmpool_v1_PoolCounters | null);
   'note'?: (string);
   'sizing'?: (_warmpool_v1_PoolSizing | null);
+  'waiting'?: (number);
 }
 
 export interface Pool__Output {
@@ -30,4 +31,5 @@ export interface Pool__Output {
   'counters': (_warmpool_v1_PoolCounters__Output | null);
   'note': (string);
   'sizing': (_warmpool_v1_PoolSizing__Output | null);
+  'waiting': (number);
 }

@@ -11,6 +11,7 @@ export interface PoolCounters {
   'startsFailed'?: (number | string | Long);
   'boots'?: (number | string | Long);
   'bootMs'?: (number | string | Long);
+  'missesOverLimit'?: (number | string | Long);
 }
 
 export interface PoolCounters__Output {
@@ -22,4 +23,5 @@ export interface PoolCounters__Output {
   'startsFailed': (number);
   'boots': (number);
   'bootMs': (number);
+  'missesOverLimit': (number);
 }

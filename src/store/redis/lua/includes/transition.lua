@@ -11,6 +11,7 @@ local function transition(shard, id, record, to, reason, now_ms)
   redis.call('ZREM', pool .. ':ready', id)
   redis.call('ZREM', pool .. ':starting', id)
   if ENDED[to] then redis.call('ZREM', pool .. ':live', id) end
+  if record.shared and (to == 'stopping' or ENDED[to]) then redis.call('ZREM', pool .. ':share:' .. record.tenant, id) end
   append_event(shard .. 'events', now_ms, id, record, from, to, reason)
   record.state = to
 end
