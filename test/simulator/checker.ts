@@ -236,7 +236,8 @@ export class Checker implements WireObserver, HostObserver {
       this.#world.fail('I3', `${record.id} was used by ${life.boundClaimId} and given out again`);
     life.claim = { claimId: claim.claimId, tenant: claim.tenant };
     this.#leased(life, record);
-    if (!repeated && answer.kind === 'starting') await this.#checkMaxTotal(request.pool);
+    const isReserved = answer.kind === 'starting' && record.incarnation === 1;
+    if (!repeated && isReserved) await this.#checkMaxTotal(request.pool);
   }
 
   async #offered(who: string, verb: string, answer: StartAnswer | TransitionAnswer): Promise<void> {
@@ -246,7 +247,8 @@ export class Checker implements WireObserver, HostObserver {
     const life = this.ledger.life(record.id, record.nodeId);
     if (record.state === 'ready') this.#checkNeverUsed(life);
     const pool = await this.#store().readPool(record.pool);
-    if (!pool || record.claim) return;
+    // What it had before is more than it may have where nodes have told of what they run.
+    if (!pool || record.claim || record.createdAtMs !== pool.readAtMs) return;
     if (pool.ready + pool.starting > pool.target) {
       const counts = `${pool.ready} ready and ${pool.starting} starting of ${pool.target}`;
       this.#world.fail('I8', `pool ${pool.name} has ${counts} after ${verb} of ${record.id}`);
