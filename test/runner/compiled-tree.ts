@@ -40,16 +40,21 @@ export class CompiledTree implements Disposable {
     return compiledName(join(this.folder, relative(this.#root, source)));
   }
 
+  /** One source file that has changed since. */
+  async compileAgain(source: string): Promise<void> {
+    await this.#compile([relative(this.#root, source)]);
+  }
+
   [Symbol.dispose](): void {
     rmSync(this.folder, { recursive: true, force: true });
   }
 
-  async #compile(): Promise<void> {
+  async #compile(entryPoints: string[] = everything): Promise<void> {
     // Unlike a folder for temporary files, nobody but us writes here.
     chmodSync(this.folder, 0o755);
     await build({
       absWorkingDir: this.#root,
-      entryPoints: ['src/**/*.ts', 'protocol/**/*.ts', 'test/**/*.ts'],
+      entryPoints,
       outbase: '.',
       outdir: this.folder,
       platform: 'node',
@@ -65,6 +70,8 @@ export class CompiledTree implements Disposable {
     });
   }
 }
+
+const everything = ['src/**/*.ts', 'protocol/**/*.ts', 'test/**/*.ts'];
 
 /** Leaves every import in place, under the name of what it leads to: our own compiled files, or a script as it is. */
 const eachFileByItself: Plugin = {
