@@ -30,7 +30,6 @@ function withoutBindCheck(journal: BindJournal): BindJournal {
         // It was another claim's: nobody asks any more.
       }
     },
-    agrees: () => true,
   });
 }
 

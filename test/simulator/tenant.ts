@@ -59,12 +59,13 @@ export class Tenant {
         { onMiss: 'cold' },
       ] as const),
     };
+    const losses = this.#deps.checker.counted.storeLosses;
     for (let attempt = 1; attempt <= createAttemptsMax; attempt += 1) {
       const answer = await this.#ask((allocator, signal) =>
         allocator.createSandbox(this.#principal, request, signal),
       );
       if (answer.kind === 'ok') {
-        if (isOwnId && chance.is(0.15)) await this.#repeat(request, answer.value.record);
+        if (isOwnId && chance.is(0.15)) await this.#repeat(request, answer.value.record, losses);
         return answer.value.record;
       }
       const isWorthIt =
@@ -75,10 +76,9 @@ export class Tenant {
     return null;
   }
 
-  /** The same request again, or another one under its id. */
-  async #repeat(request: CreateRequest, record: SandboxRecord): Promise<void> {
+  /** The same request again, or another one under its id; `losses` of the store there had been before the first. */
+  async #repeat(request: CreateRequest, record: SandboxRecord, losses: number): Promise<void> {
     const { world, checker } = this.#deps;
-    const losses = checker.counted.storeLosses;
     const isOther = world.chance.is(0.3);
     const again = isOther ? { ...request, metadata: { another: 'body' } } : request;
     const answer = await this.#ask((allocator, signal) =>
@@ -102,7 +102,7 @@ export class Tenant {
         if (used === 'CLAIM_CONFLICT' || used === 'SANDBOX_NOT_FOUND') return;
       }
       // Most keep well ahead of the lease's end; some come in the very moment in which it ends.
-      const pauseMs = chance.is(0.1) ? ttlMs + chance.between(-40, 20) : chance.between(0, ttlMs / 2);
+      const pauseMs = chance.is(0.25) ? ttlMs + chance.between(-40, 20) : chance.between(0, ttlMs / 2);
       await world.wait(pauseMs);
       const kept = await this.#ask((allocator) =>
         allocator.keepAlive(this.#principal, record.id, chance.is(0.5) ? null : 12_000),

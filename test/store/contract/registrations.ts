@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { shardOfPool } from '../../../src/domain/ids.ts';
 import type { SandboxRecord } from '../../../src/domain/sandbox.ts';
 import type { BoundSandbox } from '../../../src/store/pool-store.ts';
+import { poolSpec } from '../../support/core.ts';
 import { fence, hourMs, type StoreScenario } from '../../support/store-scenario.ts';
 import { type Contract, openScenario } from '../contract.ts';
 
@@ -28,6 +30,28 @@ async function boundElsewhere(scenario: StoreScenario, id: string): Promise<Boun
 
 export function registrationContract(contract: Contract): void {
   const { name, skip } = contract;
+
+  test(`${name}: I4 what nodes tell of before anybody tells of its pool is counted in the pool`, {
+    skip,
+  }, async () => {
+    await using scenario = await openScenario(contract);
+    const { store } = scenario;
+    await scenario.declare();
+    const shard = shardOfPool('base');
+    const late = Array.from({ length: 1_000 }, (_, index) => `late-${index}`).find(
+      (each) => shardOfPool(each) === shard,
+    );
+    assert.ok(late);
+    const bound = { ...(await boundElsewhere(scenario, scenario.newId())), pool: late };
+    assert.equal((await store.registerBound(bound)).kind, 'done');
+    const { specVersion } = bound;
+    const pool = await store.declarePool({ name: late, specVersion, size: poolSpec().size });
+    assert.equal(pool.live, 1);
+    await store.beginStop({ id: bound.id, tenant: null }, 'deleted');
+    const { id, nodeId, incarnation } = bound;
+    await store.finishStop({ id, nodeId, incarnation });
+    assert.equal((await store.readPool(late))?.live, 0);
+  });
 
   test(`${name}: D9 a store that knows nothing of a bound sandbox takes its node's word`, {
     skip,
