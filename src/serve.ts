@@ -1,18 +1,19 @@
+import type { ServeOptions } from './cli/program.ts';
 import type { Config } from './config/config.ts';
 import { ConfigError } from './config/config-error.ts';
 import { loadConfig } from './config/load-config.ts';
 import { isWarmpoolError } from './domain/errors.ts';
 import { armFailpoints } from './failpoints.ts';
 import { createLogger, type Logger } from './observability/logger.ts';
-import { type Service, startService } from './service.ts';
+import { type Service, startService } from './service/service.ts';
 
 /**
  * `warmpool serve`: runs the service until SIGTERM or SIGINT. The first one drains (nothing is left behind), a second
  * one ends the process at once; the next start then cleans up. SIGHUP reads the pool files again. All of them are heeded
  * from before the start on: their default effect would end the process in the middle of making things.
  */
-export async function serve(options: { readonly config?: string }): Promise<void> {
-  const config = readConfig(options.config);
+export async function serve(options: ServeOptions): Promise<void> {
+  const config = readConfig(options);
   if (!config) return;
   const refusal = armFailpoints(process.env);
   if (refusal !== null) {
@@ -37,9 +38,9 @@ export async function serve(options: { readonly config?: string }): Promise<void
   await untilStopped(service, signals, log);
 }
 
-function readConfig(configFile: string | undefined): Config | null {
+function readConfig({ config: configFile, ...flags }: ServeOptions): Config | null {
   try {
-    return loadConfig({ env: process.env, ...(configFile !== undefined && { configFile }) });
+    return loadConfig({ env: process.env, flags, ...(configFile !== undefined && { configFile }) });
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     process.stderr.write(`warmpool: ${error.message}\n`);
@@ -52,7 +53,10 @@ function readConfig(configFile: string | undefined): Config | null {
 async function announce(service: Service, config: Config, log: Logger): Promise<void> {
   const { addresses, storeName } = service;
   const pools = await service.pools();
-  log.info({ ...addresses, store: storeName, pools: pools.map((pool) => pool.name) }, 'warmpool is serving');
+  log.info(
+    { role: config.role, ...addresses, store: storeName, pools: pools.map((pool) => pool.name) },
+    'warmpool is serving',
+  );
   if (!process.stdout.isTTY) {
     if (config.apiKeys.length === 0)
       log.warn(
@@ -67,22 +71,32 @@ async function announce(service: Service, config: Config, log: Logger): Promise<
       : 'API keys';
   const [first] = pools;
   const address = addresses.grpc === '127.0.0.1:50051' ? '' : `WARMPOOL_ADDRESS=${addresses.grpc} `;
+  const isAllocator = config.role === 'allocator';
   const lines = [
     '',
-    `  gRPC      ${addresses.grpc}`,
+    `  role      ${roleText[config.role]}`,
+    ...(addresses.grpc === undefined ? [] : [`  gRPC      ${addresses.grpc}`]),
     `  HTTP      ${addresses.http}  (/metrics /healthz /readyz)`,
     `  data      ${addresses.data}  (WebSockets: ws_url of each sandbox)`,
     `  store     ${storeName}`,
     `  auth      ${auth}`,
-    ...pools.map(
-      (pool) => `  pool      ${pool.name}: filling to ${pool.target} on ${pool.runtime || 'no runtime'}`,
-    ),
+    ...pools.map(({ name, target, runtime }) => {
+      const place = isAllocator ? 'its nodes' : runtime || 'no runtime';
+      return `  pool      ${name}: filling to ${target} on ${place}`;
+    }),
     '',
-    `  Try:      ${address}npx warmpool run ${first?.name ?? 'base'} -- uname -a`,
-    '',
+    ...(addresses.grpc === undefined
+      ? []
+      : [`  Try:      ${address}npx warmpool run ${first?.name ?? 'base'} -- uname -a`, '']),
   ];
   process.stdout.write(`${lines.join('\n')}\n`);
 }
+
+const roleText: Readonly<Record<Config['role'], string>> = {
+  all: 'all (serves calls and has sandboxes)',
+  allocator: 'allocator (serves calls; nodes have the sandboxes)',
+  node: 'node (has sandboxes; allocators serve the calls)',
+};
 
 async function untilStopped(service: Service, signals: Signals, log: Logger): Promise<void> {
   signals.onReload(() => {

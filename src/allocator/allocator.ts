@@ -117,7 +117,7 @@ export class Allocator implements AllocatorApi {
   }
 
   openSession(grant: SessionGrant, sandboxId: string): Promise<SandboxSession> {
-    return this.#sessions.open(grant, sandboxId);
+    return this.#sessions.openSession(grant, sandboxId);
   }
 
   async listPools(_principal: Principal): Promise<readonly PoolView[]> {

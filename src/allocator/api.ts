@@ -72,6 +72,11 @@ export interface Principal {
 export interface SessionGrant extends Principal {
   /** Present for a data token: the claim that it was given out for (D11). */
   readonly claimId?: string;
+  /**
+   * Another process of the service, on behalf of a client of its own: what it does extends no lease (that process sees
+   * to it), and it is not sent on to a third one.
+   */
+  readonly hop?: true;
 }
 
 /**

@@ -2,14 +2,15 @@ import { WarmpoolError } from '../domain/errors.ts';
 import * as limits from '../domain/limits.ts';
 import type { PoolCatalog } from '../domain/pool-catalog.ts';
 import type { SandboxRecord } from '../domain/sandbox.ts';
-import type { Guest, GuestCommand, GuestProcess, OutputSink, ProcessExit } from '../guest-link/guest.ts';
+import type { GuestCommand, GuestProcess, OutputSink, ProcessExit } from '../guest-link/guest.ts';
 import type { PoolStore } from '../store/pool-store.ts';
 import type { ExecRequest, ExecResult, Principal, SpawnRequest } from './api.ts';
 import { completeExec } from './command-defaults.ts';
 import { abortError } from './create-sandbox.ts';
+import { type GuestAccess, useGuest } from './guest-use.ts';
 import type { AllocatorObserver } from './observer.ts';
 import { readOwned, type Vouch } from './read-owned.ts';
-import { requireRunning, unreachable } from './require-running.ts';
+import { requireRunning } from './require-running.ts';
 import { assertExecRequest, assertSpawnRequest } from './validation.ts';
 
 /**
@@ -30,16 +31,22 @@ export class Executor {
     signal: AbortSignal,
   ): Promise<GuestProcess> {
     assertSpawnRequest(request);
-    const { catalog, guestOf, observer } = this.#deps;
+    const { catalog, observer } = this.#deps;
     const { sandboxId } = request;
     const record = requireRunning(await readOwned(this.#deps, sandboxId, principal.tenant), sandboxId);
-    const guest = guestOf(record);
-    if (!guest) throw unreachable(record);
-    if (signal.aborted) throw abortError(signal);
-    const process = await guest.spawn(commandOf(catalog, record, request), output).catch((error: unknown) => {
-      observer.execEnded('refused', 0);
+    const use = await useGuest(this.#deps, record);
+    let process: GuestProcess;
+    try {
+      if (signal.aborted) throw abortError(signal);
+      const command = commandOf(catalog, record, request);
+      process = await use.guest.spawn(command, output).catch((error: unknown) => {
+        observer.execEnded('refused', 0);
+        throw error;
+      });
+    } catch (error) {
+      use.leave();
       throw error;
-    });
+    }
     this.#used(record);
     const kill = () => process.signal(sigkill);
     signal.addEventListener('abort', kill, { once: true });
@@ -48,7 +55,10 @@ export class Executor {
     process.exited
       .then((exit) => observer.execEnded(outcomeOf(exit), exit.durationUs / 1e6))
       .catch(() => observer.execEnded('lost', 0))
-      .finally(() => signal.removeEventListener('abort', kill));
+      .finally(() => {
+        signal.removeEventListener('abort', kill);
+        use.leave();
+      });
     return process;
   }
 
@@ -105,16 +115,11 @@ function exitOrAbort(exited: Promise<ProcessExit>, signal: AbortSignal): Promise
   });
 }
 
-export interface ExecutorDeps {
+export interface ExecutorDeps extends GuestAccess {
   readonly store: Pick<PoolStore, 'get' | 'renew'>;
   readonly catalog: PoolCatalog;
   readonly observer: AllocatorObserver;
   readonly vouch: Vouch;
-  /**
-   * The link to a sandbox's guest, for the claim of this record to use; null when its node is not this process. Throws
-   * when the node has the sandbox as another claim's (D7).
-   */
-  readonly guestOf: (record: SandboxRecord) => Guest | null;
 }
 
 /** Keeps the first `limit` bytes and counts the rest as cut. */

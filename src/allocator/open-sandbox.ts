@@ -1,7 +1,6 @@
 import type { Clock } from '../domain/clock.ts';
 import { expiryWarningMs } from '../domain/expiry-warning.ts';
 import type { Lease, SandboxRecord } from '../domain/sandbox.ts';
-import type { Guest } from '../guest-link/guest.ts';
 import type { PoolStore, StoreEvent } from '../store/pool-store.ts';
 import type { SessionLease, SessionListener } from './api.ts';
 import type { Vouch } from './read-owned.ts';
@@ -11,19 +10,18 @@ import { refusalError } from './require-running.ts';
 export type SandboxEnd = Parameters<SessionListener['onEnd']>[0];
 
 /**
- * A claimed sandbox of this node while somebody has a session on it: what all its sessions share. It owns the view of
+ * A claimed sandbox while somebody in this process has a session on it: what all its sessions share. It owns the view of
  * the lease (the store's last answer, counted down by the monotonic clock) and the listeners.
  *
- *   open ──an event of its end, or the link lost──▶ ended        open ──last listener gone──▶ idle
+ *   open ──an event of its end──▶ ended        open ──last listener gone──▶ idle
  *
  * Invariants: listeners hear of the end once, and of this claim's end only, where the store has given the sandbox to
- * another one by mistake; a store that has lost the record ends nothing, the link does; the store is never asked on a
- * session's behalf but for a renewal, one look shortly before the lease is about to run out (somebody in another process
- * may have renewed it), and one when the link drops, to know why.
+ * another one by mistake; a store that has lost the record ends nothing, the loss of a link does, which is its sessions'
+ * matter; the store is never asked on a session's behalf but for a renewal, one look shortly before the lease is about to
+ * run out (somebody in another process may have renewed it), and one when a link drops, to know why.
  */
 export class OpenSandbox {
   readonly record: SandboxRecord;
-  readonly guest: Guest;
   readonly #deps: OpenSandboxDeps;
   readonly #tenant: string;
   readonly #claimId: string;
@@ -34,13 +32,13 @@ export class OpenSandbox {
   #renewedAtMs: number;
   #end: SandboxEnd | null = null;
   #cancelLook: () => void = () => {};
+  #looking: Promise<void> | null = null;
   #users = 0;
 
   /** `record` is running and claimed, and was asked for at `askedAtMs`. */
-  constructor(deps: OpenSandboxDeps, record: LeasedRecord, guest: Guest, askedAtMs: number) {
+  constructor(deps: OpenSandboxDeps, record: LeasedRecord, askedAtMs: number) {
     this.#deps = deps;
     this.record = record;
-    this.guest = guest;
     this.#tenant = record.claim.tenant;
     this.#claimId = record.claim.claimId;
     this.#lease = record.lease;
@@ -50,6 +48,10 @@ export class OpenSandbox {
 
   get ended(): boolean {
     return this.#end !== null;
+  }
+
+  get claimId(): string {
+    return this.#claimId;
   }
 
   /** A session begins; the returned function, called once, ends it. */
@@ -122,20 +124,19 @@ export class OpenSandbox {
     }
   }
 
-  /** Asks the store, when an event may have been missed. */
-  async look(): Promise<void> {
+  /** Asks the store, when an event may have been missed. Who asks while it is being asked has the same answer. */
+  look(): Promise<void> {
+    this.#looking ??= this.#look().finally(() => {
+      this.#looking = null;
+    });
+    return this.#looking;
+  }
+
+  async #look(): Promise<void> {
     const { store, clock } = this.#deps;
     const askedAtMs = clock.monotonicMs();
     const record = await store.get(this.record.id, this.#tenant).catch(() => undefined);
     if (record) this.seen(record, askedAtMs);
-  }
-
-  /** The guest cannot be reached over this link any more. */
-  async linkLost(): Promise<void> {
-    if (this.#end !== null) return;
-    // A sandbox that is deleted loses its link as well, and the reason is the store's to tell.
-    await this.look();
-    this.finish({ reason: 'link_lost', failed: true });
   }
 
   finish(end: SandboxEnd): void {

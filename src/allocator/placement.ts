@@ -38,6 +38,17 @@ export class Placement implements AsyncDisposable {
     return best?.nodeId ?? null;
   }
 
+  /** What a node said of itself last; null for one that was never heard of. */
+  known(nodeId: string): NodeStatus | null {
+    return this.#seen.find(({ status }) => status.nodeId === nodeId)?.status ?? null;
+  }
+
+  /** The same, and for one that is not known looks at the list: it may have come since the last time. */
+  async find(nodeId: string): Promise<NodeStatus | null> {
+    if (this.known(nodeId) === null) await this.#read();
+    return this.known(nodeId);
+  }
+
   async #refresh(): Promise<void> {
     this.#refreshing = this.#read();
     await this.#refreshing;

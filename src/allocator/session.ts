@@ -3,25 +3,32 @@ import { WarmpoolError } from '../domain/errors.ts';
 import { isSandboxId } from '../domain/ids.ts';
 import type { PoolCatalog } from '../domain/pool-catalog.ts';
 import type { SandboxRecord } from '../domain/sandbox.ts';
-import type { Guest } from '../guest-link/guest.ts';
 import type { PoolStore } from '../store/pool-store.ts';
 import type { TransitionFeed } from '../store/transition-feed.ts';
-import type { ExecDefaults, SandboxSession, SessionGrant, SessionLease, SessionListener } from './api.ts';
+import type {
+  AllocatorApi,
+  ExecDefaults,
+  SandboxSession,
+  SessionGrant,
+  SessionLease,
+  SessionListener,
+} from './api.ts';
 import { completeExec, completeFiles } from './command-defaults.ts';
-import { type LeasedRecord, OpenSandbox } from './open-sandbox.ts';
+import { type GuestAccess, type GuestUse, useGuest } from './guest-use.ts';
+import { type LeasedRecord, OpenSandbox, type SandboxEnd } from './open-sandbox.ts';
 import { readOwned, type Vouch } from './read-owned.ts';
-import { requireRunning, sandboxNotFound, unreachable } from './require-running.ts';
+import { requireRunning, sandboxNotFound } from './require-running.ts';
 import { assertRenewal } from './validation.ts';
 
 /**
  * Opens sessions, and keeps what the sessions of one sandbox share for as long as there are any. One listener at the
  * feed serves them all; no session polls.
  */
-export class Sessions {
+export class Sessions implements Pick<AllocatorApi, 'openSession'> {
   readonly #deps: SessionsDeps;
   readonly #open = new Map<string, OpenSandbox>();
-  /** Guests whose loss is watched for: once each, however many sessions come and go. */
-  readonly #watched = new WeakSet<Guest>();
+  /** The sessions of each link. Its loss is watched for once, however many of them come and go. */
+  readonly #byGuest = new WeakMap<GuestUse['guest'], Set<OpenSession>>();
 
   constructor(deps: SessionsDeps) {
     this.#deps = deps;
@@ -31,8 +38,8 @@ export class Sessions {
     });
   }
 
-  async open(grant: SessionGrant, sandboxId: string): Promise<SandboxSession> {
-    const { clock, guestOf } = this.#deps;
+  async openSession(grant: SessionGrant, sandboxId: string): Promise<SandboxSession> {
+    const { clock } = this.#deps;
     if (!isSandboxId(sandboxId)) throw sandboxNotFound(sandboxId);
     const askedAtMs = clock.monotonicMs();
     const record = requireLeased(await readOwned(this.#deps, sandboxId, grant.tenant), sandboxId);
@@ -41,10 +48,13 @@ export class Sessions {
         facts: { sandbox: sandboxId },
       });
     }
-    const guest = guestOf(record);
-    if (!guest) throw unreachable(record);
-    const sandbox = this.#sandboxOf(record, guest, askedAtMs);
-    return new OpenSession(sandbox, record, this.#deps.catalog);
+    // Another process of the service has come here because this node has it: it is not sent on.
+    const use = await useGuest(grant.hop ? { guestOf: this.#deps.guestOf } : this.#deps, record);
+    const sandbox = this.#sandboxOf(record, askedAtMs);
+    const { catalog } = this.#deps;
+    const session = new OpenSession({ sandbox, catalog, use }, record, { extendsLease: !grant.hop });
+    this.#watchLink(session, use);
+    return session;
   }
 
   /** Somebody of this process has renewed a lease. */
@@ -52,10 +62,9 @@ export class Sessions {
     this.#open.get(record.id)?.seen(record, askedAtMs);
   }
 
-  #sandboxOf(record: LeasedRecord, guest: Guest, askedAtMs: number): OpenSandbox {
+  #sandboxOf(record: LeasedRecord, askedAtMs: number): OpenSandbox {
     const known = this.#open.get(record.id);
-    // A sandbox whose link was lost may be back over another one.
-    if (known && known.guest === guest && !known.ended) {
+    if (known && known.claimId === record.claim.claimId && !known.ended) {
       known.seen(record, askedAtMs);
       return known;
     }
@@ -63,19 +72,24 @@ export class Sessions {
     const onIdle = (idle: OpenSandbox) => {
       if (this.#open.get(record.id) === idle) this.#open.delete(record.id);
     };
-    const sandbox = new OpenSandbox({ store, vouch, clock, onIdle }, record, guest, askedAtMs);
+    const sandbox = new OpenSandbox({ store, vouch, clock, onIdle }, record, askedAtMs);
     this.#open.set(record.id, sandbox);
-    this.#watch(record.id, guest);
     return sandbox;
   }
 
-  #watch(sandboxId: string, guest: Guest): void {
-    if (this.#watched.has(guest)) return;
-    this.#watched.add(guest);
-    void guest.closed.then(() => {
-      const sandbox = this.#open.get(sandboxId);
-      if (sandbox?.guest === guest) void sandbox.linkLost();
-    });
+  #watchLink(session: OpenSession, { guest }: GuestUse): void {
+    let sessions = this.#byGuest.get(guest);
+    if (sessions === undefined) {
+      const ofGuest = new Set<OpenSession>();
+      sessions = ofGuest;
+      this.#byGuest.set(guest, ofGuest);
+      void guest.closed.then(() => {
+        for (const each of [...ofGuest]) void each.linkLost();
+      });
+    }
+    const ofGuest = sessions;
+    ofGuest.add(session);
+    session.onClosed(() => ofGuest.delete(session));
   }
 
   async #lookAtAll(): Promise<void> {
@@ -83,35 +97,55 @@ export class Sessions {
   }
 }
 
-export interface SessionsDeps {
+export interface SessionsDeps extends GuestAccess {
   readonly store: Pick<PoolStore, 'get' | 'renew'>;
   readonly catalog: PoolCatalog;
   readonly feed: TransitionFeed;
   readonly clock: Clock;
   readonly vouch: Vouch;
-  /**
-   * The link to a sandbox's guest, for the claim of this record to use; null when its node is not this process. Throws
-   * when the node has the sandbox as another claim's (D7).
-   */
-  readonly guestOf: (record: SandboxRecord) => Guest | null;
 }
 
-/** One client's use of an open sandbox. */
+/** One client's use of an open sandbox. It ends with the sandbox, or with the link that it goes over. */
 class OpenSession implements SandboxSession {
   readonly record: SandboxRecord;
-  readonly guest: Guest;
+  readonly guest: GuestUse['guest'];
   readonly #sandbox: OpenSandbox;
   readonly #catalog: PoolCatalog;
+  readonly #use: GuestUse;
+  readonly #extendsLease: boolean;
   readonly #leave: () => void;
   #stopListening: () => void = () => {};
+  #forget: () => void = () => {};
+  #listener: SessionListener | null = null;
+  #lost: SandboxEnd | null = null;
   #isClosed = false;
 
-  constructor(sandbox: OpenSandbox, record: SandboxRecord, catalog: PoolCatalog) {
+  constructor(
+    deps: { readonly sandbox: OpenSandbox; readonly catalog: PoolCatalog; readonly use: GuestUse },
+    record: SandboxRecord,
+    options: { readonly extendsLease: boolean },
+  ) {
     this.record = record;
-    this.guest = sandbox.guest;
-    this.#sandbox = sandbox;
-    this.#catalog = catalog;
-    this.#leave = sandbox.enter();
+    this.guest = deps.use.guest;
+    this.#sandbox = deps.sandbox;
+    this.#catalog = deps.catalog;
+    this.#use = deps.use;
+    this.#extendsLease = options.extendsLease;
+    this.#leave = deps.sandbox.enter();
+  }
+
+  onClosed(forget: () => void): void {
+    this.#forget = forget;
+  }
+
+  /** The guest cannot be reached over this link any more. */
+  async linkLost(): Promise<void> {
+    // A sandbox that is deleted loses its link as well, and the reason is the store's to tell.
+    if (!this.#sandbox.ended) await this.#sandbox.look();
+    if (this.#sandbox.ended || this.#lost) return;
+    this.#lost = this.#use.lost();
+    this.#stopListening();
+    this.#listener?.onEnd(this.#lost);
   }
 
   completeExec(request: ExecDefaults): Required<ExecDefaults> {
@@ -132,20 +166,25 @@ class OpenSession implements SandboxSession {
   }
 
   used(): void {
-    if (!this.#isClosed) this.#sandbox.used();
+    if (!this.#isClosed && this.#extendsLease) this.#sandbox.used();
   }
 
   watch(listener: SessionListener): void {
     if (this.#isClosed) return;
     this.#stopListening();
-    this.#stopListening = this.#sandbox.listen(listener);
+    this.#listener = listener;
+    if (this.#lost) listener.onEnd(this.#lost);
+    else this.#stopListening = this.#sandbox.listen(listener);
   }
 
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
+    this.#listener = null;
     this.#stopListening();
+    this.#forget();
     this.#leave();
+    this.#use.leave();
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Principal } from '../allocator/api.ts';
+import type { SandboxRecord } from '../domain/sandbox.ts';
 import { type DataScope, type DataTokens, dataScopes } from './data-token.ts';
 
 /** What a sandbox's owner is told of its data socket. */
@@ -12,15 +13,24 @@ export interface DataAddress {
 export class DataAccess {
   readonly #tokens: DataTokens;
   readonly #baseUrl: string;
+  readonly #baseUrlOf: (nodeId: string) => string | null;
 
-  /** `baseUrl` without a slash at its end: `wss://data.example.com`. */
-  constructor(tokens: DataTokens, baseUrl: string) {
+  /**
+   * `baseUrl` without a slash at its end: `wss://data.example.com`. `baseUrlOf` is where clients reach a node by
+   * themselves; null: by way of this process.
+   */
+  constructor(
+    tokens: DataTokens,
+    baseUrl: string,
+    baseUrlOf: (nodeId: string) => string | null = () => null,
+  ) {
     this.#tokens = tokens;
     this.#baseUrl = baseUrl;
+    this.#baseUrlOf = baseUrlOf;
   }
 
-  urlOf(sandboxId: string): string {
-    return `${this.#baseUrl}/warmpool/v1/sandboxes/${sandboxId}/connect`;
+  urlOf({ id, nodeId }: Pick<SandboxRecord, 'id' | 'nodeId'>): string {
+    return `${this.#baseUrlOf(nodeId) ?? this.#baseUrl}/warmpool/v1/sandboxes/${id}/connect`;
   }
 
   /** A token for one claim, with what of the key's scopes is about the inside of a sandbox. */

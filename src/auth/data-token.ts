@@ -9,6 +9,8 @@ export interface DataTokenClaims {
   /** A claim id is made for one claim only, so it stands for the sandbox and its incarnation as well (D8, D11). */
   readonly claimId: string;
   readonly scopes: ReadonlySet<DataScope>;
+  /** Present for another process of the service (an allocator that opens a connection to a node). */
+  readonly hop?: true;
   /** Unix time by the wall clock of whoever signed. */
   readonly expiresAtMs: number;
 }
@@ -19,6 +21,9 @@ export type DataScope = (typeof dataScopes)[number];
 
 /** A token is lost more easily than a key: it is in URLs and browsers. Renewed in-band well before its end. */
 export const dataTokenLifeMs = 900_000;
+
+/** Opens one connection between two processes, at once; the rest is for clocks that do not agree. */
+export const hopTokenLifeMs = 120_000;
 
 /**
  * Signs and checks data tokens: compact JWS with Ed25519, and nothing else. There is no choice of algorithm to be talked
@@ -50,23 +55,35 @@ export class DataTokens {
     readonly expiresInMs: number;
   } {
     const nowSeconds = Math.floor(this.#clock.wallMs() / 1_000);
+    const lifeMs = claims.hop ? hopTokenLifeMs : dataTokenLifeMs;
     const payload = {
-      aud: audience,
+      aud: claims.hop ? hopAudience : audience,
       sub: claims.tenant,
       cid: claims.claimId,
       scp: [...claims.scopes],
       iat: nowSeconds,
-      exp: nowSeconds + dataTokenLifeMs / 1_000,
+      exp: nowSeconds + lifeMs / 1_000,
     };
     const signed = `${this.#header}${Buffer.from(JSON.stringify(payload)).toString('base64url')}`;
     const signature = sign(null, Buffer.from(signed), this.#signing.privateKey).toString('base64url');
     const token = `${signed}.${signature}`;
     this.#remember(token, { ...claims, scopes: new Set(claims.scopes), expiresAtMs: payload.exp * 1_000 });
-    return { token, expiresInMs: dataTokenLifeMs };
+    return { token, expiresInMs: lifeMs };
   }
 
-  /** null for whatever is not a token of ours that is good now; why not is nobody's business. */
+  /** null for whatever is not a client's token of ours that is good now; why not is nobody's business. */
   verify(token: string): DataTokenClaims | null {
+    const claims = this.#good(token);
+    return claims?.hop ? null : claims;
+  }
+
+  /** The same for the token of another process of the service. */
+  verifyHop(token: string): DataTokenClaims | null {
+    const claims = this.#good(token);
+    return claims?.hop ? claims : null;
+  }
+
+  #good(token: string): DataTokenClaims | null {
     const known = this.#verified.get(token);
     const claims = known ?? this.#checked(token);
     if (!claims || claims.expiresAtMs <= this.#clock.wallMs()) {
@@ -118,13 +135,15 @@ function parseClaims(text: string): DataTokenClaims | null {
   }
   if (typeof read !== 'object' || read === null) return null;
   const { aud, sub, cid, scp, iat, exp } = read as Readonly<Record<string, unknown>>;
-  if (aud !== audience || typeof sub !== 'string' || typeof cid !== 'string') return null;
+  if ((aud !== audience && aud !== hopAudience) || typeof sub !== 'string' || typeof cid !== 'string')
+    return null;
   if (!Array.isArray(scp) || !scp.every((scope) => scopes.includes(scope))) return null;
   if (!isSeconds(iat) || !isSeconds(exp) || exp <= iat || exp - iat > dataTokenLifeMs / 1_000) return null;
   return {
     tenant: sub,
     claimId: cid,
     scopes: new Set(dataScopes.filter((scope) => scp.includes(scope))),
+    ...(aud === hopAudience && { hop: true }),
     expiresAtMs: exp * 1_000,
   };
 }
@@ -134,6 +153,7 @@ function isSeconds(value: unknown): value is number {
 }
 
 const audience = 'warmpool-data';
+const hopAudience = 'warmpool-hop';
 /** Ours are some 400, with the longest tenant. */
 const tokenCharactersMax = 2_048;
 const verifiedMax = 4_096;

@@ -16,7 +16,14 @@ import { addWatchCommand } from './watch-command.ts';
 
 /** What the command line cannot do by itself: main.ts wires the service. */
 export interface ProgramActions {
-  readonly serve: (options: { readonly config?: string }) => Promise<void>;
+  readonly serve: (options: ServeOptions) => Promise<void>;
+}
+
+/** As text: the configuration says what they may be. */
+export interface ServeOptions {
+  readonly config?: string;
+  readonly role?: string;
+  readonly workers?: string;
 }
 
 /** The command line. Everything but `serve`, `keys` and `version` is a client of a running service. */
@@ -36,7 +43,9 @@ export function buildProgram(actions: ProgramActions): Command {
     .command('serve')
     .description('run the service')
     .option('--config <file>', 'YAML file with settings; the environment overrides it')
-    .action((options: { readonly config?: string }) => actions.serve(options));
+    .option('--role <role>', 'all, allocator (serves calls) or node (has sandboxes); the last two need Redis')
+    .option('--workers <count>', 'processes that serve calls at the same ports (default: this one alone)')
+    .action((options: ServeOptions) => actions.serve(options));
   addSandboxCommands(program);
   addExecCommands(program);
   addShellCommand(program);

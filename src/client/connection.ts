@@ -14,9 +14,9 @@ import {
   type LeaseNotice,
   parseLease,
 } from '../../protocol/session-messages.ts';
+import { Deferred } from '../socket-channels/deferred.ts';
 import { abortable, pause } from './abortable.ts';
 import { pauseMs, type ReconnectOptions, reconnectDefaults } from './backoff.ts';
-import { Deferred } from './deferred.ts';
 import type { Dial } from './dial.ts';
 import { Listeners } from './listeners.ts';
 import { ResumableChannel, type ResumableOpening } from './resumable-channel.ts';

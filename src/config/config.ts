@@ -2,6 +2,10 @@ import type { PoolSpec } from '../domain/pool-spec.ts';
 
 /** Everything the service is told from outside, read once, frozen. Made by `loadConfig` (load-config.ts). */
 export interface Config {
+  /** What this process does: serve calls, have sandboxes, or both. */
+  readonly role: Role;
+  /** Processes that serve calls at the same ports; 1: this one does. */
+  readonly workers: number;
   readonly grpcListen: ListenAddress;
   readonly httpListen: ListenAddress;
   /** What addresses of the dialects begin with, without a slash at its end; null: as each caller has reached the service. */
@@ -21,6 +25,10 @@ export interface Config {
   readonly dataOrigins: readonly string[];
   /** A file with the key that signs data tokens; null: one is made and kept in the state folder. */
   readonly dataKeyFile: string | null;
+  /** How other processes of the service reach the data port; null: by the address that it listens on, if that names one. */
+  readonly nodeUrl: string | null;
+  /** Certificates that sign those of other nodes' data ports (`wss://`); null: those that the system trusts. */
+  readonly nodeCaFile: string | null;
   /** null: the embedded memory store. */
   readonly redisUrl: string | null;
   readonly runtime: 'auto' | 'docker' | 'bubblewrap';
@@ -37,6 +45,8 @@ export interface Config {
   /** How long SIGTERM lets calls finish. */
   readonly drainTimeoutMs: number;
 }
+
+export type Role = 'all' | 'allocator' | 'node';
 
 export interface ListenAddress {
   readonly host: string;

@@ -19,6 +19,8 @@ export interface ConfigSources {
   readonly env: Record<string, string | undefined>;
   /** `--config FILE`; wins over WARMPOOL_CONFIG. */
   readonly configFile?: string;
+  /** Settings of the command line, by name; they win over the environment. */
+  readonly flags?: Readonly<Partial<Record<Setting, string>>>;
   /** Who and where we are, for the defaults; read from the system when absent. */
   readonly host?: { readonly name: string; readonly isRoot: boolean; readonly home: string };
 }
@@ -33,10 +35,13 @@ export function loadConfig(sources: ConfigSources): Config {
   const issues: ConfigIssue[] = [];
   const env = takeVariables(sources.env, issues);
   const file = readConfigFile(sources.configFile ?? env.get('WARMPOOL_CONFIG'), issues);
-  const written = { ...file.values, ...settingsOf(env) };
+  const flags = sources.flags ?? {};
+  const written = { ...file.values, ...settingsOf(env), ...flags };
 
-  const sourceOf = (setting: string) =>
-    isSetting(setting) && env.has(variableOf[setting]) ? variableOf[setting] : file.placeOf(setting);
+  const sourceOf = (setting: string) => {
+    if (Object.hasOwn(flags, setting)) return `--${setting}`;
+    return isSetting(setting) && env.has(variableOf[setting]) ? variableOf[setting] : file.placeOf(setting);
+  };
   const settings = checkSettings(written, issues, {
     ofValue: (path) => sourceOf(String(path[0])),
     ofKey: (_path, key) => file.placeOfKey(key),
@@ -49,6 +54,7 @@ export function loadConfig(sources: ConfigSources): Config {
 
   const apiKeys = gatherApiKeys(settings, pathOf, sourceOf, issues);
   checkAddresses(settings, apiKeys, sourceOf, issues);
+  checkRole(settings, sourceOf, issues);
   const poolsFolder =
     settings.pools === undefined ? join(packageRoot(), 'pools') : pathOf('pools', settings.pools);
   const pools = readPools(poolsFolder);
@@ -58,6 +64,8 @@ export function loadConfig(sources: ConfigSources): Config {
   const stateFolder =
     settings.stateDir === undefined ? defaultStateFolder(host, env) : pathOf('stateDir', settings.stateDir);
   return deepFreeze({
+    role: settings.role,
+    workers: settings.workers,
     grpcListen: settings.grpcListen,
     httpListen: settings.httpListen,
     httpUrl: settings.httpUrl ?? null,
@@ -69,6 +77,8 @@ export function loadConfig(sources: ConfigSources): Config {
     dataUrl: settings.dataUrl ?? null,
     dataOrigins: settings.dataOrigins,
     dataKeyFile: settings.dataKey === undefined ? null : pathOf('dataKey', settings.dataKey),
+    nodeUrl: settings.nodeUrl ?? null,
+    nodeCaFile: settings.nodeCaFile === undefined ? null : pathOf('nodeCaFile', settings.nodeCaFile),
     redisUrl: settings.redisUrl ?? null,
     runtime: settings.runtime,
     poolsFolder,
@@ -195,6 +205,8 @@ function checkAddresses(
 ): void {
   const usedBy = new Map<string, string>();
   for (const setting of ['grpcListen', 'httpListen', 'dataListen'] as const) {
+    // A node serves no calls.
+    if (setting === 'grpcListen' && settings.role === 'node') continue;
     const address: ListenAddress = settings[setting];
     const written = formatListenAddress(address);
     const refuse = (message: string) => issues.push({ source: sourceOf(setting), field: setting, message });
@@ -208,6 +220,30 @@ function checkAddresses(
           'listen on 127.0.0.1, or set WARMPOOL_API_KEYS or WARMPOOL_API_KEYS_FILE',
       );
     }
+  }
+}
+
+/** What several processes share: the store that they meet in, and the key that they know each other by. */
+function checkRole(settings: Settings, sourceOf: (setting: Setting) => string, issues: ConfigIssue[]): void {
+  const { role, workers, redisUrl, dataKey } = settings;
+  const refuse = (field: Setting, source: Setting, message: string) =>
+    issues.push({ source: sourceOf(source), field, message });
+  if (role === 'node' && workers > 1) {
+    refuse('workers', 'workers', 'a node serves no calls: workers are for the roles all and allocator');
+  }
+  if (redisUrl === undefined && role !== 'all') {
+    const message = `role ${role} meets the other processes in Redis: set REDIS_URL to the same one for all of them`;
+    refuse('redisUrl', 'role', message);
+  } else if (redisUrl === undefined && workers > 1) {
+    refuse('redisUrl', 'workers', 'several workers meet in Redis: set REDIS_URL, or workers to 1');
+  }
+  if (dataKey === undefined && role !== 'all') {
+    refuse(
+      'dataKey',
+      'role',
+      'allocators and nodes know each other by one key: make it with "openssl genpkey -algorithm ed25519", ' +
+        'copy the file to all of them, and name it in WARMPOOL_DATA_KEY',
+    );
   }
 }
 

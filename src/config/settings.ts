@@ -25,11 +25,17 @@ function oneOf<const Choices extends readonly [string, ...string[]]>(choices: Ch
 const listenAddress = fromText('must be host:port, such as 127.0.0.1:50051 or [::1]:0', parseListenAddress);
 const path = z.string({ error: 'must be a path' }).refine((text) => !text.includes('\0'), 'must be a path');
 
+const workersMessage = 'must be a whole number from 1, for no processes beside this one, to 64';
 const requestsMessage = 'must be a whole number from 0, for no limit, to 1000000';
 const proxiesMessage = 'must be addresses or subnets such as 10.0.0.0/8, parted by commas';
 const originsMessage = 'must be origins such as https://app.example.com, parted by commas';
 
 export const settingsSchema = z.strictObject({
+  role: oneOf(['all', 'allocator', 'node']).default('all'),
+  workers: z
+    .union([z.number(), z.string().regex(/^\d+$/).transform(Number)], { error: workersMessage })
+    .pipe(z.number().int(workersMessage).min(1, workersMessage).max(64, workersMessage))
+    .default(1),
   grpcListen: listenAddress.prefault('127.0.0.1:50051'),
   httpListen: listenAddress.prefault('127.0.0.1:8080'),
   httpUrl: fromText(
@@ -63,6 +69,11 @@ export const settingsSchema = z.strictObject({
     .pipe(fromText(originsMessage, parseOrigins))
     .prefault(''),
   dataKey: path.optional(),
+  nodeUrl: fromText(
+    'must be ws://host:port or wss://host, with a path at most, such as ws://10.0.0.7:8081',
+    parseSocketUrl,
+  ).optional(),
+  nodeCaFile: path.optional(),
   redisUrl: fromText(
     'must be redis://host:port, rediss://host:port, unix:///path or the absolute path of a socket',
     parseRedisUrl,
@@ -102,6 +113,8 @@ export const settingsSchema = z.strictObject({
 export type Setting = keyof typeof settingsSchema.shape;
 
 export const variableOf = {
+  role: 'WARMPOOL_ROLE',
+  workers: 'WARMPOOL_WORKERS',
   grpcListen: 'WARMPOOL_GRPC_LISTEN',
   httpListen: 'WARMPOOL_HTTP_LISTEN',
   httpUrl: 'WARMPOOL_HTTP_URL',
@@ -113,6 +126,8 @@ export const variableOf = {
   dataUrl: 'WARMPOOL_DATA_URL',
   dataOrigins: 'WARMPOOL_DATA_ORIGINS',
   dataKey: 'WARMPOOL_DATA_KEY',
+  nodeUrl: 'WARMPOOL_NODE_URL',
+  nodeCaFile: 'WARMPOOL_NODE_CA_FILE',
   redisUrl: 'REDIS_URL',
   runtime: 'WARMPOOL_RUNTIME',
   pools: 'WARMPOOL_POOLS',

@@ -110,7 +110,9 @@ export class ClientChannel implements ChannelReceiver {
     if (this.options.use && (type === Output.code || type === ErrorOutput.code)) this.#client.used();
     const { number, requestId, window, askedWindow } = this.options;
     const id = frame.id === 0 ? 0 : requestId;
-    const isLowered = type === Ack.code && window < askedWindow;
+    // Where another node has made the window smaller still, its Ack says so already.
+    const isLowered =
+      type === Ack.code && window < askedWindow && (this.#guest?.outputWindow ?? window) >= window;
     const message = isLowered
       ? messageOf(withWindow(frame.payload, window))
       : (frame.message ?? messageOf(frame.payload));

@@ -42,6 +42,14 @@ export function authenticate(deps: CredentialDeps, request: UpgradeRequest): Cre
 }
 
 function ofToken({ tokens, clock }: CredentialDeps, token: string): Credential {
+  const hop = tokens.verifyHop(token);
+  // It is good for opening the connection; how long that lasts is the claim's matter.
+  if (hop) {
+    return {
+      grant: { tenant: hop.tenant, claimId: hop.claimId, scopes: hop.scopes, hop: true },
+      expiresInMs: null,
+    };
+  }
   const claims = tokens.verify(token);
   if (!claims) {
     throw new WarmpoolError('UNAUTHENTICATED', 'the data token is not one of this service, or has expired');

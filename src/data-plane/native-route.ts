@@ -2,6 +2,7 @@ import { headerBytes } from '../../protocol/frame.ts';
 import { payloadBytesMax } from '../../protocol/limits.ts';
 import type { AllocatorApi, SandboxSession } from '../allocator/api.ts';
 import { dataScopes } from '../auth/data-token.ts';
+import { WarmpoolError } from '../domain/errors.ts';
 import type { Log } from '../observability/log.ts';
 import { authenticate, type Credential, type CredentialDeps } from './credential.ts';
 import { NativeSession } from './native-session.ts';
@@ -71,7 +72,11 @@ export class NativeRoute implements SocketRoute {
     const access = {
       scopes,
       expiresInMs: credential.expiresInMs,
-      renew: () => tokens.issue({ tenant: grant.tenant, claimId, scopes }),
+      renew: () => {
+        if (grant.hop)
+          throw new WarmpoolError('UNSUPPORTED', 'a connection between processes renews no token');
+        return tokens.issue({ tenant: grant.tenant, claimId, scopes });
+      },
     };
     return {
       kind: 'admitted',

@@ -32,6 +32,6 @@ export class PreparedDataFields {
     const claimId = record.claim?.claimId;
     if (!this.#data || record.state !== 'running' || claimId === undefined) return {};
     if (this.#prepared?.claimId !== claimId) this.prepare(claimId);
-    return { wsUrl: this.#data.urlOf(record.id), dataToken: this.#prepared?.token ?? '' };
+    return { wsUrl: this.#data.urlOf(record), dataToken: this.#prepared?.token ?? '' };
   }
 }

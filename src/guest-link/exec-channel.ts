@@ -80,7 +80,9 @@ export class ExecChannel implements GuestProcess, ChannelReceiver {
     assertThat(byteCount >= 0 && byteCount <= this.#held, 'only delivered bytes are released, and only once');
     this.#held -= byteCount;
     this.#released += byteCount;
-    if (this.#released === 0 || this.#released < this.#windowBytes / grantFraction) return;
+    // A node may have made the window smaller than what was asked for.
+    const windowBytes = Math.min(this.#windowBytes, this.#channel.outputWindow);
+    if (this.#released === 0 || this.#released < windowBytes / grantFraction) return;
     this.#channel.send(messageTypes.Credit.code, encodeCredit(this.#released));
     this.#released = 0;
   }

@@ -145,8 +145,8 @@ test('3.3 use renews a lease at most once per tenth of its ttl, whichever sessio
   await using core = await startCore({ pools: [poolSpec({ lease: { ttlMs: 10_000 } })] });
   const record = await claimed(core);
   const { sessions, calls } = countedSessions(core);
-  const one = await sessions.open(alice, record.id);
-  const other = await sessions.open(alice, record.id);
+  const one = await sessions.openSession(alice, record.id);
+  const other = await sessions.openSession(alice, record.id);
   const beganMs = performance.now();
   await until(() => {
     one.used();
@@ -165,7 +165,7 @@ test('sessions do not poll: the store is asked once each, and once when a lease 
   await using core = await startCore();
   const record = await claimed(core);
   const { sessions, calls, clock } = countedSessions(core);
-  const opened = await Promise.all(Array.from({ length: 50 }, () => sessions.open(alice, record.id)));
+  const opened = await Promise.all(Array.from({ length: 50 }, () => sessions.openSession(alice, record.id)));
   const heard = opened.map((session) => listen(session).leases);
   await opened[0]?.keepAlive(600_000);
   assert.deepEqual(
@@ -187,7 +187,7 @@ test('a renewal by another process is found before anybody is told that the leas
   await using core = await startCore({ pools: [poolSpec({ lease: { ttlMs: 3_000 } })] });
   const record = await claimed(core);
   const { sessions, calls } = countedSessions(core);
-  const session = await sessions.open(alice, record.id);
+  const session = await sessions.openSession(alice, record.id);
   const { leases } = listen(session);
   // Not through these sessions' allocator: nobody here is told.
   await core.store.renew({ id: record.id, tenant: 'alice' }, 60_000, 'extend');
@@ -201,8 +201,8 @@ test('the memory of a sandbox goes with its last session', async () => {
   await using core = await startCore();
   const record = await claimed(core);
   const { sessions, calls } = countedSessions(core);
-  for (let count = 0; count < 200; count += 1) (await sessions.open(alice, record.id)).close();
-  const session = await sessions.open(alice, record.id);
+  for (let count = 0; count < 200; count += 1) (await sessions.openSession(alice, record.id)).close();
+  const session = await sessions.openSession(alice, record.id);
   const { ends } = listen(session);
   core.runtime.kill(record.id);
   await until(() => ends.length === 1, 'the end');

@@ -4,7 +4,7 @@ import { type SourceFile, sourceFiles } from './source-files.ts';
 
 /**
  * Who may import whom. A layer is a folder of src/ (or protocol/); it may import itself, what its row names, and
- * packages. main.ts wires everything and is in no row. `port` means the one file of a layer that states its port.
+ * packages. src/service/ wires everything and is in no row. `port` means the one file of a layer that states its port.
  */
 const mayImport: Readonly<Record<string, readonly string[]>> = {
   protocol: [],
@@ -40,7 +40,10 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     'operations',
     'guest-link port',
   ],
-  client: ['domain', 'protocol', 'operations', 'package-root', 'grpc/wire'],
+  /** The requester's end of a socket, for clients (also in browsers) and for processes of the service. */
+  'socket-channels': ['protocol'],
+  'node-link': ['domain', 'observability', 'guest-link', 'protocol', 'socket-channels'],
+  client: ['domain', 'protocol', 'operations', 'socket-channels', 'package-root', 'grpc/wire'],
   cli: ['domain', 'client', 'auth', 'package-root'],
 };
 
@@ -92,12 +95,21 @@ test('every folder of src has its row in the table of layers', () => {
   );
 });
 
-test('only main.ts builds adapters of the store and the runtimes', () => {
+test('only src/service builds adapters of the store and the runtimes', () => {
   const adapter = /\bnew\s+(?:\w+(?:PoolStore|Runtime))\s*\(/;
-  const wrong = inSrc().filter((file) => file.path !== 'src/main.ts' && adapter.test(file.code));
-  // An entry point that main.ts hands over to counts as main.ts: it lies beside it.
+  const wrong = inSrc().filter((file) => !file.path.startsWith('src/service/') && adapter.test(file.code));
   assert.deepEqual(
-    wrong.map((file) => file.path).filter((path) => path.split('/').length > 2),
+    wrong.map((file) => file.path),
+    [],
+  );
+});
+
+test('nothing but the entry point imports from src/service', () => {
+  const wrong = inSrc()
+    .filter((file) => !/^src\/(service\/|serve\.ts$)/.test(file.path))
+    .filter((file) => file.imports.some((target) => target.startsWith('src/service/')));
+  assert.deepEqual(
+    wrong.map((file) => file.path),
     [],
   );
 });
@@ -112,9 +124,10 @@ test('nothing but tests and benches imports from test or bench', () => {
   );
 });
 
-/** null for what is in no layer: main.ts and the few files beside it, tests, scripts. */
+/** null for what is in no layer: what wires them, the few files beside main.ts, tests, scripts. */
 function layerOf(path: string): string | null {
   if (path.startsWith('protocol/')) return 'protocol';
+  if (path.startsWith('src/service/')) return null;
   return /^src\/([^/]+)\//.exec(path)?.[1] ?? null;
 }
 

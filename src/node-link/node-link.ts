@@ -1,0 +1,267 @@
+import { channelKind } from '../../protocol/channel-kinds.ts';
+import {
+  type ChannelOpener,
+  type ChannelReceiver,
+  type OpenOptions,
+  type RequesterChannel,
+  ResponderError,
+} from '../../protocol/channel-opener.ts';
+import { closeCodes } from '../../protocol/close-codes.ts';
+import { parseError } from '../../protocol/control-messages.ts';
+import { encodeExecStart } from '../../protocol/exec-messages.ts';
+import { encodeFrameInto, type Frame, headerBytes, noPayload, parseFrame } from '../../protocol/frame.ts';
+import { payloadBytesMax, u32Max } from '../../protocol/limits.ts';
+import { brokenRule, messageName, messageTypes } from '../../protocol/message-types.ts';
+import type { Ready } from '../../protocol/session-messages.ts';
+import { parseLeaseNotice, parseReady } from '../../protocol/session-messages.ts';
+import type { Clock } from '../domain/clock.ts';
+import { assertThat, invalidRequest, WarmpoolError } from '../domain/errors.ts';
+import { type Deferred, deferred } from '../guest-link/deferred.ts';
+import { ExecChannel } from '../guest-link/exec-channel.ts';
+import type { Guest, GuestCommand, GuestProcess, OutputSink } from '../guest-link/guest.ts';
+import { PendingRequests } from '../socket-channels/pending-requests.ts';
+import { SocketChannel } from '../socket-channels/socket-channel.ts';
+import { NodeChannel } from './node-channel.ts';
+import { dialNode, type NodeSocket, type NodeTarget, nodeUnreachable } from './node-socket.ts';
+
+const { Ack, Error: Refusal, LeaseNotice, Ping, Pong, Ready: ReadyMessage } = messageTypes;
+
+/**
+ * A sandbox on another node, over one WebSocket to that node's data port: to those who use it the same as the link of a
+ * sandbox of this process. It owns the socket, the numbers of its channels, and the requests on channel 0.
+ *
+ *   open(): upgrade ──▶ waits for Ready ──Ready──▶ open ──close, the node's close, loss, silence──▶ closed
+ *
+ * Invariants: nothing is sent before Ready; a frame that breaks a rule ends the link, and nothing of it reaches a
+ * receiver; once closed, every channel and every request has been told. What is on the way is bounded by credit in both
+ * directions, which the client and the guest give each other; this end keeps no queue but the socket's, and a node that
+ * takes nothing from that any more is given up.
+ *
+ * Turned down: to pass the messages of a client's socket on as they come. The socket of the data port cannot stop
+ * reading, so that only credit bounds what is in between; and a client's credential, scopes and lease are judged where
+ * it is connected.
+ */
+export class NodeLink implements ChannelOpener, Pick<Guest, 'spawn'> {
+  readonly closed: Promise<string>;
+  readonly #clock: Clock;
+  readonly #target: NodeTarget;
+  readonly #closed: Deferred<string> = deferred();
+  readonly #readyArrived: Deferred<void> = deferred();
+  readonly #channels = new Map<number, SocketChannel>();
+  readonly #requests = new PendingRequests((frame) => this.#send(frame));
+  #socket: NodeSocket | null = null;
+  #ready: Ready | null = null;
+  #closeReason: string | null = null;
+  #endingReason = '';
+  #heardSinceTick = true;
+  #silentTicks = 0;
+  #cancelTick: () => void = () => {};
+  #lastChannel = 0;
+
+  /** Throws what the node refused with (SANDBOX_NOT_FOUND, CLAIM_CONFLICT, …), or NODE_UNREACHABLE. */
+  static async open(deps: { readonly clock: Clock }, target: NodeTarget): Promise<NodeLink> {
+    const link = new NodeLink(deps.clock, target);
+    link.#socket = await dialNode(target, {
+      onMessage: (message) => link.#onMessage(message),
+      onClose: (code, reason) => link.#onClose(code, reason),
+    });
+    const cancel = deps.clock.after(readyMsMax, () =>
+      link.#giveUp('it accepted the connection and says nothing'),
+    );
+    try {
+      await link.#readyArrived.promise;
+      return link;
+    } finally {
+      cancel();
+    }
+  }
+
+  private constructor(clock: Clock, target: NodeTarget) {
+    this.#clock = clock;
+    this.#target = target;
+    this.closed = this.#closed.promise;
+  }
+
+  get isClosed(): boolean {
+    return this.#closeReason !== null;
+  }
+
+  /** Why the node has ended it, in a word of its own (`node_drained`, `link_lost`); empty where it did not say. */
+  get endingReason(): string {
+    return this.#endingReason;
+  }
+
+  get inputWindowBytes(): number {
+    return this.#opened().inputWindow;
+  }
+
+  async spawn(command: GuestCommand, output: OutputSink): Promise<GuestProcess> {
+    const payload = encodeExecStart(command);
+    if ('error' in payload) {
+      throw invalidRequest([{ field: 'argv', description: `the command cannot be sent: ${payload.error}` }]);
+    }
+    const { window: windowBytes } = this.#opened();
+    const open = (receiver: ChannelReceiver) =>
+      this.open(messageTypes.ExecStart.code, payload.value, receiver);
+    return new ExecChannel(command, { output, open }, { windowBytes }).started;
+  }
+
+  open(
+    type: number,
+    payload: Uint8Array,
+    receiver: ChannelReceiver,
+    options: OpenOptions = {},
+  ): RequesterChannel {
+    const ready = this.#opened();
+    const kind = channelKind(type);
+    assertThat(kind !== undefined, `${messageName(type)} opens no channel`);
+    if (this.#channels.size >= ready.channelsMax) {
+      throw new WarmpoolError('LIMIT_EXCEEDED', `the sandbox has ${ready.channelsMax} channels open already`);
+    }
+    const number = this.#freeNumber();
+    const outputWindowBytes = Math.min(options.windowBytes ?? ready.window, ready.window);
+    const socket = {
+      inputWindowBytes: ready.inputWindow,
+      send: (frame: Frame) => this.#send(frame),
+      released: (ended: number) => void this.#channels.delete(ended),
+    };
+    const channel = new NodeChannel(receiver, (counting) => {
+      const opened = new SocketChannel({ socket, receiver: counting }, { number, kind, outputWindowBytes });
+      this.#channels.set(number, opened);
+      return opened;
+    });
+    this.#send({ type, channel: number, id: 0, payload });
+    return channel;
+  }
+
+  async request(type: number, payload: Uint8Array): Promise<Uint8Array> {
+    this.#opened();
+    return this.#requests.ask(type, payload);
+  }
+
+  /** Says goodbye: nobody uses it any more. */
+  close(): void {
+    this.#socket?.close(closeCodes.normal);
+    this.#finish('this process has closed the connection');
+  }
+
+  #opened(): Ready {
+    if (this.#closeReason !== null) throw this.#lost();
+    assertThat(this.#ready !== null, 'a link is used after its Ready');
+    return this.#ready;
+  }
+
+  #send(frame: Frame): void {
+    const socket = this.#socket;
+    if (this.#closeReason !== null || socket === null) return;
+    socket.send(encodeFrameInto(room, frame));
+    if (socket.bufferedBytes > bufferedBytesMax) this.#giveUp('it takes nothing any more');
+  }
+
+  #onMessage(message: Uint8Array | null): void {
+    if (this.#closeReason !== null) return;
+    this.#heardSinceTick = true;
+    const broken = message === null ? 'a text message' : this.#take(message);
+    if (broken === undefined) return;
+    this.#socket?.close(closeCodes.protocolBroken);
+    this.#finish(`it broke the protocol: ${broken}`);
+  }
+
+  /** Which rule the message breaks, if it does. */
+  #take(message: Uint8Array): string | undefined {
+    const parsed = parseFrame(message);
+    if ('error' in parsed) return parsed.error;
+    const frame = parsed.value;
+    const broken = brokenRule(frame, 'responder', 'socket');
+    if (broken !== undefined) return broken;
+    if (this.#ready === null) return this.#takeReady(frame);
+    if (frame.channel === 0) return this.#takeControl(frame);
+    const channel = this.#channels.get(frame.channel);
+    return channel ? channel.take(frame) : `${messageName(frame.type)} on a channel that is not open`;
+  }
+
+  #takeReady(frame: Frame): string | undefined {
+    if (frame.type !== ReadyMessage.code) return `${messageName(frame.type)} before Ready`;
+    const ready = parseReady(frame.payload);
+    if ('error' in ready) return `Ready: ${ready.error}`;
+    this.#ready = ready.value;
+    this.#planTick(Math.max(ready.value.pingMs, pingMsMin));
+    this.#readyArrived.resolve();
+    return undefined;
+  }
+
+  #takeControl(frame: Frame): string | undefined {
+    if (frame.type === Ping.code) this.#send({ ...frame, type: Pong.code });
+    else if (frame.type === LeaseNotice.code) {
+      const notice = parseLeaseNotice(frame.payload);
+      if ('error' in notice) return `LeaseNotice: ${notice.error}`;
+      if (notice.value.kind === 'ending') this.#endingReason = notice.value.reason ?? '';
+    } else if (frame.type === Ack.code) {
+      if (!this.#requests.answered(frame.id, frame.payload)) return 'an Ack that answers nothing';
+    } else if (frame.type === Refusal.code) {
+      const error = parseError(frame.payload);
+      if ('error' in error) return `Error: ${error.error}`;
+      const { code, message } = error.value;
+      if (!this.#requests.refused(frame.id, new ResponderError(code, message)))
+        return `Error ${code} for nothing`;
+    } else if (frame.type !== Pong.code) return `${messageName(frame.type)} on the control channel`;
+    return undefined;
+  }
+
+  /** A connection that broke without a word shows by its silence: two periods of it, with a question in each. */
+  #planTick(periodMs: number): void {
+    this.#cancelTick = this.#clock.after(periodMs, () => {
+      this.#silentTicks = this.#heardSinceTick ? 0 : this.#silentTicks + 1;
+      this.#heardSinceTick = false;
+      if (this.#silentTicks >= 2) {
+        this.#giveUp('nothing was heard of it for two ping periods');
+        return;
+      }
+      this.#send({ type: Ping.code, channel: 0, id: 1, payload: noPayload });
+      this.#planTick(periodMs);
+    });
+  }
+
+  #onClose(code: number, reason: string): void {
+    const said = reason === '' ? '' : `, ${JSON.stringify(reason.slice(0, 123))}`;
+    this.#finish(`its node closed the connection (${code}${said})`);
+  }
+
+  #giveUp(why: string): void {
+    this.#socket?.abort();
+    this.#finish(why);
+  }
+
+  #finish(why: string): void {
+    if (this.#closeReason !== null) return;
+    this.#closeReason = why;
+    this.#cancelTick();
+    const error = this.#lost();
+    this.#readyArrived.reject(error);
+    this.#requests.lose(error);
+    const channels = [...this.#channels.values()];
+    this.#channels.clear();
+    for (const channel of channels) channel.lose(error);
+    this.#closed.resolve(why);
+  }
+
+  #lost(): WarmpoolError {
+    return nodeUnreachable(this.#target, this.#closeReason ?? 'the connection is not open');
+  }
+
+  /** Numbers come round after four thousand million channels; one that is still open is passed over. */
+  #freeNumber(): number {
+    do {
+      this.#lastChannel = this.#lastChannel === u32Max ? 1 : this.#lastChannel + 1;
+    } while (this.#channels.has(this.#lastChannel));
+    return this.#lastChannel;
+  }
+}
+
+/** Where frames are put together: the socket has copied a message when `send` returns, so one room does for all. */
+const room = new Uint8Array(headerBytes + payloadBytesMax);
+/** Four times what the output windows of a connection come to; input has windows as well, but for each channel. */
+const bufferedBytesMax = 4_194_304;
+const readyMsMax = 10_000;
+/** A node may not make the others spin. */
+const pingMsMin = 100;

@@ -1,0 +1,42 @@
+import type { Config } from '../config/config.ts';
+import { isLoopback } from '../config/listen-address.ts';
+import type { NodeAddresses } from '../node/node.ts';
+import type { Log } from '../observability/log.ts';
+
+export interface BoundAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+export function addressText(bound: BoundAddress): string {
+  return `${bound.host.includes(':') ? `[${bound.host}]` : bound.host}:${bound.port}`;
+}
+
+/** What `ws_url` begins with where a sandbox's node has nothing better: clients on this machine get there. */
+export function clientUrl(config: Config, bound: BoundAddress, log: Log): string {
+  if (config.dataUrl !== null) return config.dataUrl;
+  if (!isAny(bound)) return `ws://${addressText(bound)}`;
+  log.warn({}, 'ws_url says localhost: set WARMPOOL_DATA_URL to what clients reach the data port by');
+  return `ws://${addressText({ host: 'localhost', port: bound.port })}`;
+}
+
+/**
+ * What a node tells the others of its data port. Clients are sent to it only where somebody said how they get there, or
+ * where it listens on an address of its own: a client on another machine would look for 127.0.0.1 on its own.
+ */
+export function nodeAddresses(config: Config, bound: BoundAddress, log: Log): NodeAddresses {
+  const boundUrl = isAny(bound) ? null : `ws://${addressText(bound)}`;
+  const dataUrl = config.dataUrl ?? (isLoopback(bound.host) ? null : boundUrl);
+  const nodeUrl = config.nodeUrl ?? boundUrl;
+  if (nodeUrl === null && config.redisUrl !== null) {
+    log.warn(
+      { listen: addressText(bound) },
+      'other processes cannot reach the sandboxes of this node: set WARMPOOL_NODE_URL to what they reach its data port by',
+    );
+  }
+  return { ...(dataUrl !== null && { dataUrl }), ...(nodeUrl !== null && { nodeUrl }) };
+}
+
+function isAny({ host }: BoundAddress): boolean {
+  return host === '0.0.0.0' || host === '::';
+}

@@ -1,0 +1,187 @@
+import assert from 'node:assert/strict';
+import { createHash, randomBytes } from 'node:crypto';
+import { after, before, describe, test } from 'node:test';
+import { newDataKey } from '../../src/auth/data-key.ts';
+import { connect, type WarmpoolClient } from '../../src/client/grpc-client.ts';
+import { Warmpool } from '../../src/client/node/warmpool.ts';
+import { isWarmpoolError } from '../../src/domain/errors.ts';
+import { RedisServer } from '../support/redis-server.ts';
+import { requirement } from '../support/requirements.ts';
+import type { TestService } from '../support/service.ts';
+import { until } from '../support/until.ts';
+import { XgenClient } from '../xgen/xgen-client.ts';
+import { owner, SplitService } from './split-service.ts';
+
+const missing = (await requirement('bubblewrap')).skip || (await requirement('redis')).skip;
+const pools = [{ name: 'base', size: { minReady: 2, maxReady: 4, maxTotal: 16 } }];
+
+describe('one node and two allocators in processes of their own', { skip: missing }, () => {
+  let redis: RedisServer;
+  let service: SplitService;
+  let allocators: TestService[] = [];
+  let clients: WarmpoolClient[] = [];
+
+  before(async () => {
+    redis = await RedisServer.start({ aof: true });
+    service = new SplitService(redis.url, pools);
+    const node = service.start('node');
+    allocators = await Promise.all([service.start('allocator'), service.start('allocator')]);
+    await node;
+    clients = allocators.map(({ grpc }) => connect(grpc, { apiKey: owner.key }));
+    await until(async () => (await first().pool('base')).ready >= 2, 'the node to fill its pool');
+  });
+  after(async () => {
+    for (const client of clients) client.close();
+    await service?.[Symbol.asyncDispose]();
+    await redis?.stop();
+  });
+
+  function first(): WarmpoolClient {
+    const [client] = clients;
+    assert.ok(client);
+    return client;
+  }
+
+  test('a sandbox that one allocator has given out runs commands by way of either', async () => {
+    for (const creator of clients) {
+      const sandbox = await creator.create('base', { env: { GREETING: 'hello' } });
+      for (const client of clients) {
+        const argv = ['sh', '-c', 'echo $GREETING; cat'];
+        const done = await client.exec({ sandboxId: sandbox.id, argv, stdin: Buffer.from('in') });
+        assert.equal(done.stdout.toString(), 'hello\nin');
+        assert.equal(done.exitCode, 0);
+      }
+      await assert.rejects(
+        first().exec({ sandboxId: sandbox.id, argv: ['no-such-command'] }),
+        (error) => isWarmpoolError(error) && error.code === 'COMMAND_NOT_FOUND',
+      );
+      await creator.delete(sandbox.id);
+      await assert.rejects(
+        first().exec({ sandboxId: sandbox.id, argv: ['true'] }),
+        (error) => isWarmpoolError(error) && error.code === 'SANDBOX_NOT_FOUND',
+      );
+    }
+  });
+
+  test('output of more than one window comes whole through the hop, with many commands at once', async () => {
+    const sandbox = await first().create('base');
+    const bytes = 600_000;
+    const runs = Array.from({ length: 12 }, async () => {
+      const argv = ['head', '-c', `${bytes}`, '/dev/zero'];
+      return first().exec({ sandboxId: sandbox.id, argv, outputLimitBytes: bytes });
+    });
+    for (const { stdout, exitCode } of await Promise.all(runs)) {
+      assert.equal(exitCode, 0);
+      assert.equal(stdout.length, bytes);
+    }
+    await first().delete(sandbox.id);
+  });
+
+  test('a native socket of an allocator carries a terminal and a file of some MB', async () => {
+    using warmpool = new Warmpool({ address: allocators[1]?.grpc, apiKey: owner.key });
+    await using sandbox = await warmpool.create('base');
+    const content = randomBytes(5_000_000);
+    const sha256 = createHash('sha256').update(content).digest('hex');
+    const written = await sandbox.files.write('big', content);
+    assert.equal(written.sha256, sha256);
+    const read = await sandbox.files.read('big', { bytesMax: content.length });
+    assert.equal(createHash('sha256').update(read).digest('hex'), sha256);
+
+    const terminal = await sandbox.pty({ command: ['sh', '-c', 'stty size; read line; echo "<$line>"'] });
+    let shown = '';
+    for await (const bytes of terminal.output) {
+      const hadSize = shown.includes('24 80');
+      shown += Buffer.from(bytes).toString();
+      if (!hadSize && shown.includes('24 80')) await terminal.write('typed\n');
+    }
+    assert.match(shown, /<typed>/);
+    assert.equal((await terminal.wait()).exitCode, 0);
+  });
+
+  test('an xgen socket of an allocator runs commands and reads files', async () => {
+    const sandbox = await first().create('base');
+    const url = `${allocators[0]?.http.replace('http', 'ws')}/api/v1/sandboxes/${sandbox.id}/ws`;
+    using socket = await XgenClient.connect(url, { headers: { authorization: `ApiKey ${owner.key}` } });
+    const { stdout, exitCode } = await socket.sh(7, 'echo from xgen > note; cat note');
+    assert.equal(stdout, 'from xgen\n');
+    assert.equal(exitCode, 0);
+    await first().delete(sandbox.id);
+  });
+
+  test('D7 D11 a socket ends with its sandbox, and says why', async () => {
+    using warmpool = new Warmpool({ address: allocators[0]?.grpc, apiKey: owner.key });
+    const sandbox = await warmpool.create('base');
+    assert.equal((await sandbox.exec('true')).exitCode, 0);
+    const reasons: unknown[] = [];
+    sandbox.onLease((notice) => notice.kind === 'ending' && reasons.push(notice.reason));
+    await clients[1]?.delete(sandbox.id);
+    await until(() => reasons.length > 0, 'the notice of the end');
+    assert.deepEqual(reasons, ['deleted']);
+    sandbox.close();
+  });
+
+  test('an allocator with another key is refused by the node, and says what to do', async () => {
+    const stranger = await service.start('allocator', { key: newDataKey() });
+    const client = connect(stranger.grpc, { apiKey: owner.key });
+    const sandbox = await client.create('base');
+    await assert.rejects(client.exec({ sandboxId: sandbox.id, argv: ['true'] }), (error) => {
+      assert.ok(isWarmpoolError(error));
+      assert.equal(error.code, 'NODE_UNREACHABLE');
+      assert.match(error.message, /the same key \(WARMPOOL_DATA_KEY\)/);
+      return true;
+    });
+    await stranger.logged('a node cannot be used');
+    client.close();
+    await first().delete(sandbox.id);
+  });
+
+  test('a killed allocator takes nothing with it', async () => {
+    const doomed = await service.start('allocator');
+    const client = connect(doomed.grpc, { apiKey: owner.key });
+    const sandbox = await client.create('base');
+    await client.exec({ sandboxId: sandbox.id, argv: ['sh', '-c', 'echo kept > ~/kept'] });
+    await doomed.kill('SIGKILL');
+    client.close();
+    const { stdout } = await first().exec({ sandboxId: sandbox.id, argv: ['sh', '-c', 'cat ~/kept'] });
+    assert.equal(stdout.toString(), 'kept\n');
+    await first().delete(sandbox.id);
+  });
+});
+
+describe('a cold start', { skip: missing }, () => {
+  test('is booted by whichever node it was placed on', async () => {
+    await using redis = await RedisServer.start();
+    const none = [{ name: 'base', size: { minReady: 0, maxReady: 0, maxTotal: 8 } }];
+    await using service = new SplitService(redis.url, none);
+    const nodes = await Promise.all([service.start('node'), service.start('node')]);
+    const allocator = await service.start('allocator');
+    const client = connect(allocator.grpc, { apiKey: owner.key });
+    const used = new Set<string>();
+    // Placement goes by free capacity, so that the second one goes where the first one is not.
+    for (let count = 0; count < 4; count += 1) {
+      const sandbox = await client.create('base');
+      const done = await client.exec({ sandboxId: sandbox.id, argv: ['echo', 'up'] });
+      assert.equal(done.stdout.toString(), 'up\n');
+      used.add(sandbox.nodeId);
+      // The list of nodes is as old as a heartbeat and a look at it.
+      await until(async () => {
+        const { heldBy } = await heldSandboxes(redis);
+        return [...heldBy.values()].reduce((sum, held) => sum + held, 0) === count + 1;
+      }, 'the nodes to say what they have');
+    }
+    assert.deepEqual([...used].sort(), nodes.map(({ folder }) => folder.nodeId).sort());
+    client.close();
+  });
+});
+
+/** Sandboxes of each node, as their heartbeats say. */
+async function heldSandboxes(redis: RedisServer): Promise<{ readonly heldBy: ReadonlyMap<string, number> }> {
+  const raw = redis.client();
+  const beats = await raw.hgetall('wp:nodes');
+  raw.disconnect();
+  const heldBy = Object.entries(beats).map(([nodeId, beat]): [string, number] => {
+    const { status } = JSON.parse(beat) as { status: string };
+    return [nodeId, (JSON.parse(status) as { sandboxes: number }).sandboxes];
+  });
+  return { heldBy: new Map(heldBy) };
+}
