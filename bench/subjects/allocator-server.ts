@@ -64,7 +64,9 @@ const beat = () =>
   store.heartbeat({
     nodeId: prefilledNode,
     runtimes: ['bubblewrap'],
+    pools: catalog.all().map((pool) => pool.spec.name),
     draining: false,
+    obeys: null,
     sandboxes: 0,
     capacity: 1_000_000,
   });

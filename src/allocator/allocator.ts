@@ -12,6 +12,7 @@ import type {
   ExecRequest,
   ExecResult,
   ListRequest,
+  NodeView,
   PoolView,
   Principal,
   SandboxSession,
@@ -20,6 +21,7 @@ import type {
 } from './api.ts';
 import { type CreatorDeps, SandboxCreator } from './create-sandbox.ts';
 import { Executor, type ExecutorDeps } from './executor.ts';
+import { Nodes } from './nodes.ts';
 import { readOwned } from './read-owned.ts';
 import { refusalError, requireKnown, sandboxFailed, sandboxNotFound } from './require-running.ts';
 import { Sessions } from './session.ts';
@@ -31,12 +33,14 @@ export class Allocator implements AllocatorApi {
   readonly #creator: SandboxCreator;
   readonly #executor: Executor;
   readonly #sessions: Sessions;
+  readonly #nodes: Nodes;
 
   constructor(deps: AllocatorDeps) {
     this.#deps = deps;
     this.#creator = new SandboxCreator(deps);
     this.#executor = new Executor(deps);
     this.#sessions = new Sessions(deps);
+    this.#nodes = new Nodes(deps);
   }
 
   createSandbox(
@@ -141,6 +145,26 @@ export class Allocator implements AllocatorApi {
     if (!snapshot) throw poolNotFound(name);
     this.#deps.poolChanged();
     return this.#view(snapshot);
+  }
+
+  listNodes(_principal: Principal): Promise<readonly NodeView[]> {
+    return this.#nodes.list();
+  }
+
+  getNode(_principal: Principal, id: string): Promise<NodeView> {
+    return this.#nodes.get(id);
+  }
+
+  cordonNode(_principal: Principal, id: string): Promise<NodeView> {
+    return this.#nodes.cordon(id);
+  }
+
+  uncordonNode(_principal: Principal, id: string): Promise<NodeView> {
+    return this.#nodes.uncordon(id);
+  }
+
+  drainNode(_principal: Principal, id: string, timeoutMs: number | null): Promise<NodeView> {
+    return this.#nodes.drain(id, timeoutMs);
   }
 
   /** Ids of a wrong shape are simply unknown: nothing to look up. */

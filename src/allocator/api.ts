@@ -1,4 +1,5 @@
 import type { ChannelOpener } from '../../protocol/channel-opener.ts';
+import type { NodeState } from '../domain/node-state.ts';
 import type { OnMiss } from '../domain/pool-spec.ts';
 import type { SandboxRecord, SandboxState } from '../domain/sandbox.ts';
 import type { Scope } from '../domain/scopes.ts';
@@ -60,6 +61,41 @@ export interface AllocatorApi {
   listPools(principal: Principal): Promise<readonly PoolView[]>;
   getPool(principal: Principal, name: string): Promise<PoolView>;
   scalePool(principal: Principal, name: string, change: SizeChange): Promise<PoolView>;
+
+  listNodes(principal: Principal): Promise<readonly NodeView[]>;
+  /** With what is left on it. All of these throw NODE_NOT_FOUND. */
+  getNode(principal: Principal, id: string): Promise<NodeView>;
+  /** Nothing new is started on it and nothing ready handed out from it; what runs goes on. */
+  cordonNode(principal: Principal, id: string): Promise<NodeView>;
+  /** Takes a cordon or a drain back. */
+  uncordonNode(principal: Principal, id: string): Promise<NodeView>;
+  /** As cordoned, and what still runs after `timeoutMs` (null: never) is ended. Does not wait for that. */
+  drainNode(principal: Principal, id: string, timeoutMs: number | null): Promise<NodeView>;
+}
+
+/** A host that runs sandboxes, as its last heartbeat and the operator's order say. */
+export interface NodeView {
+  readonly id: string;
+  readonly state: NodeState;
+  readonly runtimes: readonly string[];
+  readonly pools: readonly string[];
+  readonly sandboxes: number;
+  readonly capacity: number;
+  /** null: it was shut down. */
+  readonly heartbeatAgeMs: number | null;
+  /** null: it is under no order. */
+  readonly orderedForMs: number | null;
+  /** null: nothing is ended by an order. */
+  readonly drainEndsInMs: number | null;
+  /** By the store's records; null in lists. */
+  readonly left: NodeSandboxes | null;
+}
+
+export interface NodeSandboxes {
+  readonly starting: number;
+  readonly ready: number;
+  readonly running: number;
+  readonly stopping: number;
 }
 
 /** Who calls: from the API key. */

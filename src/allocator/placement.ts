@@ -1,41 +1,53 @@
 import type { Clock } from '../domain/clock.ts';
 import type { Log } from '../observability/log.ts';
-import type { NodeStatus, PoolStore } from '../store/pool-store.ts';
+import type { HeardNode, NodeStatus, PoolStore } from '../store/pool-store.ts';
 
 /**
- * Where a cold start goes: the node with the most free capacity among those that live, are not draining and offer a
- * runtime. It reads the node list once a second in the background, so that placing costs a create nothing; only the age
- * of a heartbeat removes a node, never an empty or failed listing.
+ * Where a cold start goes: to a node with much free capacity among those that live, are in service and can carry the pool.
+ * It reads the node list once a second in the background, so that placing costs a create nothing; only the age of a
+ * heartbeat removes a node, never an empty or failed listing.
+ *
+ * Every allocator sees the same list, and sees it late. So none takes the best node of all: it draws two, each with odds of
+ * its free slots, and takes the one that is freer ("the power of two choices", Mitzenmacher 2001); what it has placed
+ * itself since the last look counts. A node that has just come back empty then gets its share and not the whole herd.
  */
 export class Placement implements AsyncDisposable {
   readonly #store: Pick<PoolStore, 'nodes'>;
   readonly #clock: Clock;
   readonly #log: Log;
+  readonly #random: () => number;
   #seen: readonly SeenNode[] = [];
+  /** Chosen here since the list was read: by node. */
+  #placed = new Map<string, number>();
   #cancelTimer: () => void = () => {};
   #refreshing: Promise<void> = Promise.resolve();
   #stopped = false;
 
-  constructor(deps: { store: Pick<PoolStore, 'nodes'>; clock: Clock; log: Log }) {
+  constructor(deps: {
+    store: Pick<PoolStore, 'nodes'>;
+    clock: Clock;
+    log: Log;
+    /** From 0 to below 1. */
+    random?: () => number;
+  }) {
     this.#store = deps.store;
     this.#clock = deps.clock;
     this.#log = deps.log;
+    this.#random = deps.random ?? Math.random;
   }
 
   async start(): Promise<void> {
     await this.#refresh();
   }
 
-  /** null: no node can take a cold start now. */
-  choose(): string | null {
-    const nowMs = this.#clock.monotonicMs();
-    let best: { nodeId: string; free: number } | null = null;
-    for (const { status, heardAtMs } of this.#seen) {
-      if (status.draining || status.runtimes.length === 0 || nowMs - heardAtMs > nodeTimeoutMs) continue;
-      const free = 1 - status.sandboxes / status.capacity;
-      if (free > 0 && (best === null || free > best.free)) best = { nodeId: status.nodeId, free };
-    }
-    return best?.nodeId ?? null;
+  /** null: no node can take a cold start of this pool now. */
+  choose(pool: string): string | null {
+    const able = this.#able(pool);
+    const [one, other] = [this.#draw(able), this.#draw(able)];
+    if (one === null || other === null) return null;
+    const chosen = other.freeShare > one.freeShare ? other : one;
+    this.#placed.set(chosen.nodeId, (this.#placed.get(chosen.nodeId) ?? 0) + 1);
+    return chosen.nodeId;
   }
 
   /** What a node said of itself last; null for one that was never heard of. */
@@ -49,6 +61,29 @@ export class Placement implements AsyncDisposable {
     return this.known(nodeId);
   }
 
+  #able(pool: string): readonly Room[] {
+    const nowMs = this.#clock.monotonicMs();
+    return this.#seen
+      .filter(({ heardAtMs }) => nowMs - heardAtMs <= nodeSilentMs)
+      .map(({ status }) => status)
+      .filter(({ draining, order, pools }) => !draining && order === null && pools.includes(pool))
+      .map(({ nodeId, sandboxes, capacity }) => {
+        const freeSlots = capacity - sandboxes - (this.#placed.get(nodeId) ?? 0);
+        return { nodeId, freeSlots, freeShare: freeSlots / capacity };
+      })
+      .filter(({ freeSlots }) => freeSlots > 0);
+  }
+
+  /** One of them, with odds of its free slots. */
+  #draw(able: readonly Room[]): Room | null {
+    let left = this.#random() * able.reduce((sum, { freeSlots }) => sum + freeSlots, 0);
+    for (const room of able) {
+      left -= room.freeSlots;
+      if (left < 0) return room;
+    }
+    return able.at(-1) ?? null;
+  }
+
   async #refresh(): Promise<void> {
     this.#refreshing = this.#read();
     await this.#refreshing;
@@ -59,9 +94,9 @@ export class Placement implements AsyncDisposable {
     try {
       const nodes = await this.#store.nodes();
       const nowMs = this.#clock.monotonicMs();
-      if (nodes.length > 0) {
-        this.#seen = nodes.map((status) => ({ status, heardAtMs: nowMs - status.heartbeatAgeMs }));
-      }
+      if (nodes.length === 0) return;
+      this.#seen = nodes.map((status) => ({ status, heardAtMs: nowMs - status.heartbeatAgeMs }));
+      this.#placed = new Map();
     } catch (error) {
       this.#log.warn({ err: error }, 'the node list could not be read; using the one before');
     }
@@ -75,10 +110,17 @@ export class Placement implements AsyncDisposable {
 }
 
 interface SeenNode {
-  readonly status: NodeStatus;
+  readonly status: HeardNode;
   readonly heardAtMs: number;
+}
+
+interface Room {
+  readonly nodeId: string;
+  readonly freeSlots: number;
+  /** Of its capacity. */
+  readonly freeShare: number;
 }
 
 const refreshIntervalMs = 1_000;
 /** Five missed heartbeats. */
-const nodeTimeoutMs = 5_000;
+export const nodeSilentMs = 5_000;

@@ -1,8 +1,9 @@
 import { type Clock, pause } from '../domain/clock.ts';
 import { isWarmpoolError } from '../domain/errors.ts';
-import type { EndReason, SandboxRecord } from '../domain/sandbox.ts';
+import type { SandboxRecord } from '../domain/sandbox.ts';
 import type { Log } from '../observability/log.ts';
-import type { ExpireAnswer, PoolStore } from '../store/pool-store.ts';
+import { type ExpireAnswer, embeddedStorePrefix, type PoolStore } from '../store/pool-store.ts';
+import { LostNodes, type LostNodesDeps } from './lost-nodes.ts';
 
 /**
  * Ends what has outlived its lease or boot deadline, every second, and heals the lease index every 5 minutes. Any
@@ -11,10 +12,14 @@ import type { ExpireAnswer, PoolStore } from '../store/pool-store.ts';
  * listing names it first for ever, so each one makes the next listing longer by one.
  *
  * A server that was restarted or replaced may have forgotten renewals: nothing is ended until the nodes have had the time to
- * tell it what they know (I10). So the leases of those who are gone by then end up to `newRunGraceMs` late.
+ * tell it what they know (I10). So the leases of those who are gone by then end up to `newRunGraceMs` late. The first answer
+ * may come from such a server as well, unless the store began with this process.
+ *
+ * It also watches for lost nodes (lost-nodes.ts).
  */
 export class Reaper implements AsyncDisposable {
   readonly #deps: ReaperDeps;
+  readonly #lostNodes: LostNodes;
   readonly #stop = new AbortController();
   /** Due, but damaged: as of the last pass, so that each is told about once. */
   #damaged: ReadonlySet<string> = new Set();
@@ -23,8 +28,9 @@ export class Reaper implements AsyncDisposable {
   #runId: string | null = null;
   #quietUntilMs = 0;
 
-  constructor(deps: ReaperDeps) {
+  constructor(deps: ReaperDeps, options: { readonly nodeTimeoutMs?: number } = {}) {
     this.#deps = deps;
+    this.#lostNodes = new LostNodes(deps, { nodeTimeoutMs: options.nodeTimeoutMs ?? nodeTimeoutMsDefault });
   }
 
   start(): void {
@@ -43,6 +49,11 @@ export class Reaper implements AsyncDisposable {
         }
       } catch (error) {
         log.warn({ err: error }, 'a reaping pass was given up; the next one comes in a second');
+      }
+      try {
+        await this.#lostNodes.pass();
+      } catch (error) {
+        log.warn({ err: error }, 'a look for lost nodes was given up; the next one comes in a second');
       }
       await pause(clock, passIntervalMs, this.#stop.signal);
     }
@@ -79,10 +90,13 @@ export class Reaper implements AsyncDisposable {
   }
 
   #storeIsKnown(): boolean {
-    const { healthy, runId } = this.#deps.store.health();
+    const { store, clock } = this.#deps;
+    const { healthy, runId } = store.health();
     if (!healthy) return false;
-    const nowMs = this.#deps.clock.monotonicMs();
-    if (this.#runId !== null && this.#runId !== runId) this.#quietUntilMs = nowMs + newRunGraceMs;
+    const nowMs = clock.monotonicMs();
+    const isNew =
+      this.#runId === null ? !store.storeId.startsWith(embeddedStorePrefix) : this.#runId !== runId;
+    if (isNew) this.#quietUntilMs = nowMs + newRunGraceMs;
     this.#runId = runId;
     return nowMs >= this.#quietUntilMs;
   }
@@ -118,9 +132,9 @@ export class Reaper implements AsyncDisposable {
 }
 
 export interface ReaperDeps {
-  readonly store: Pick<PoolStore, 'due' | 'expire' | 'healIndexes' | 'health'>;
+  readonly store: Pick<PoolStore, 'storeId' | 'due' | 'expire' | 'healIndexes'> & LostNodesDeps['store'];
   readonly clock: Clock;
-  readonly observer: { sandboxEnded(reason: EndReason): void; indexHealed(count: number): void };
+  readonly observer: LostNodesDeps['observer'] & { indexHealed(count: number): void };
   readonly log: Log;
   /** Lets a node in this process act at once instead of at its next look. */
   readonly onEnding: (record: SandboxRecord) => void;
@@ -131,3 +145,5 @@ const healIntervalMs = 300_000;
 /** Two passes of every node's reconciler. */
 const newRunGraceMs = 10_000;
 const batchSize = 100;
+/** Fifteen missed heartbeats: longer than a busy host stalls, and than a store takes to fail over. */
+const nodeTimeoutMsDefault = 15_000;

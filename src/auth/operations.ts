@@ -22,6 +22,11 @@ export const scopeOf: Readonly<Record<Operation, Scope>> = {
   listPools: 'claim',
   getPool: 'claim',
   scalePool: 'admin',
+  listNodes: 'admin',
+  getNode: 'admin',
+  cordonNode: 'admin',
+  uncordonNode: 'admin',
+  drainNode: 'admin',
 };
 
 /** Throws PERMISSION_DENIED, naming the scope that the key lacks. */

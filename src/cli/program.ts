@@ -7,6 +7,7 @@ import { addCopyCommand } from './copy-command.ts';
 import { addExecCommands } from './exec-commands.ts';
 import { exitCodes } from './failure.ts';
 import { addKeyCommands } from './key-commands.ts';
+import { addNodeCommands } from './node-commands.ts';
 import { addPoolCommands } from './pool-commands.ts';
 import { addPortForwardCommand } from './port-forward-command.ts';
 import { addSandboxCommands } from './sandbox-commands.ts';
@@ -54,6 +55,7 @@ export function buildProgram(actions: ProgramActions): Command {
   addTopCommand(program);
   addWatchCommand(program);
   addPoolCommands(program);
+  addNodeCommands(program);
   addKeyCommands(program);
   program
     .command('version')

@@ -18,8 +18,10 @@ import { clientError } from './client-errors.ts';
 import { type CommandExit, ExecSession, type OnOutput, parseExit } from './exec-session.ts';
 import { KeepAliveSession } from './keep-alive-session.ts';
 import {
+  type NodeSummary,
   type PoolSummary,
   parseEvent,
+  parseNode,
   parsePool,
   parseSandbox,
   type SandboxEventView,
@@ -223,6 +225,28 @@ export class WarmpoolClient implements Disposable {
     return parsePool((await this.#unary(pools.ScalePool, request, call)).pool);
   }
 
+  async nodes(call: CallOptions = {}): Promise<NodeSummary[]> {
+    return (await this.#unary(nodes.ListNodes, {}, call)).nodes.map(parseNode);
+  }
+
+  async node(id: string, call: CallOptions = {}): Promise<NodeSummary> {
+    return parseNode((await this.#unary(nodes.GetNode, { id }, call)).node);
+  }
+
+  async cordonNode(id: string, call: CallOptions = {}): Promise<NodeSummary> {
+    return parseNode((await this.#unary(nodes.CordonNode, { id }, call)).node);
+  }
+
+  async uncordonNode(id: string, call: CallOptions = {}): Promise<NodeSummary> {
+    return parseNode((await this.#unary(nodes.UncordonNode, { id }, call)).node);
+  }
+
+  /** What still runs after `timeoutMs` (absent: never) is ended. Does not wait for that. */
+  async drainNode(id: string, timeoutMs?: number, call: CallOptions = {}): Promise<NodeSummary> {
+    const request = { id, ...(timeoutMs !== undefined && { timeout: formatDuration(timeoutMs) }) };
+    return parseNode((await this.#unary(nodes.DrainNode, request, call)).node);
+  }
+
   /** Open streams are cut. */
   close(): void {
     this.#client.close();
@@ -319,6 +343,7 @@ export interface SandboxPage {
 const sandboxes = contract.SandboxService.service;
 const commands = contract.ExecService.service;
 const pools = contract.PoolService.service;
+const nodes = contract.NodeService.service;
 
 type Method<Request extends object, Response> = Pick<
   MethodDefinition<Request, object, unknown, Response>,

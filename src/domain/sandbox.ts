@@ -35,6 +35,7 @@ export const endReasons = [
   'node_drained',
   'image_missing',
   'runtime_unavailable',
+  'node_lost',
 ] as const;
 
 export type EndReason = (typeof endReasons)[number];

@@ -11,6 +11,7 @@ import type { Edge } from './edge.ts';
 import { execService } from './exec-service.ts';
 import { fileService } from './file-service.ts';
 import { Listener } from './listener.ts';
+import { nodeService } from './node-service.ts';
 import { poolService } from './pool-service.ts';
 import { reflectionService } from './reflection.ts';
 import { sandboxService } from './sandbox-service.ts';
@@ -64,6 +65,7 @@ export async function startGrpcServer(deps: GrpcServerDeps, options: GrpcServerO
   server.addService(contract.SandboxService.service, sandboxService(edge));
   server.addService(contract.ExecService.service, execService(edge));
   server.addService(contract.FileService.service, fileService(edge));
+  server.addService(contract.NodeService.service, nodeService(edge));
   server.addService(contract.PoolService.service, poolService(edge));
   const health = new HealthImplementation();
   health.addToServer(server);
@@ -142,7 +144,9 @@ const lastBytesMs = 250;
 
 const healthNames = [
   '',
-  ...['SandboxService', 'ExecService', 'FileService', 'PoolService'].map((name) => `warmpool.v1.${name}`),
+  ...['SandboxService', 'ExecService', 'FileService', 'PoolService', 'NodeService'].map(
+    (name) => `warmpool.v1.${name}`,
+  ),
 ];
 
 function serverOptions(options: GrpcServerOptions): ServerOptions {

@@ -1,6 +1,5 @@
 import type { Clock } from '../domain/clock.ts';
 import { shareOfBoots } from '../domain/node-share.ts';
-import type { RuntimeName } from '../domain/pool-spec.ts';
 import type { NodeStatus, PoolStore } from '../store/pool-store.ts';
 
 /**
@@ -11,7 +10,7 @@ import type { NodeStatus, PoolStore } from '../store/pool-store.ts';
 export class Fleet {
   readonly #deps: { readonly store: Pick<PoolStore, 'nodes'>; readonly clock: Clock };
   readonly #nodeId: string;
-  #seen: readonly { readonly status: NodeStatus; readonly heardAtMs: number }[] = [];
+  #starting: readonly { readonly status: NodeStatus; readonly heardAtMs: number }[] = [];
 
   constructor(
     deps: { readonly store: Pick<PoolStore, 'nodes'>; readonly clock: Clock },
@@ -24,21 +23,22 @@ export class Fleet {
   async look(): Promise<void> {
     const nodes = await this.#deps.store.nodes();
     const nowMs = this.#deps.clock.monotonicMs();
-    if (nodes.length > 0) {
-      this.#seen = nodes.map((status) => ({ status, heardAtMs: nowMs - status.heartbeatAgeMs }));
-    }
+    if (nodes.length === 0) return;
+    this.#starting = nodes
+      .filter(({ draining, order }) => !draining && order === null)
+      .map((status) => ({ status, heardAtMs: nowMs - status.heartbeatAgeMs }));
   }
 
-  /** How many of `count` boots on this runtime this node should have in flight. */
-  shareOfBoots(count: number, runtime: RuntimeName): number {
+  /** How many of `count` boots for this pool this node should have in flight. */
+  shareOfBoots(count: number, pool: string): number {
     const nowMs = this.#deps.clock.monotonicMs();
-    const able = this.#seen
-      .filter(({ heardAtMs }) => nowMs - heardAtMs <= nodeTimeoutMs)
+    const able = this.#starting
+      .filter(({ heardAtMs }) => nowMs - heardAtMs <= nodeSilentMs)
       .map(({ status }) => status)
-      .filter(({ draining, runtimes }) => !draining && runtimes.includes(runtime));
+      .filter(({ pools }) => pools.includes(pool));
     return shareOfBoots(count, able, this.#nodeId);
   }
 }
 
 /** Five missed heartbeats: as long as placement waits. */
-const nodeTimeoutMs = 5_000;
+const nodeSilentMs = 5_000;

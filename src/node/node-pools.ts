@@ -30,6 +30,11 @@ export class NodePools {
     return this.#catalog.all().map((pool) => pool.spec.name);
   }
 
+  /** The pools that this node can boot. */
+  carried(): readonly string[] {
+    return this.names().filter((name) => this.#runtimes.has(name));
+  }
+
   /** Every distinct runtime that a pool has used here, also one that has sandboxes of removed pools only. */
   runtimes(): readonly SandboxRuntime[] {
     return [...this.#everUsed];

@@ -1,4 +1,3 @@
-import { totalmem } from 'node:os';
 import type { Clock } from '../domain/clock.ts';
 import { WarmpoolError } from '../domain/errors.ts';
 import type { EndReason, SandboxRecord } from '../domain/sandbox.ts';
@@ -14,12 +13,14 @@ import type { TransitionFeed } from '../store/transition-feed.ts';
 import type { BindJournal } from './bind-journal.ts';
 import type { OpenGuest } from './boot.ts';
 import { Fleet } from './fleet.ts';
+import { hostCapacity } from './host-capacity.ts';
 import type { NodePools } from './node-pools.ts';
 import type { NodeObserver } from './observer.ts';
 import { Reconciler } from './reconciler.ts';
 import { Registrar } from './registrar.ts';
-import { Replenisher } from './replenisher.ts';
+import { Replenishers } from './replenishers.ts';
 import { SandboxSupervisor, type SupervisedSandbox } from './sandbox-supervisor.ts';
+import { ServiceOrder } from './service-order.ts';
 import { StartGate } from './start-gate.ts';
 
 /**
@@ -35,23 +36,39 @@ export class Node implements AsyncDisposable {
   readonly #supervisor: SandboxSupervisor;
   readonly #registrar: Registrar;
   readonly #reconciler: Reconciler;
-  readonly #replenishers = new Map<string, Replenisher>();
+  readonly #replenishers: Replenishers;
+  readonly #service: ServiceOrder;
   readonly #timers = new Set<() => void>();
   #stopListening: () => void = () => {};
   #addresses: NodeAddresses = {};
-  #draining = false;
+  #left: Promise<void> | null = null;
+  #closed = false;
   #reconciling: Promise<void> = Promise.resolve();
 
   constructor(deps: NodeDeps, options: NodeOptions) {
     this.#deps = deps;
     this.id = options.nodeId;
-    this.#capacity = options.capacity ?? sandboxCapacity;
+    this.#capacity = options.capacity ?? hostCapacity();
     this.#fleet = new Fleet(deps, options);
     const gate = new StartGate({ foregroundMax, refillMax: options.refillMax ?? refillMax });
     this.#supervisor = new SandboxSupervisor({ ...deps, gate }, options);
     this.#registrar = new Registrar(deps, options);
     const parts = { supervisor: this.#supervisor, registrar: this.#registrar };
     this.#reconciler = new Reconciler({ ...deps, ...parts }, options);
+    this.#replenishers = new Replenishers(
+      { ...deps, supervisor: this.#supervisor, fleet: this.#fleet },
+      { nodeId: this.id, capacity: this.#capacity },
+    );
+    this.#service = new ServiceOrder(
+      {
+        ...deps,
+        supervisor: this.#supervisor,
+        replenishers: this.#replenishers,
+        retire: (entry) => this.#retire(entry, 'node_drained'),
+        remove: (record) => this.remove(record),
+      },
+      options,
+    );
   }
 
   /** Cleans up after an earlier run of this node, then begins to fill the pools. `addresses` is what it tells of itself. */
@@ -59,7 +76,7 @@ export class Node implements AsyncDisposable {
     this.#addresses = addresses;
     this.#stopListening = this.#deps.feed.listen({
       heard: (event) => this.#onEvent(event),
-      missed: () => this.#wakeReplenishers(),
+      missed: () => this.#replenishers.wakeAll(),
     });
     await this.#heartbeat();
     await this.#reconcile();
@@ -70,23 +87,16 @@ export class Node implements AsyncDisposable {
 
   /** After the catalogue was replaced: replenishers for new pools, none for removed ones, all look again. */
   syncPools(): void {
-    const names = new Set(this.#deps.pools.names());
-    for (const [name, replenisher] of this.#replenishers) {
-      if (names.has(name)) continue;
-      this.#replenishers.delete(name);
-      void replenisher[Symbol.asyncDispose]().then(() => this.#reconcile());
-    }
-    for (const name of names) {
-      const known = this.#replenishers.get(name);
-      if (known) known.wake();
-      else if (!this.#draining) this.#startReplenisher(name);
-    }
+    if (!this.#service.inService) return;
+    void this.#replenishers.keep(this.#deps.pools.names()).then(async (stopped) => {
+      if (stopped) await this.#reconcile();
+    });
   }
 
   /** Boots a cold start reserved for this node; null when it is not this node's. */
   startCold(record: SandboxRecord): Promise<SandboxRecord | null> | null {
-    if (record.nodeId !== this.id || this.#draining) return null;
-    this.#replenishers.get(record.pool)?.takenOver(record.id);
+    if (record.nodeId !== this.id || this.#service.leaving) return null;
+    this.#replenishers.of(record.pool)?.takenOver(record.id);
     return this.#supervisor
       .boot(record, 'foreground')
       .then((outcome) => (outcome.kind === 'up' ? outcome.record : null));
@@ -103,11 +113,12 @@ export class Node implements AsyncDisposable {
   /**
    * The guest of a sandbox that is up here, for `record`'s claim to use; null when it is not. The first use of a claim
    * binds the sandbox to it, for good (D7): throws CLAIM_CONFLICT when it is bound to another one, RUNTIME_UNAVAILABLE
-   * when that cannot be written down.
+   * when that cannot be written down, DRAINING when the node takes no more first uses.
    */
   guest(record: SandboxRecord): Guest | null {
     const guest = record.nodeId === this.id ? this.#supervisor.guest(record.id) : null;
     if (guest === null) return null;
+    if (this.#service.leaving && this.#deps.journal.of(record.id) === null) throw this.#service.refusal();
     try {
       this.#deps.journal.bind(record);
     } catch (error) {
@@ -130,24 +141,33 @@ export class Node implements AsyncDisposable {
   describePool(name: string): { readonly runtime: string; readonly note: string } {
     return {
       runtime: this.#deps.pools.get(name)?.runtime.name ?? '',
-      note: this.#replenishers.get(name)?.note ?? '',
+      note: this.#replenishers.of(name)?.note ?? this.#service.note,
     };
   }
 
   /**
-   * Takes no more starts and empties what cannot or must not outlive this process (D16, D19): ready sandboxes, boots,
-   * and everything of a runtime or a store that ends with it. Claimed docker sandboxes stay and are adopted later.
+   * This process is about to end (D19): says so in its heartbeat, takes no more starts and no first uses, and has nothing
+   * ready any more. What is in use goes on.
+   */
+  leave(): Promise<void> {
+    this.#left ??= this.#leave();
+    return this.#left;
+  }
+
+  /**
+   * Empties what cannot or must not outlive this process (D16): ready sandboxes, boots, and everything of a runtime or a
+   * store that ends with it. Claimed docker sandboxes stay and are adopted later.
    */
   async drain(): Promise<void> {
-    if (this.#draining) return;
-    this.#draining = true;
+    if (this.#closed) return;
+    this.#closed = true;
     for (const cancel of this.#timers) cancel();
     this.#stopListening();
     const { store, log } = this.#deps;
-    const said = this.#heartbeat();
-    const stopped = [...this.#replenishers.values()].map((each) => each[Symbol.asyncDispose]());
+    const left = this.leave();
     this.#supervisor.stopBoots(new WarmpoolError('RUNTIME_UNAVAILABLE', 'the node is being shut down'));
-    await Promise.all([...stopped, said]);
+    await left;
+    await this.#service.settled();
     await this.#reconciling;
     await this.#supervisor.settled();
     const endsWithProcess = store.storeId.startsWith(embeddedStorePrefix);
@@ -178,6 +198,17 @@ export class Node implements AsyncDisposable {
     await this.drain();
   }
 
+  async #leave(): Promise<void> {
+    this.#service.leave();
+    await this.#heartbeat();
+    await this.#service.retireUnclaimed().catch((error: unknown) => {
+      this.#deps.log.warn(
+        { err: error },
+        'what is ready could not be ended yet; the end of the process does it',
+      );
+    });
+  }
+
   /**
    * What the store still has of this node. Cold starts that an allocator placed here before it heard of the drain:
    * booting them now reports their failure. Sandboxes whose removal failed earlier (the engine was away): once more.
@@ -195,8 +226,12 @@ export class Node implements AsyncDisposable {
     const served = new Set(this.#deps.pools.names());
     for (const entry of this.#supervisor.entries()) {
       if (served.has(entry.pool) || entry.phase === 'stopping') continue;
-      if (await this.#stopUnclaimed(entry, 'scaled_down')) await this.#supervisor.remove(entry.id);
+      await this.#retire(entry, 'scaled_down');
     }
+  }
+
+  async #retire(entry: SupervisedSandbox, reason: EndReason): Promise<void> {
+    if (await this.#stopUnclaimed(entry, reason)) await this.#supervisor.remove(entry.id);
   }
 
   async #stopUnclaimed(entry: SupervisedSandbox, reason: EndReason): Promise<boolean> {
@@ -208,28 +243,15 @@ export class Node implements AsyncDisposable {
     return answer.kind === 'done';
   }
 
-  #startReplenisher(name: string): void {
-    const replenisher = new Replenisher(
-      { ...this.#deps, supervisor: this.#supervisor, fleet: this.#fleet },
-      { pool: name, nodeId: this.id, capacity: this.#capacity },
-    );
-    this.#replenishers.set(name, replenisher);
-    replenisher.start();
-  }
-
-  #wakeReplenishers(): void {
-    for (const replenisher of this.#replenishers.values()) replenisher.wake();
-  }
-
   #onEvent(event: StoreEvent): void {
     if (event.to === 'running' || event.to === 'stopping' || event.to === 'failed') {
-      this.#replenishers.get(event.pool)?.wake();
+      this.#replenishers.of(event.pool)?.wake();
     }
     if (event.nodeId !== this.id) return;
     const isEnding = event.to === 'stopping' || event.to === 'failed';
     if (isEnding && this.#supervisor.has(event.id)) void this.#endAsTold(event.id);
     else if (event.to === 'starting' && event.tenant !== null) {
-      this.#replenishers.get(event.pool)?.takenOver(event.id);
+      this.#replenishers.of(event.pool)?.takenOver(event.id);
       void this.#bootAssigned(event.id);
     }
   }
@@ -245,20 +267,25 @@ export class Node implements AsyncDisposable {
 
   async #bootAssigned(sandboxId: string): Promise<void> {
     const record = await this.#deps.store.get(sandboxId, null).catch(() => null);
-    if (record?.state === 'starting' && !this.#draining) void this.#supervisor.boot(record, 'foreground');
+    if (record?.state !== 'starting') return;
+    if (!this.#service.leaving) void this.#supervisor.boot(record, 'foreground');
+    else if (!this.#supervisor.has(sandboxId)) await this.#service.refuseStart(record);
   }
 
   async #heartbeat(): Promise<void> {
     const { store, pools, log } = this.#deps;
     try {
-      await store.heartbeat({
+      const order = await store.heartbeat({
         nodeId: this.id,
         runtimes: pools.runtimes().map((runtime) => runtime.name),
-        draining: this.#draining,
+        pools: pools.carried(),
+        draining: this.#service.leaving,
+        obeys: this.#service.obeyed,
         sandboxes: this.#supervisor.size,
         capacity: this.#capacity,
         ...this.#addresses,
       });
+      if (this.#service.heard(order)) this.syncPools();
       await this.#fleet.look();
     } catch (error) {
       log.warn({ err: error }, 'the heartbeat did not reach the store');
@@ -280,7 +307,7 @@ export class Node implements AsyncDisposable {
     const cancel = this.#deps.clock.after(intervalMs, () => {
       this.#timers.delete(cancel);
       run().finally(() => {
-        if (!this.#draining) this.#every(intervalMs, run);
+        if (!this.#closed) this.#every(intervalMs, run);
       });
     });
     this.#timers.add(cancel);
@@ -315,6 +342,3 @@ const reconcileIntervalMs = 5_000;
 const foregroundMax = 16;
 /** Enough to keep two cores busy with boots that wait for the kernel or the engine half of the time. */
 const refillMax = 4;
-/** A sandbox with a small workload; the pools' own maxTotal is the limit that operators set. */
-const memoryPerSandboxBytes = 16 * 1024 * 1024;
-const sandboxCapacity = Math.max(1, Math.floor(totalmem() / memoryPerSandboxBytes));

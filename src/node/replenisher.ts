@@ -1,6 +1,5 @@
 import type { Clock } from '../domain/clock.ts';
 import { newSandboxId, shardOfPool } from '../domain/ids.ts';
-import type { RuntimeName } from '../domain/pool-spec.ts';
 import type { EndReason } from '../domain/sandbox.ts';
 import { failpoint } from '../failpoints.ts';
 import type { Log } from '../observability/log.ts';
@@ -113,7 +112,7 @@ export class Replenisher implements AsyncDisposable {
         this.#note = 'this node has as many sandboxes as it may';
         return passIntervalMs;
       }
-      const othersTurnMs = this.#othersTurnMs(snapshot, pool.runtime.name);
+      const othersTurnMs = this.#othersTurnMs(snapshot);
       if (othersTurnMs > 0) return othersTurnMs;
       const waitMs = this.#budget.take(this.#boots.size);
       if (waitMs > 0) return waitMs;
@@ -150,9 +149,9 @@ export class Replenisher implements AsyncDisposable {
   }
 
   /** How long to leave it to the other nodes to start what is missing; 0 while this node has less than its share. */
-  #othersTurnMs(snapshot: PoolSnapshot, runtime: RuntimeName): number {
+  #othersTurnMs(snapshot: PoolSnapshot): number {
     const wanted = snapshot.target - snapshot.ready;
-    if (this.#refills.size < this.#deps.fleet.shareOfBoots(wanted, runtime)) {
+    if (this.#refills.size < this.#deps.fleet.shareOfBoots(wanted, this.pool)) {
       this.#othersTurnEndsMs = null;
       return 0;
     }

@@ -27,15 +27,21 @@ class WornStore extends MemoryPoolStore {
   }
 }
 
-async function setUp() {
+/** Stands for Redis. */
+class LastingStore extends WornStore {
+  override readonly storeId: string = 'lasting';
+}
+
+async function setUp(Store = WornStore) {
   const clock = new ManualClock();
-  const store = new WornStore({ clock });
+  const store = new Store({ clock });
   const log = new SilentLog();
   const ended: EndReason[] = [];
   const healed: number[] = [];
   const observer = {
     sandboxEnded: (reason: EndReason) => void ended.push(reason),
     indexHealed: (count: number) => void healed.push(count),
+    nodeLost: () => {},
   };
   const reaper = new Reaper({ store, clock, observer, log, onEnding: () => {} });
   const scenario = new StoreScenario(store);
@@ -89,22 +95,38 @@ test('I10 a store that has restarted is given time to hear what it forgot before
   assert.deepEqual(ended, ['boot_timeout']);
 });
 
+test('I10 the first answer of a store that is older than this process ends nothing either: it may have been put back', async () => {
+  const { clock, ended, reaper, scenario } = await setUp(LastingStore);
+  await scenario.starting({ bootTimeoutMs: 1_000 });
+  clock.advance(5_000);
+  await reaper.pass();
+  clock.advance(9_000);
+  await reaper.pass();
+  assert.deepEqual(ended, []);
+  clock.advance(1_000);
+  await reaper.pass();
+  assert.deepEqual(ended, ['boot_timeout']);
+});
+
 test('D20 a reaping pass ends though a whole batch of candidates never leaves the list', async () => {
   const due = Array.from({ length: 100 }, (_, index) => ({ id: `candidate-${index}`, incarnation: 1 }));
   let looks = 0;
+  const clock = new ManualClock();
+  class StuckStore extends MemoryPoolStore {
+    override async due() {
+      looks += 1;
+      if (looks > 5) throw new Error('asked again and again for what it cannot end');
+      return due;
+    }
+
+    override async expire() {
+      return { kind: 'not_due' as const, remainingMs: 1_000 };
+    }
+  }
   const reaper = new Reaper({
-    store: {
-      due: async () => {
-        looks += 1;
-        if (looks > 5) throw new Error('asked again and again for what it cannot end');
-        return due;
-      },
-      expire: async () => ({ kind: 'not_due', remainingMs: 1_000 }),
-      healIndexes: async () => ({ readded: 0, dropped: 0 }),
-      health: () => ({ healthy: true, sinceMs: 0, runId: 'one' }),
-    },
-    clock: new ManualClock(),
-    observer: { sandboxEnded: () => {}, indexHealed: () => {} },
+    store: new StuckStore({ clock }),
+    clock,
+    observer: { sandboxEnded: () => {}, indexHealed: () => {}, nodeLost: () => {} },
     log: new SilentLog(),
     onEnding: () => {},
   });

@@ -76,6 +76,7 @@ test('D19 health says what setServing was told, to those who ask and those who w
       'warmpool.v1.ExecService',
       'warmpool.v1.FileService',
       'warmpool.v1.PoolService',
+      'warmpool.v1.NodeService',
     ]) {
       assert.equal(await health.check(name), 'SERVING');
     }

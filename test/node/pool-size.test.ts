@@ -137,7 +137,9 @@ test('a node that boots nothing costs its pool time, not its target', async () =
     const idler = {
       nodeId: 'idler',
       runtimes: ['docker'],
+      pools: ['base'],
       draining: false,
+      obeys: null,
       sandboxes: 0,
       capacity: 1_000_000,
     };

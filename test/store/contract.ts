@@ -4,11 +4,14 @@ import { claimContract } from './contract/claims.ts';
 import { endingContract } from './contract/endings.ts';
 import { eventContract } from './contract/events.ts';
 import { leaseContract } from './contract/leases.ts';
+import { limitContract } from './contract/limits.ts';
 import { listingContract } from './contract/listings.ts';
+import { nodeContract } from './contract/nodes.ts';
 import { poolContract } from './contract/pools.ts';
 import { raceContract } from './contract/races.ts';
 import { registrationContract } from './contract/registrations.ts';
 import { startContract } from './contract/starts.ts';
+import { waitingContract } from './contract/waiting.ts';
 
 /** An empty, open store; whoever asked for it disposes it. */
 export type OpenStore = () => Promise<PoolStore>;
@@ -37,5 +40,8 @@ export function storeContract(contract: Contract): void {
   listingContract(contract);
   eventContract(contract);
   raceContract(contract);
+  waitingContract(contract);
+  limitContract(contract);
   registrationContract(contract);
+  nodeContract(contract);
 }

@@ -13,7 +13,7 @@ export function comparable(value: unknown): unknown {
   return Object.fromEntries(
     Object.entries(value).map(([key, entry]) => {
       if (key === 'lease' && entry !== undefined) return [key, comparableLease(entry)];
-      if (key === 'remainingMs') return [key, minutes(entry)];
+      if (typeof entry === 'number' && lengths.has(key)) return [key, minutes(entry)];
       if (/AtMs$/.test(key) && entry !== null) return [key, 'there'];
       // A few milliseconds of real time, and not the same ones.
       if (key === 'bootMs' && typeof entry === 'number') return [key, 'there'];
@@ -21,6 +21,14 @@ export function comparable(value: unknown): unknown {
     }),
   );
 }
+
+const lengths: ReadonlySet<string> = new Set([
+  'remainingMs',
+  'heartbeatAgeMs',
+  'lostForMs',
+  'forMs',
+  'endsInMs',
+]);
 
 function comparableLease(lease: NonNullable<SandboxRecord['lease']>): unknown {
   const { expiresAtMs, remainingMs, ttlMs, endOfLifeMs, onExpiry } = lease;

@@ -156,7 +156,14 @@ type Step =
       readonly pageSize: number;
       readonly state: 'running' | null;
     }
-  | { readonly verb: 'due' | 'pool' | 'inventory' };
+  | { readonly verb: 'beat' | 'forget' | 'lose'; readonly node: string; readonly silent: number }
+  | {
+      readonly verb: 'order';
+      readonly node: string;
+      readonly kind: 'cordon' | 'drain' | null;
+      readonly left: number;
+    }
+  | { readonly verb: 'due' | 'pool' | 'inventory' | 'nodes' | 'orders' };
 
 const sandbox = fc.integer({ min: 0, max: sandboxCount - 1 });
 const tenant = fc.constantFrom('alice', 'bob');
@@ -270,7 +277,33 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
   {
     weight: 2,
-    arbitrary: fc.record({ verb: fc.constantFrom('due' as const, 'pool' as const, 'inventory' as const) }),
+    arbitrary: fc.record({
+      verb: fc.constantFrom(
+        'due' as const,
+        'pool' as const,
+        'inventory' as const,
+        'nodes' as const,
+        'orders' as const,
+      ),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      verb: fc.constantFrom('beat' as const, 'forget' as const, 'lose' as const),
+      node,
+      // A heartbeat of this very millisecond is silent for 0, or for less than hours.
+      silent: length,
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      verb: fc.constant('order' as const),
+      node,
+      kind: fc.constantFrom('cordon' as const, 'drain' as const, null),
+      left: length,
+    }),
   },
 );
 
@@ -414,6 +447,29 @@ async function carryOut(store: PoolStore, one: Step, names: Names): Promise<unkn
       return store.readPool('base');
     case 'inventory':
       return store.inventory('node-a');
+    case 'nodes':
+      return store.nodes();
+    case 'orders':
+      return [...(await store.nodeOrders())].sort(([a], [b]) => (a < b ? -1 : 1));
+    case 'beat':
+      return store.heartbeat({
+        nodeId: one.node,
+        runtimes: ['docker'],
+        pools: ['base'],
+        draining: false,
+        obeys: null,
+        sandboxes: 1,
+        capacity: 2,
+      });
+    case 'forget':
+      return store.removeNode(one.node, one.silent);
+    case 'lose':
+      return store.declareLost(one.node, one.silent);
+    case 'order':
+      return store.orderNode(
+        one.node,
+        one.kind === 'drain' ? { kind: 'drain', timeoutMs: one.left } : one.kind && { kind: one.kind },
+      );
   }
 }
 

@@ -264,7 +264,15 @@ test('redis: damaged pools, heartbeats, memories and events are errors or left o
   await using scenario = await openScenario(warnings);
   const { store } = scenario;
   const internal = (error: unknown) => isWarmpoolError(error) && error.code === 'INTERNAL';
-  await store.heartbeat({ nodeId: 'node-a', runtimes: [], draining: false, sandboxes: 0, capacity: 1 });
+  await store.heartbeat({
+    nodeId: 'node-a',
+    runtimes: [],
+    pools: [],
+    draining: false,
+    obeys: null,
+    sandboxes: 0,
+    capacity: 1,
+  });
   await raw.hset('wp:nodes', 'node-x', '{"at":1}', 'node-y', 'nonsense');
   assert.deepEqual(
     (await store.nodes()).map(({ nodeId }) => nodeId),

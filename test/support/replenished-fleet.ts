@@ -191,7 +191,9 @@ class FleetNode {
     await this.#store.heartbeat({
       nodeId: this.nodeId,
       runtimes: ['docker'],
+      pools: [this.#options.spec.name],
       draining: false,
+      obeys: null,
       sandboxes: this.size,
       capacity: this.#capacity,
     });

@@ -4,6 +4,7 @@ import { loadSync, type Options } from '@grpc/proto-loader';
 import { packageRoot } from '../../package-root.ts';
 import type { ProtoGrpcType as ExecServiceFile } from '../gen/exec_service.ts';
 import type { ProtoGrpcType as FileServiceFile } from '../gen/file_service.ts';
+import type { ProtoGrpcType as NodeServiceFile } from '../gen/node_service.ts';
 import type { ProtoGrpcType as PoolServiceFile } from '../gen/pool_service.ts';
 import type { ProtoGrpcType as SandboxServiceFile } from '../gen/sandbox_service.ts';
 
@@ -23,13 +24,13 @@ const options: Options = {
 };
 
 const packageDefinition = loadSync(
-  ['sandbox_service', 'exec_service', 'file_service', 'pool_service'].map(
+  ['sandbox_service', 'exec_service', 'file_service', 'pool_service', 'node_service'].map(
     (name) => `warmpool/v1/${name}.proto`,
   ),
   options,
 );
 
 /** The generator writes one type for each file; at run time they are one tree. */
-type Contract = ExecServiceFile & FileServiceFile & PoolServiceFile & SandboxServiceFile;
+type Contract = ExecServiceFile & FileServiceFile & NodeServiceFile & PoolServiceFile & SandboxServiceFile;
 
 export const contract = (loadPackageDefinition(packageDefinition) as unknown as Contract).warmpool.v1;

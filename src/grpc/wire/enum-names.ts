@@ -1,8 +1,10 @@
+import type { NodeState } from '../../domain/node-state.ts';
 import type { OnMiss } from '../../domain/pool-spec.ts';
 import type { EndReason, Launch, SandboxState } from '../../domain/sandbox.ts';
 import type { TargetLimit, TargetReason } from '../../domain/sizing.ts';
 import type { EndReason as WireEndReason } from '../gen/warmpool/v1/EndReason.ts';
 import type { Launch as WireLaunch } from '../gen/warmpool/v1/Launch.ts';
+import type { NodeState as WireNodeState } from '../gen/warmpool/v1/NodeState.ts';
 import type { OnMiss as WireOnMiss } from '../gen/warmpool/v1/OnMiss.ts';
 import type { SandboxState as WireState } from '../gen/warmpool/v1/SandboxState.ts';
 import type { TargetLimit as WireTargetLimit } from '../gen/warmpool/v1/TargetLimit.ts';
@@ -43,6 +45,18 @@ export const wireEndReason: Readonly<Record<EndReason, Exclude<WireEndReason, nu
   node_drained: 'END_REASON_NODE_DRAINED',
   image_missing: 'END_REASON_IMAGE_MISSING',
   runtime_unavailable: 'END_REASON_RUNTIME_UNAVAILABLE',
+  node_lost: 'END_REASON_NODE_LOST',
+};
+
+export const wireNodeState: Readonly<Record<NodeState, Exclude<WireNodeState, number>>> = {
+  active: 'NODE_STATE_ACTIVE',
+  cordoned: 'NODE_STATE_CORDONED',
+  draining: 'NODE_STATE_DRAINING',
+  drained: 'NODE_STATE_DRAINED',
+  shutting_down: 'NODE_STATE_SHUTTING_DOWN',
+  silent: 'NODE_STATE_SILENT',
+  lost: 'NODE_STATE_LOST',
+  stopped: 'NODE_STATE_STOPPED',
 };
 
 export const wireOnMiss: Readonly<Record<OnMiss, Exclude<WireOnMiss, number>>> = {

@@ -15,6 +15,7 @@ export const EndReason = {
   END_REASON_NODE_DRAINED: 'END_REASON_NODE_DRAINED',
   END_REASON_IMAGE_MISSING: 'END_REASON_IMAGE_MISSING',
   END_REASON_RUNTIME_UNAVAILABLE: 'END_REASON_RUNTIME_UNAVAILABLE',
+  END_REASON_NODE_LOST: 'END_REASON_NODE_LOST',
 } as const;
 
 export type EndReason =
@@ -46,5 +47,7 @@ export type EndReason =
   | 12
   | 'END_REASON_RUNTIME_UNAVAILABLE'
   | 13
+  | 'END_REASON_NODE_LOST'
+  | 14
 
 export type EndReason__Output = typeof EndReason[keyof typeof EndReason]

@@ -1,0 +1,8 @@
+// Original file: proto/warmpool/v1/node_service.proto
+
+
+export interface ListNodesRequest {
+}
+
+export interface ListNodesRequest__Output {
+}
