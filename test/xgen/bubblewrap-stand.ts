@@ -15,6 +15,8 @@ import { WarmpoolError } from '../../src/domain/errors.ts';
 import { BubblewrapSandboxes, hostTemplate } from '../support/bubblewrap-sandboxes.ts';
 import type { RunningSandbox } from '../support/docker-sandboxes.ts';
 import { SilentLog } from '../support/silent-log.ts';
+import type { XgenPlace } from './process-acceptance.ts';
+import { XgenClient } from './xgen-client.ts';
 
 export interface BubblewrapStandOptions {
   readonly clock?: Clock;
@@ -76,6 +78,14 @@ export class BubblewrapStand implements AsyncDisposable {
 
   url(id: string): string {
     return `ws://127.0.0.1:${(this.#server.address() as AddressInfo).port}/api/v1/sandboxes/${id}/ws`;
+  }
+
+  /** This sandbox, for the acceptance. It is served by this very process. */
+  place(id: string): XgenPlace {
+    return {
+      connect: () => XgenClient.connect(this.url(id)),
+      memoryBytes: () => process.memoryUsage().rss,
+    };
   }
 
   /** As the allocator tells every session of a sandbox. */
