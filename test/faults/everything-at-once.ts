@@ -157,10 +157,12 @@ async function tryDelete(fleet: ServiceFleet, sandboxId: string): Promise<boolea
   const [address] = fleet.addresses;
   if (address === undefined) return false;
   using client = connect(address);
-  return client.delete(sandboxId, { deadlineMs: callMs }).then(
-    () => true,
-    () => false,
-  );
+  try {
+    await client.delete(sandboxId, { deadlineMs: callMs });
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** The transitions that the store tells of, through its outages. */

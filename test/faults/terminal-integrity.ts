@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import type { TestContext } from 'node:test';
-import { Warmpool } from '../../src/client/node/warmpool.ts';
-import { Sandbox } from '../../src/client/sandbox.ts';
+import { Sandbox, Warmpool } from '../../src/client/node/entry-node.ts';
+
 import { TcpProxy } from '../client/tcp-proxy.ts';
 import { TestService } from '../support/service.ts';
 import { until } from '../support/until.ts';
@@ -90,7 +90,7 @@ async function oneTerminal(
   })();
   await until(() => readyEnded >= 0, 'the terminal to be ready');
   // A connection has to outlive its longest frame, or nothing would ever arrive.
-  const betweenCuts = Math.max(150_000, Math.floor((size.bytesEach * size.terminals) / (size.cuts * 1.5)));
+  const betweenCuts = Math.max(150_000, Math.floor((size.bytesEach * size.terminals) / (size.cuts * 4)));
   proxy.cutEvery(betweenCuts);
   await terminal.write('\n');
   for (let step = 0; step < 4; step += 1) {
