@@ -306,7 +306,7 @@ export type ClaimAnswer =
       readonly kind: 'over_limit';
       readonly limit: LimitName;
       readonly max: number;
-      /** How much of it is in use: sandboxes; or creates in the last second. */
+      /** How much of it is in use: sandboxes; or creates of the burst that have not come back. */
       readonly current: number;
       /** When there will be room; null: when one of the tenant's sandboxes ends. */
       readonly retryAfterMs: number | null;

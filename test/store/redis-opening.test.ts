@@ -138,16 +138,25 @@ test('A20 the store works as an ACL user that has only its own keys and no CONFI
   const scenario = new StoreScenario(store);
   await scenario.declare();
   const record = await scenario.claimed();
-  await store.heartbeat({ nodeId: 'node-a', runtimes: [], draining: false, sandboxes: 0, capacity: 1 });
+  await store.heartbeat({
+    nodeId: 'node-a',
+    runtimes: [],
+    pools: [],
+    draining: false,
+    obeys: null,
+    sandboxes: 0,
+    capacity: 1,
+  });
   assert.equal((await store.list({ tenant: 'alice', pageSize: 1 })).records[0]?.id, record.id);
   assert.equal((await store.inventory('node-a')).length, 1);
   assert.deepEqual(await store.healIndexes(), { readded: 0, dropped: 0 });
 });
 
 test('a Redis URL names a host, TLS or a socket; anything else is refused without repeating it', () => {
-  assert.deepEqual(parseRedisUrl('redis://h:7000/2'), { host: 'h', port: 7_000, db: 2 });
-  assert.deepEqual(parseRedisUrl('redis://[::1]'), { host: '::1', port: 6_379, db: 0 });
-  assert.deepEqual(parseRedisUrl('rediss://u:p%40@h'), {
+  const optionsOf = (url: string) => parseRedisUrl(url).options;
+  assert.deepEqual(optionsOf('redis://h:7000/2'), { host: 'h', port: 7_000, db: 2 });
+  assert.deepEqual(optionsOf('redis://[::1]'), { host: '::1', port: 6_379, db: 0 });
+  assert.deepEqual(optionsOf('rediss://u:p%40@h'), {
     username: 'u',
     password: 'p@',
     host: 'h',
@@ -155,7 +164,7 @@ test('a Redis URL names a host, TLS or a socket; anything else is refused withou
     db: 0,
     tls: {},
   });
-  assert.deepEqual(parseRedisUrl('unix:///run/my.sock?db=4'), { path: '/run/my.sock', db: 4 });
+  assert.deepEqual(optionsOf('unix:///run/my.sock?db=4'), { path: '/run/my.sock', db: 4 });
   for (const url of [
     '',
     'localhost',
@@ -178,9 +187,10 @@ test('versions are judged by what INFO says', () => {
     parseInfo(
       `# Server\r\nredis_version:${version}\r\nmaxmemory_policy:noeviction\r\naof_enabled:1\r\n${more}`,
     );
-  assert.throws(() => assertServerFits(info('6.2.14')), unsupported(/7\.0 or newer/));
-  assertServerFits(info('7.0.0'));
-  const warned = (version: string, more = '') => serverWarnings(info(version, more), 0, 0).join();
+  assert.throws(() => assertServerFits(info('6.2.14'), 'single'), unsupported(/7\.0 or newer/));
+  assertServerFits(info('7.0.0'), 'single');
+  const warned = (version: string, more = '') =>
+    serverWarnings([{ info: info(version, more), address: '' }], 'single', 0).join();
   for (const version of ['7.0.15', '7.2.10', '7.4.5', '8.0.3', '8.2.1']) {
     assert.match(warned(version), /CVE-2025-49844/);
   }

@@ -1,15 +1,16 @@
-import type { Redis } from 'ioredis';
-import { type Clock, pause } from '../../domain/clock.ts';
+import type { Clock } from '../../domain/clock.ts';
 import type { EventCursor, StoreEvent } from '../pool-store.ts';
 import { CursorWriter, parseCursor } from './event-cursor.ts';
-import { assertKept, isBefore, placesNow, readEntries, type StreamEntry } from './event-reader.ts';
+import { assertKept, inOrder, isBefore, placesNow, readEntries, type StreamEntry } from './event-reader.ts';
 import type { EventTail } from './event-tail.ts';
+import { shardKeys, shards } from './keys.ts';
 import type { RedisConnection } from './redis-connection.ts';
 import { classifyRedisError } from './redis-errors.ts';
 
 /** What is heard while the consumer is busy; more than this is read again from Redis when he comes back. */
 const heardMax = 4_096;
 const retryPauseMs = 250;
+const allShards: readonly number[] = shards.map((_, shard) => shard);
 
 export interface EventFollowerDeps {
   readonly clock: Clock;
@@ -17,13 +18,16 @@ export interface EventFollowerDeps {
   /** Where the starting place is asked for: somebody waits, so that a store that is away is said at once. */
   readonly claims: Pick<RedisConnection, 'plain'>;
   /** Where the past is read. */
-  readonly background: Redis;
+  readonly background: Pick<RedisConnection, 'plain'>;
+  /** Known to be without a server: asking would wait for one. */
+  isAway(shard: number): boolean;
 }
 
 /**
- * One consumer of the events. It is in one of two states: behind (reads the streams from its own places, without
- * waiting, until nothing is left) and at the end (takes what the tail hears). It listens to the tail before it reads,
- * so the two overlap; what it has read already is told by its place in that shard and passed over.
+ * One consumer of the events. With each shard it is in one of two states: behind (reads the stream from its own place,
+ * without waiting, until nothing is left; what the tail hears of the shard meanwhile is passed over) and at the end (takes
+ * what the tail hears). It listens to the tail before it reads, so the two overlap; what it has read already is told by its
+ * place in that shard and passed over. A shard whose server is away stays behind, and keeps no other one back.
  *
  * Invariants: events of one sandbox come in their order, none twice, none left out; a place that was trimmed away ends
  * it with an error. Its memory is bounded, however slow the consumer.
@@ -44,7 +48,7 @@ export async function followEvents(
 async function endOfStreams(deps: EventFollowerDeps, signal: AbortSignal): Promise<readonly string[]> {
   if (signal.aborted) return [];
   try {
-    return await deps.claims.plain(placesNow);
+    return await placesNow(deps.claims);
   } catch (error) {
     if (signal.aborted) return [];
     throw error;
@@ -62,24 +66,26 @@ async function* readFrom(
   try {
     const writer = new CursorWriter(storeId, places);
     await deps.tail.listen(heard, signal);
+    const behind = new Set<number>();
     while (!signal.aborted) {
-      if (heard.takeMissed()) {
-        for (let full = true; full && !signal.aborted; ) {
-          const batch = await retried(deps.clock, signal, async () => {
-            await assertKept(deps.background, writer.ids);
-            return readEntries(deps.background, writer.ids, null);
-          });
-          if (batch === null) return;
-          full = batch.full;
-          const events = newEvents(batch.entries, writer);
-          if (events.length > 0) yield events;
-        }
+      for (const shard of heard.takeMissed()) behind.add(shard);
+      if (behind.size > 0) {
+        const { entries, away } = await readBehind(deps, behind, writer.ids);
+        if (signal.aborted) return;
+        const events = newEvents(entries, writer);
+        if (events.length > 0) yield events;
         // While that was read and consumed more may have been missed: what was heard since would then leave a gap.
-        continue;
+        if (behind.size > away.length || heard.missedSomething) continue;
       }
-      const events = newEvents(heard.take(), writer);
+      const events = newEvents(
+        heard.take().filter(({ shard }) => !behind.has(shard)),
+        writer,
+      );
       if (events.length > 0) yield events;
+      // Those that are away are tried again, and keep nobody from hearing of the others.
+      const cancel = behind.size === 0 ? () => {} : deps.clock.after(retryPauseMs, () => heard.wake());
       await heard.something();
+      cancel();
     }
   } finally {
     deps.tail.leave(heard);
@@ -101,7 +107,7 @@ function newEvents(entries: readonly StreamEntry[], writer: CursorWriter): reado
 class HeardEntries {
   readonly #signal: AbortSignal;
   #entries: StreamEntry[] = [];
-  #missed = true;
+  #missed: readonly number[] = allShards;
   #wake: () => void = () => {};
 
   constructor(signal: AbortSignal) {
@@ -110,23 +116,31 @@ class HeardEntries {
 
   heard(entries: readonly StreamEntry[]): void {
     if (this.#entries.length + entries.length > heardMax) {
-      this.missed();
+      this.#entries = [];
+      this.missed(allShards);
     } else {
       this.#entries.push(...entries);
       this.#wake();
     }
   }
 
-  missed(): void {
-    this.#entries = [];
-    this.#missed = true;
+  missed(ofShards: readonly number[]): void {
+    this.#missed = [...this.#missed, ...ofShards];
     this.#wake();
   }
 
-  /** Whether something has to be read from the streams; says so once. */
-  takeMissed(): boolean {
+  wake(): void {
+    this.#wake();
+  }
+
+  get missedSomething(): boolean {
+    return this.#missed.length > 0;
+  }
+
+  /** What has to be read from the streams; says so once. */
+  takeMissed(): readonly number[] {
     const missed = this.#missed;
-    this.#missed = false;
+    this.#missed = [];
     return missed;
   }
 
@@ -138,7 +152,7 @@ class HeardEntries {
 
   /** Settles when there is something to take or to read, or the signal aborts. */
   async something(): Promise<void> {
-    if (this.#missed || this.#entries.length > 0 || this.#signal.aborted) return;
+    if (this.missedSomething || this.#entries.length > 0 || this.#signal.aborted) return;
     await new Promise<void>((resolve) => {
       const settle = () => {
         this.#signal.removeEventListener('abort', settle);
@@ -151,21 +165,34 @@ class HeardEntries {
   }
 }
 
-/** Repeats while the store is away; null once the follower has gone. */
-async function retried<Value>(
-  clock: Clock,
-  signal: AbortSignal,
-  read: () => Promise<Value>,
-): Promise<Value | null> {
-  while (!signal.aborted) {
-    try {
-      return await read();
-    } catch (error) {
-      if (signal.aborted) return null;
-      const failure = classifyRedisError(error);
-      if (failure.code !== 'STORE_UNAVAILABLE') throw failure;
-      await pause(clock, retryPauseMs, signal);
-    }
-  }
-  return null;
+/**
+ * One read of each shard that is behind; those of which nothing is left are behind no longer. Throws when a place is no longer
+ * kept. `away`: their servers do not answer.
+ */
+async function readBehind(
+  { background, isAway }: EventFollowerDeps,
+  behind: Set<number>,
+  places: readonly string[],
+): Promise<{ readonly entries: readonly StreamEntry[]; readonly away: readonly number[] }> {
+  const away: number[] = [];
+  const entries: StreamEntry[] = [];
+  await Promise.all(
+    [...behind].map(async (shard) => {
+      try {
+        if (isAway(shard)) return away.push(shard);
+        const batch = await background.plain(shardKeys(shard).events, async (client) => {
+          await assertKept(client, [shard], places);
+          return readEntries(client, [shard], places, null);
+        });
+        entries.push(...batch.entries);
+        if (!batch.full) behind.delete(shard);
+        return;
+      } catch (error) {
+        const failure = classifyRedisError(error);
+        if (failure.code !== 'STORE_UNAVAILABLE') throw failure;
+        return away.push(shard);
+      }
+    }),
+  );
+  return { entries: inOrder(entries), away };
 }

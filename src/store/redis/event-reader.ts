@@ -1,8 +1,9 @@
-import type { Redis } from 'ioredis';
+import type { RedisCommander } from 'ioredis';
 import { endReasons, sandboxStates } from '../../domain/sandbox.ts';
 import type { StoreEvent } from '../pool-store.ts';
 import { unreadableCursor } from './event-cursor.ts';
-import { shards } from './keys.ts';
+import { shardKeys, shards } from './keys.ts';
+import type { RedisConnection } from './redis-connection.ts';
 
 /** Per shard and read: with all shards busy one batch stays under some 200 KB. */
 export const entriesPerShardMax = 64;
@@ -20,40 +21,56 @@ export interface EntryBatch {
   readonly full: boolean;
 }
 
-/** What follows the places (one stream id for each shard). Waits up to `blockMs` when there is nothing; null: not at all. */
+/**
+ * What follows the places of these shards (`places`: one stream id for each shard of the store). Waits up to `blockMs` when
+ * there is nothing; null: not at all. A cluster answers for one shard at a time.
+ */
 export async function readEntries(
-  client: Redis,
+  client: RedisCommander,
+  ofShards: readonly number[],
   places: readonly string[],
   blockMs: number | null,
 ): Promise<EntryBatch> {
-  const keys = shards.map((shard) => shard.events);
+  const keys = ofShards.map((shard) => shardKeys(shard).events);
+  const ids = ofShards.map((shard) => places[shard] ?? '0-0');
   const reply: unknown =
     blockMs === null
-      ? await client.xread('COUNT', entriesPerShardMax, 'STREAMS', ...keys, ...places)
-      : await client.xread('COUNT', entriesPerShardMax, 'BLOCK', blockMs, 'STREAMS', ...keys, ...places);
+      ? await client.xread('COUNT', entriesPerShardMax, 'STREAMS', ...keys, ...ids)
+      : await client.xread('COUNT', entriesPerShardMax, 'BLOCK', blockMs, 'STREAMS', ...keys, ...ids);
   const entries: StreamEntry[] = [];
   let full = false;
   for (const [key, shardEntries] of streamsOf(reply)) {
-    const shard = keys.indexOf(key);
+    const shard = ofShards[keys.indexOf(key)] ?? -1;
     full ||= shardEntries.length === entriesPerShardMax;
     for (const [id, fields] of shardEntries) entries.push({ shard, id, event: parseEvent(fields) });
   }
-  // The sort is stable: the order inside a shard stays, shards are merged by the server's clock.
-  entries.sort((a, b) => Number.parseInt(a.id, 10) - Number.parseInt(b.id, 10));
-  return { entries, full };
+  return { entries: inOrder(entries), full };
+}
+
+/** The sort is stable: the order inside a shard stays, shards are merged by the servers' clocks. */
+export function inOrder(entries: StreamEntry[]): readonly StreamEntry[] {
+  return entries.sort((a, b) => Number.parseInt(a.id, 10) - Number.parseInt(b.id, 10));
 }
 
 /** The end of each stream. What is written once this has settled comes after it, whoever writes it. */
-export async function placesNow(client: Redis): Promise<readonly string[]> {
-  const ends = await Promise.all(shards.map((shard) => client.xrevrange(shard.events, '+', '-', 'COUNT', 1)));
-  return ends.map((entries) => entries[0]?.[0] ?? '0-0');
+export async function placesNow(connection: Pick<RedisConnection, 'plain'>): Promise<readonly string[]> {
+  return Promise.all(shards.map(({ events }) => connection.plain(events, (client) => endOf(client, events))));
 }
 
-/** Throws when entries after one of the places are no longer there. */
-export async function assertKept(client: Redis, places: readonly string[]): Promise<void> {
-  const infos = await Promise.all(shards.map((shard) => streamInfo(client, shard.events)));
-  for (const [shard, info] of infos.entries()) {
-    const place = places[shard] ?? '0-0';
+export async function endOf(client: RedisCommander, stream: string): Promise<string> {
+  const entries = await client.xrevrange(stream, '+', '-', 'COUNT', 1);
+  return entries[0]?.[0] ?? '0-0';
+}
+
+/** Throws when entries after the place of one of these shards are no longer there. */
+export async function assertKept(
+  client: RedisCommander,
+  ofShards: readonly number[],
+  places: readonly string[],
+): Promise<void> {
+  const infos = await Promise.all(ofShards.map((shard) => streamInfo(client, shardKeys(shard).events)));
+  for (const [index, info] of infos.entries()) {
+    const place = places[ofShards[index] ?? -1] ?? '0-0';
     const lost = info === null ? place !== '0-0' : info.trimmed && isBefore(place, info.firstId);
     if (lost) throw unreadableCursor('is too old: events after it are no longer kept');
   }
@@ -67,7 +84,7 @@ export function isBefore(id: string, other: string): boolean {
 }
 
 async function streamInfo(
-  client: Redis,
+  client: RedisCommander,
   key: string,
 ): Promise<{ readonly trimmed: boolean; readonly firstId: string } | null> {
   if ((await client.exists(key)) === 0) return null;

@@ -19,12 +19,7 @@ export async function healIndexes(
 ): Promise<HealReport> {
   let readded = 0;
   let dropped = 0;
-  let cursor = '0';
-  do {
-    const [next, keys] = await connection.plain((client) =>
-      client.scan(cursor, 'MATCH', 'wp:{s[01][0-9]}:*', 'COUNT', pageSize),
-    );
-    cursor = next;
+  for await (const keys of shardKeysOfAll(connection)) {
     await Promise.all(
       keys.map(async (key) => {
         const shard = shards.find((candidate) => key.startsWith(candidate.prefix));
@@ -45,8 +40,22 @@ export async function healIndexes(
         }
       }),
     );
-  } while (cursor !== '0');
+  }
   return { readded, dropped };
+}
+
+/** The keys of all shards, page by page: a cluster is scanned master by master. */
+async function* shardKeysOfAll(connection: RedisConnection): AsyncGenerator<readonly string[]> {
+  for (const master of connection.masters) {
+    let cursor = '0';
+    do {
+      const [next, keys] = await connection.ofMaster(master, (client) =>
+        client.scan(cursor, 'MATCH', 'wp:{s[01][0-9]}:*', 'COUNT', pageSize),
+      );
+      cursor = next;
+      yield keys;
+    } while (cursor !== '0');
+  }
 }
 
 async function healSandbox(
@@ -70,7 +79,7 @@ async function healIndex(
   let dropped = 0;
   let cursor = '0';
   do {
-    const [next, members] = await connection.plain((client) =>
+    const [next, members] = await connection.plain(key, (client) =>
       index.kind === 'node'
         ? client.sscan(key, cursor, 'COUNT', pageSize)
         : client.zscan(key, cursor, 'COUNT', pageSize),

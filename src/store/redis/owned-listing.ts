@@ -21,8 +21,11 @@ export async function listOwned(
   warnOfDamage: (id: string) => void,
 ): Promise<ListPage> {
   const after = parsePageToken(query.pageToken);
-  const counts = await connection.plain((client) =>
-    Promise.all(shards.map((shard) => client.zcard(`${shard.prefix}owned:${query.tenant}`))),
+  const counts = await Promise.all(
+    shards.map(({ prefix }) => {
+      const owned = `${prefix}owned:${query.tenant}`;
+      return connection.plain(owned, (client) => client.zcard(owned));
+    }),
   );
   const records: SandboxRecord[] = [];
   let last: PagePosition | null = null;

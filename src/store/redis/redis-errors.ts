@@ -54,7 +54,13 @@ export function replyCode(error: unknown): string | null {
   return /^[A-Z]+/.exec(error.message)?.[0] ?? 'ERR';
 }
 
-/** ioredis has no class for it. */
+const timedOut = 'Command timed out';
+
+/** For a command that was not answered in time: nothing is known of what became of it. */
+export function commandTimedOut(): Error {
+  return new Error(timedOut);
+}
+
 export function isCommandTimeout(error: unknown): boolean {
-  return error instanceof Error && error.message === 'Command timed out';
+  return error instanceof Error && error.message === timedOut;
 }

@@ -12,9 +12,17 @@ export function parseInfo(text: string): ServerInfo {
   return info;
 }
 
-/** Throws when this server must not hold the store. */
-export function assertServerFits(info: ServerInfo): void {
+/** Throws when this server must not hold the store. `address` is empty when there is only one. */
+export function assertServerFits(info: ServerInfo, form: RedisForm, address = ''): void {
+  const unfit = (why: string) => refusal(address, why);
   const [major = 0] = versionOf(info);
+  const mode = info.get('redis_mode');
+  if (mode === 'sentinel') {
+    throw unfit('it is a sentinel: write redis+sentinel://host:port/name in REDIS_URL');
+  }
+  if (mode === 'cluster' && form !== 'cluster') {
+    throw unfit('it is a node of a cluster: write redis+cluster://host:port,host:port in REDIS_URL');
+  }
   if (major < 7) {
     throw unfit(`it is version ${info.get('redis_version')}, and the scripts need Redis 7.0 or newer`);
   }
@@ -29,33 +37,64 @@ export function assertServerFits(info: ServerInfo): void {
   }
 }
 
-/** Sentences about what is risky but allowed. */
-export function serverWarnings(info: ServerInfo, serverMs: number, ourMs: number): readonly string[] {
+export type RedisForm = 'single' | 'sentinel' | 'cluster';
+
+export interface InspectedServer {
+  readonly info: ServerInfo;
+  readonly address: string;
+}
+
+/** Sentences about what is risky but allowed, each with the servers that it is about and what to set. */
+export function serverWarnings(
+  servers: readonly InspectedServer[],
+  form: RedisForm,
+  skewMs: number,
+): readonly string[] {
   const warnings: string[] = [];
-  if (info.get('aof_enabled') !== '1') {
-    warnings.push(
-      'Redis runs without an append-only file: a restart of it forgets every sandbox (run `redis-cli CONFIG SET appendonly yes`)',
-    );
+  for (const [isSo, sentence] of risks) {
+    const about = servers.filter(({ info }) => isSo(info, form));
+    const [first] = about;
+    if (first === undefined) continue;
+    const addresses = about.map(({ address }) => address).filter((address) => address !== '');
+    warnings.push(`${sentence(first.info)}${addresses.length === 0 ? '' : ` [${addresses.join(', ')}]`}`);
   }
-  if (Number(info.get('connected_slaves') ?? 0) > 0 && !info.has('min_slaves_good_slaves')) {
+  if (Math.abs(skewMs) > 1_000) {
     warnings.push(
-      'Redis has replicas but min-replicas-to-write is not set: a master cut off from them goes on taking claims that are lost later',
-    );
-  }
-  const skewMs = Math.abs(serverMs - ourMs);
-  if (skewMs > 1_000) {
-    warnings.push(
-      `the clock of Redis is ${(skewMs / 1_000).toFixed(1)} s away from ours: leases follow the clock of Redis, times in logs will not match`,
-    );
-  }
-  const fixed = fixedVersion(info);
-  if (fixed !== null) {
-    warnings.push(
-      `Redis ${info.get('redis_version')} has known memory errors (CVE-2025-49844 and others) unless its distribution patched them: use ${fixed} or newer`,
+      `the clock of Redis is ${(Math.abs(skewMs) / 1_000).toFixed(1)} s away from ours: leases follow the clock of Redis, times in logs will not match`,
     );
   }
   return warnings;
 }
+
+type Risk = readonly [
+  isSo: (info: ServerInfo, form: RedisForm) => boolean,
+  sentence: (info: ServerInfo) => string,
+];
+
+const replicasOf = (info: ServerInfo) => Number(info.get('connected_slaves') ?? 0);
+
+const risks: readonly Risk[] = [
+  [
+    (info) => info.get('aof_enabled') !== '1',
+    () =>
+      'Redis runs without an append-only file: a restart of it forgets every sandbox (run `redis-cli CONFIG SET appendonly yes`, and set it in redis.conf)',
+  ],
+  [
+    (info) => replicasOf(info) > 0 && !info.has('min_slaves_good_slaves'),
+    () =>
+      'Redis has replicas but min-replicas-to-write is not set: a master cut off from them goes on taking claims that are lost later (run `redis-cli CONFIG SET min-replicas-to-write 1` and `CONFIG SET min-replicas-max-lag 10`, and set both in redis.conf)',
+  ],
+  [
+    (info, form) => form !== 'single' && replicasOf(info) === 0,
+    () =>
+      'a Redis master has no replica: when it dies nothing takes its place, and its pools hand out nothing',
+  ],
+  [
+    (info) => fixedVersion(info) !== null,
+    (info) =>
+      `Redis ${info.get('redis_version')} has known memory errors (CVE-2025-49844 and others) unless its distribution patched them: use ${fixedVersion(info)} or newer`,
+  ],
+];
 
 /** The first release of each line with the fix of CVE-2025-49844 (Redis security advisory of October 2025). */
 const fixedReleases: readonly (readonly [number, number, number])[] = [
@@ -79,8 +118,9 @@ function versionOf(info: ServerInfo): readonly number[] {
   return (info.get('redis_version') ?? '0').split('.').map(Number);
 }
 
-function unfit(why: string): WarmpoolError {
-  return new WarmpoolError('UNSUPPORTED', `this Redis cannot hold the store: ${why}`, {
+function refusal(address: string, why: string): WarmpoolError {
+  const which = address === '' ? 'this Redis' : `the Redis at ${address}`;
+  return new WarmpoolError('UNSUPPORTED', `${which} cannot hold the store: ${why}`, {
     facts: { component: 'redis' },
   });
 }

@@ -1,0 +1,29 @@
+import { after, before } from 'node:test';
+import { SystemClock } from '../../src/domain/clock.ts';
+import { RedisPoolStore } from '../../src/store/redis/redis-pool-store.ts';
+import { RedisCluster } from '../support/redis-cluster.ts';
+import { requirement } from '../support/requirements.ts';
+import { storeContract } from './contract.ts';
+
+/** The whole contract on three masters: whatever asks two shards at once would be refused with CROSSSLOT. */
+
+const { skip } = await requirement('redis');
+let cluster: RedisCluster;
+
+if (skip === false) {
+  before(async () => {
+    cluster = await RedisCluster.start();
+  });
+  after(() => cluster.stop());
+}
+
+storeContract({
+  name: 'redis cluster',
+  skip,
+  open: async () => {
+    await cluster.flush();
+    const store = new RedisPoolStore({ clock: new SystemClock(), warn: () => {} }, { url: cluster.url });
+    await store.open();
+    return store;
+  },
+});
