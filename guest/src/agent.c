@@ -69,26 +69,31 @@ static bool next_frame(struct agent *agent) {
   return agent->frame_waits && link_has_room(link, answer_room(agent->frame.type));
 }
 
+static bool link_is_runnable(struct agent *agent) {
+  struct link *link = &agent->link;
+  if (agent->bulk.left > 0) return link->readable && link_has_room(link, CONTROL_FRAME_BYTES_MAX);
+  if (!link->frames_pending) return link->readable;
+  return link_has_room(link, agent->frame_waits ? answer_room(agent->frame.type) : CONTROL_FRAME_BYTES_MAX);
+}
+
 /* False when the link is over. */
 static bool take_frames(struct agent *agent) {
   struct link *link = &agent->link;
   for (size_t reads = 0; reads < LINK_READS_PER_TURN_MAX; reads += 1) {
+    if (!agent->frame_waits && !bulk_input_look(&agent->bulk, link, &agent->tasks)) return false;
     while (link->frames_pending) {
       if (!next_frame(agent)) break;
       agent->frame_waits = false;
       handle_frame(agent, &agent->frame);
     }
-    if (link->frames_pending || !link->readable) return true;
-    if (!link_read(link)) return false;
+    if (link->frames_pending || !link_is_runnable(agent)) return true;
+    bool goes_on = agent->bulk.left > 0
+                       ? bulk_input_pass(&agent->bulk, link, &agent->tasks)
+                       : link_read(link, bulk_input_read_max(&agent->bulk, &link->reader));
+    if (!goes_on) return false;
     if (link->input_ended) tasks_detach(&agent->tasks);
   }
   return true;
-}
-
-static bool link_is_runnable(struct agent *agent) {
-  struct link *link = &agent->link;
-  if (!link->frames_pending) return link->readable;
-  return link_has_room(link, agent->frame_waits ? answer_room(agent->frame.type) : CONTROL_FRAME_BYTES_MAX);
 }
 
 static int milliseconds_to_wait(struct agent *agent, uint64_t now_ms) {

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "bulk_input.h"
 #include "task.h"
 #include "link.h"
 #include "spawn.h"
@@ -28,6 +29,7 @@ struct agent {
   struct frame frame;     /* The next one to handle, when `frame_waits` for room for its answer. */
   bool frame_waits;
 
+  struct bulk_input bulk;
   struct link link;
   struct task_table tasks;
 };

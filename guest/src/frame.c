@@ -78,6 +78,28 @@ bool frame_reader_next(struct frame_reader *reader, struct frame *frame) {
   return false;
 }
 
+bool frame_reader_header(const struct frame_reader *reader, struct frame *frame) {
+  const uint8_t *at = reader->bytes + reader->head;
+  if (reader->tail - reader->head != FRAME_HEADER_BYTES || memcmp(at, MAGIC, sizeof MAGIC) != 0) return false;
+  frame->type = at[8];
+  frame->channel = read_u32(at + 9);
+  frame->id = read_u32(at + 13);
+  frame->payload_bytes = read_u32(at + 4);
+  return frame->payload_bytes <= FRAME_PAYLOAD_BYTES_MAX;
+}
+
+bool frame_reader_trailer(struct frame_reader *reader) {
+  reader->head += sizeof TRAILER;
+  return memcmp(reader->bytes + reader->head - sizeof TRAILER, TRAILER, sizeof TRAILER) == 0;
+}
+
+size_t frame_reader_missing(const struct frame_reader *reader) {
+  size_t available = reader->tail - reader->head;
+  if (available < FRAME_HEADER_BYTES) return FRAME_HEADER_BYTES - available;
+  size_t frame_bytes = FRAME_OVERHEAD_BYTES + (size_t)read_u32(reader->bytes + reader->head + 4);
+  return frame_bytes > available ? frame_bytes - available : 1;
+}
+
 size_t frame_writer_room(struct frame_writer *writer) {
   if (writer->head == writer->tail) {
     writer->head = 0;

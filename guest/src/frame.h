@@ -91,6 +91,13 @@ void frame_reader_added(struct frame_reader *reader, size_t bytes);
 /* True and a frame, or false when more bytes are needed. The payload is valid until the next call on this reader. */
 bool frame_reader_next(struct frame_reader *reader, struct frame *frame);
 
+/* The header that begins at `head`, when all of it is there and it can be believed; nothing is taken. */
+bool frame_reader_header(const struct frame_reader *reader, struct frame *frame);
+/* Takes the bytes of a trailer. False when they are others. */
+bool frame_reader_trailer(struct frame_reader *reader);
+/* How many bytes complete the header that begins at `head`, or the frame whose header is there; never 0. */
+size_t frame_reader_missing(const struct frame_reader *reader);
+
 /* Bytes that may still be added, after moving what is unsent to the front. */
 size_t frame_writer_room(struct frame_writer *writer);
 /* Where the payload of a new frame may be written; frame_writer_end makes it part of the stream. Not calling

@@ -18,27 +18,28 @@ bool link_watch(struct link *link, int epoll_fd) {
    * and an engine that reads it spends a third more on smaller pieces, where the guest saves next to nothing. */
   struct stat output;
   link->takes_pages = fstat(link->output_fd, &output) == 0 && S_ISSOCK(output.st_mode);
+  struct stat input;
+  link->gives_pages = !link->reattaches && fstat(link->input_fd, &input) == 0 && S_ISSOCK(input.st_mode);
   /* A regular file as output cannot be watched and never blocks either. */
   if (!watch(epoll_fd, link->output_fd, 0, EVENT_LINK_OUTPUT, 0) && errno != EPERM) return false;
   return watch(epoll_fd, link->input_fd, EPOLLIN, EVENT_LINK_INPUT, 0);
 }
 
-bool link_read(struct link *link) {
+bool link_met_end(struct link *link, long got) {
+  link->input_ended = got == 0;
+  link->readable = got < 0 && errno == EINTR;
+  return link->reattaches || (got < 0 && (errno == EAGAIN || errno == EINTR));
+}
+
+bool link_read(struct link *link, size_t bytes_max) {
   size_t space;
   uint8_t *at = frame_reader_space(&link->reader, &space);
-  ssize_t got = read(link->input_fd, at, space);
-  link->input_ended = got == 0;
-  if (got > 0) {
-    frame_reader_added(&link->reader, (size_t)got);
-    link->frames_pending = true;
-    return true;
-  }
-  link->readable = false;
-  if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
-    link->readable = errno == EINTR;
-    return true;
-  }
-  return link->reattaches;
+  ssize_t got = read(link->input_fd, at, space < bytes_max ? space : bytes_max);
+  if (got <= 0) return link_met_end(link, got);
+  link->input_ended = false;
+  frame_reader_added(&link->reader, (size_t)got);
+  link->frames_pending = true;
+  return true;
 }
 
 bool link_flush(struct link *link) {

@@ -25,6 +25,7 @@ struct link {
   bool input_ended; /* The last read met the end, which a new writer may lift. */
   bool writable;
   bool takes_pages; /* The output is a socket: splicing a pipe's pages to it is worth it. */
+  bool gives_pages; /* The input is a socket that ends with this link: pages may be spliced from it (bulk_input.h). */
   /* The reader may hold whole frames that wait for room for their answers. */
   bool frames_pending;
   struct frame_reader reader;
@@ -33,8 +34,10 @@ struct link {
 
 /* Begins to watch both ends. False with errno. */
 bool link_watch(struct link *link, int epoll_fd);
-/* Reads once. False when the link is over for good. */
-bool link_read(struct link *link);
+/* Reads once, so much at most. False when the link is over for good. */
+bool link_read(struct link *link, size_t bytes_max);
+/* A read of the input gave 0 or failed. False when the link is over for good. */
+bool link_met_end(struct link *link, long got);
 /* Writes what is collected, as far as the other side takes it. False when the link is over for good. */
 bool link_flush(struct link *link);
 

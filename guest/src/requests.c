@@ -174,7 +174,7 @@ static void handle_input(struct agent *agent, const struct frame *frame, struct 
   if (result == STDIN_TAKEN) return;
   /* Input with a hole in it is worse than none. */
   if (result == STDIN_NO_CREDIT) refuse(agent, frame, "credit_exceeded", "more input than the window allows");
-  else refuse(agent, frame, "limit_exceeded", "no memory for input");
+  else refuse(agent, frame, "limit_exceeded", NO_MEMORY_FOR_INPUT);
   task_end_at_once(&agent->tasks, task, now_us() / 1000);
 }
 
@@ -237,6 +237,7 @@ void handle_frame(struct agent *agent, const struct frame *frame) {
   /* What belongs to a channel that is not open is dropped: it may have crossed the terminal frame. */
   struct task *task = task_of_channel(&agent->tasks, frame->channel);
   if (task != NULL) task_touch(&agent->tasks, task);
+  bulk_input_after(&agent->bulk, &agent->link, frame, task);
   switch (frame->type) {
     case FRAME_HELLO: handle_hello(agent, frame); break;
     case FRAME_PING: handle_ping(agent, frame); break;

@@ -84,11 +84,27 @@ static void enlarge_if_busy(struct stdin_pipe *pipe) {
   fcntl(pipe->fd, F_SETPIPE_SZ, BUSY_PIPE_BYTES);
 }
 
-enum stdin_result stdin_take(struct stdin_pipe *pipe, const uint8_t *bytes, size_t length) {
-  if (length > pipe->credit) return STDIN_NO_CREDIT;
+bool stdin_takes_pages(const struct stdin_pipe *pipe) { return pipe->enlarged && pipe->fd >= 0 && !pipe->ending; }
+
+bool stdin_has_way(const struct stdin_pipe *pipe) {
+  return stdin_takes_pages(pipe) && pipe->length == 0 && pipe->writable;
+}
+
+bool stdin_spend(struct stdin_pipe *pipe, size_t length) {
+  if (length > pipe->credit) return false;
   pipe->credit -= (uint32_t)length;
   pipe->taken_total += length;
   enlarge_if_busy(pipe);
+  return true;
+}
+
+void stdin_passed(struct stdin_pipe *pipe, size_t length) { pipe->ungranted += (uint32_t)length; }
+
+enum stdin_result stdin_take(struct stdin_pipe *pipe, const uint8_t *bytes, size_t length) {
+  return stdin_spend(pipe, length) ? stdin_put(pipe, bytes, length) : STDIN_NO_CREDIT;
+}
+
+enum stdin_result stdin_put(struct stdin_pipe *pipe, const uint8_t *bytes, size_t length) {
   size_t taken = 0;
   if (pipe->fd < 0 || pipe->ending) taken = length;
   else if (pipe->length == 0) taken = write_some(pipe, bytes, length);

@@ -40,12 +40,24 @@ struct stdin_pipe {
   uint32_t length;
 };
 
+#define NO_MEMORY_FOR_INPUT "no memory for input"
+
 enum stdin_result { STDIN_TAKEN, STDIN_NO_CREDIT, STDIN_NO_MEMORY };
 
 /* `fd` is -1 for a task without input. */
 struct stdin_pipe stdin_pipe(int fd, enum stdin_kind kind);
 /* Begins the window of another channel. False when too much of the former ones is still unread. */
 bool stdin_new_window(struct stdin_pipe *pipe);
+/* Busy, and a pipe: its input may come as pages. */
+bool stdin_takes_pages(const struct stdin_pipe *pipe);
+/* Nothing stands before what would go in now. */
+bool stdin_has_way(const struct stdin_pipe *pipe);
+/* Counts input as sent by the node. False, and nothing has happened, when its credit is smaller. */
+bool stdin_spend(struct stdin_pipe *pipe, size_t length);
+/* What was spent before: by way of memory, or by another. */
+enum stdin_result stdin_put(struct stdin_pipe *pipe, const uint8_t *bytes, size_t length);
+void stdin_passed(struct stdin_pipe *pipe, size_t length);
+/* Both at once. */
 enum stdin_result stdin_take(struct stdin_pipe *pipe, const uint8_t *bytes, size_t length);
 void stdin_end(struct stdin_pipe *pipe);
 void stdin_close(struct stdin_pipe *pipe);
