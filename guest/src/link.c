@@ -25,6 +25,13 @@ bool link_watch(struct link *link, int epoll_fd) {
   return watch(epoll_fd, link->input_fd, EPOLLIN, EVENT_LINK_INPUT, 0);
 }
 
+/* Where it cannot be had, or is no pipe, all stays as it is. */
+static void note_moved(int fd, uint64_t *total, size_t bytes) {
+  bool was_busy = *total >= BUSY_LINK_BYTES;
+  *total += bytes;
+  if (!was_busy && *total >= BUSY_LINK_BYTES) fcntl(fd, F_SETPIPE_SZ, BUSY_PIPE_BYTES);
+}
+
 bool link_met_end(struct link *link, long got) {
   link->input_ended = got == 0;
   link->readable = got < 0 && errno == EINTR;
@@ -37,6 +44,7 @@ bool link_read(struct link *link, size_t bytes_max) {
   ssize_t got = read(link->input_fd, at, space < bytes_max ? space : bytes_max);
   if (got <= 0) return link_met_end(link, got);
   link->input_ended = false;
+  note_moved(link->input_fd, &link->read_total, (size_t)got);
   frame_reader_added(&link->reader, (size_t)got);
   link->frames_pending = true;
   return true;
@@ -48,6 +56,7 @@ bool link_flush(struct link *link) {
     ssize_t sent = write(link->output_fd, writer->bytes + writer->head, writer->tail - writer->head);
     if (sent >= 0) {
       writer->head += (size_t)sent;
+      note_moved(link->output_fd, &link->written_total, (size_t)sent);
     } else if (errno == EAGAIN) {
       link->writable = false;
       rewatch(link->epoll_fd, link->output_fd, EPOLLOUT | EPOLLONESHOT, EVENT_LINK_OUTPUT, 0);

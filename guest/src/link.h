@@ -26,6 +26,8 @@ struct link {
   bool writable;
   bool takes_pages; /* The output is a socket: splicing a pipe's pages to it is worth it. */
   bool gives_pages; /* The input is a socket that ends with this link: pages may be spliced from it (bulk_input.h). */
+  uint64_t read_total; /* Without what is spliced, which is for sockets. */
+  uint64_t written_total;
   /* The reader may hold whole frames that wait for room for their answers. */
   bool frames_pending;
   struct frame_reader reader;
