@@ -17,7 +17,7 @@ export class CreateBuckets {
     const tokens = Math.min(createsBurst, known.tokens + (passedMs * createsPerSecond) / 1_000);
     if (tokens < 1) {
       const retryAfterMs = Math.max(1, Math.ceil(((1 - tokens) * 1_000) / createsPerSecond));
-      return { current: Math.floor(createsBurst - tokens), retryAfterMs };
+      return { current: Math.ceil(createsBurst - tokens), retryAfterMs };
     }
     this.#buckets.set(tenant, { tokens: tokens - 1, atMs: nowMs });
     return null;

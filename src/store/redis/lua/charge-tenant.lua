@@ -24,7 +24,7 @@ if rate and not is_held and not is_charged then
   local passed_us = math.max(0, now_us - tonumber(known[2] or now_us))
   local tokens = math.min(burst, tonumber(known[1] or burst) + passed_us * rate / 1000000)
   if tokens < 1 then
-    return { STATUS_OVER_LIMIT, now_ms, 'creates_per_second', math.floor(burst - tokens),
+    return { STATUS_OVER_LIMIT, now_ms, 'creates_per_second', math.ceil(burst - tokens),
       math.max(1, math.ceil((1 - tokens) * 1000 / rate)) }
   end
   redis.call('HSET', bucket, 'tokens', string.format('%.9f', tokens - 1), 'at', string.format('%.0f', now_us))

@@ -28,7 +28,6 @@
 --- @transition ready -> stopping
 --- @include "now"
 --- @include "append-event"
---- @include "turn"
 local shard, pool, owned_set, request_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local body_hash, claim_id, on_expiry, customisation, warm_wanted = ARGV[1], ARGV[2], ARGV[5], ARGV[6], ARGV[7] ~= '0'
 local ttl_ms, max_lifetime_ms, cold_id, place_ms = ARGV[3], ARGV[4], ARGV[8], ARGV[11]
@@ -57,8 +56,15 @@ local request = string.sub(request_key, #shard + #'request:' + 1)
 local now = string.format('%d', now_ms)
 local end_of_life = string.format('%d', now_ms + max_lifetime_ms)
 local expires = string.format('%d', now_ms + math.min(ttl_ms, max_lifetime_ms))
-local function my_turn() return turn_of(pool, tenant, request, settings[4], settings[5], now_ms) end
-local turn = (settings[4] or settings[5]) and my_turn()
+local waits, refusal = warm_wanted and not cold_id and place_ms and place_ms ~= '', nil
+-- Most claims meet nobody who waits, and do not even make these functions.
+local turn, new_turn, wait
+if waits or settings[4] or settings[5] then
+--- @include "turn"
+  new_turn = function() return turn_of(pool, tenant, request, settings[4], settings[5], now_ms) end
+  wait = function() return turn.wait(place_ms, ARGV[12], ARGV[13]) end
+  turn = (settings[4] or settings[5]) and new_turn()
+end
 
 -- What both kinds of claim write: whose it is now, in the record, among the owner's, and under the request id.
 local function own(id, key, state, incarnation, node, launch, created, ready)
@@ -79,8 +85,6 @@ local function own(id, key, state, incarnation, node, launch, created, ready)
 end
 
 -- The place comes first: it may be before others who came earlier.
-local waits, refusal = warm_wanted and not cold_id and place_ms and place_ms ~= '', nil
-local function wait() return turn.wait(place_ms, ARGV[12], ARGV[13]) end
 if turn and waits and not turn.may_take(redis.call('ZCARD', pool .. ':ready')) then refusal = wait() end
 
 if warm_wanted then
@@ -115,7 +119,7 @@ end
 
 if ARGV[7] ~= '2' then redis.call('HINCRBY', pool, warm_wanted and 'missesEmpty' or 'missesUncacheable', '1') end
 if waits then
-  turn = turn or my_turn()
+  turn = turn or new_turn()
   refusal = refusal or wait()
   if refusal then return { refusal, now_ms } end
   return { STATUS_WAITING, now_ms, turn.ready_needed(redis.call('ZCARD', pool .. ':ready')) }

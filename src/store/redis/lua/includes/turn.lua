@@ -73,7 +73,9 @@ local function turn_of(pool, tenant, request, round, reserved, now_ms)
     end
     redis.call('ZADD', waiting, now_ms + lease_ms, request)
     -- When all who wait have died with their allocators, nobody comes to clear up.
-    for _, key in ipairs({ queue, own_queue, waiting }) do redis.call('PEXPIRE', key, lease_ms * 4) end
+    for _, key in ipairs({ queue, own_queue, waiting }) do
+      if redis.call('PTTL', key) < lease_ms * 4 then redis.call('PEXPIRE', key, lease_ms * 4) end
+    end
   end
 
   -- It has got one: its turn is over.
