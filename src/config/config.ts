@@ -44,6 +44,10 @@ export interface Config {
   readonly logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent';
   /** How long SIGTERM lets calls finish. */
   readonly drainTimeoutMs: number;
+  /** How long a node may be silent before what is on it counts as lost. */
+  readonly nodeTimeoutMs: number;
+  /** Sandboxes that this node may have; null: what its host carries. */
+  readonly nodeCapacity: number | null;
 }
 
 export type Role = 'all' | 'allocator' | 'node';

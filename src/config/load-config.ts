@@ -91,6 +91,8 @@ export function loadConfig(sources: ConfigSources): Config {
       settings.dockerCertPath === undefined ? null : pathOf('dockerCertPath', settings.dockerCertPath),
     logLevel: settings.logLevel,
     drainTimeoutMs: settings.drainTimeout,
+    nodeTimeoutMs: settings.nodeTimeout,
+    nodeCapacity: settings.nodeCapacity ?? null,
   });
 }
 

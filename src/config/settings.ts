@@ -27,6 +27,7 @@ const path = z.string({ error: 'must be a path' }).refine((text) => !text.includ
 
 const workersMessage = 'must be a whole number from 1, for no processes beside this one, to 64';
 const requestsMessage = 'must be a whole number from 0, for no limit, to 1000000';
+const capacityMessage = 'must be a whole number from 1 to 100000';
 const proxiesMessage = 'must be addresses or subnets such as 10.0.0.0/8, parted by commas';
 const originsMessage = 'must be origins such as https://app.example.com, parted by commas';
 
@@ -108,6 +109,15 @@ export const settingsSchema = z.strictObject({
     const durationMs = parseDuration(text);
     return durationMs === null || durationMs > 3_600_000 ? null : durationMs;
   }).prefault('5s'),
+  /** Heartbeats come every second, and placement skips a node after five seconds: less would end what only stumbled. */
+  nodeTimeout: fromText('must be a duration from 5s to 1h, such as 15s', (text) => {
+    const durationMs = parseDuration(text);
+    return durationMs === null || durationMs < 5_000 || durationMs > 3_600_000 ? null : durationMs;
+  }).prefault('15s'),
+  nodeCapacity: z
+    .union([z.number(), z.string().regex(/^\d+$/).transform(Number)], { error: capacityMessage })
+    .pipe(z.number().int(capacityMessage).min(1, capacityMessage).max(100_000, capacityMessage))
+    .optional(),
 });
 
 export type Setting = keyof typeof settingsSchema.shape;
@@ -139,6 +149,8 @@ export const variableOf = {
   dockerCertPath: 'DOCKER_CERT_PATH',
   logLevel: 'WARMPOOL_LOG_LEVEL',
   drainTimeout: 'WARMPOOL_DRAIN_TIMEOUT',
+  nodeTimeout: 'WARMPOOL_NODE_TIMEOUT',
+  nodeCapacity: 'WARMPOOL_NODE_CAPACITY',
 } as const satisfies Record<Setting, string>;
 
 export function isSetting(name: string): name is Setting {

@@ -8,6 +8,7 @@ import { dataScopes } from '../auth/data-token.ts';
 import type { ClosingStack } from '../closing-stack.ts';
 import { type GrpcServer, startGrpcServer } from '../grpc/grpc-server.ts';
 import { XgenDialect } from '../http/xgen/xgen-dialect.ts';
+import type { SandboxRecord } from '../domain/sandbox.ts';
 import type { Node } from '../node/node.ts';
 import { NodeLinks } from '../node-link/node-links.ts';
 import type { Core } from './core.ts';
@@ -57,9 +58,10 @@ function openNodeLinks({ config, clock, log, tokens }: Core, placement: Placemen
 
 /** Reapers may run everywhere: the store decides. */
 export function openReaper(core: Core, node: Node | null, started: ClosingStack): Reaper {
-  const { store, clock, metrics, log } = core;
+  const { config, store, clock, metrics, log } = core;
+  const onEnding = (record: SandboxRecord) => void node?.remove(record);
   return started.use(
-    new Reaper({ store, clock, observer: metrics, log, onEnding: (record) => void node?.remove(record) }),
+    new Reaper({ store, clock, observer: metrics, log, onEnding }, { nodeTimeoutMs: config.nodeTimeoutMs }),
   );
 }
 

@@ -42,7 +42,10 @@ export async function openNodeRole(core: Core, started: ClosingStack): Promise<N
   const node = started.use(
     new Node(
       { store, journal, pools, feed, openGuest, clock, observer: metrics, log },
-      { nodeId: config.nodeId },
+      {
+        nodeId: config.nodeId,
+        ...(config.nodeCapacity !== null && { capacity: config.nodeCapacity }),
+      },
     ),
   );
   return {

@@ -138,7 +138,9 @@ async function start(config: Config, log: Log, started: ClosingStack): Promise<S
       draining = true;
       grpc?.setServing(false);
       const edges = [grpc, dataPlane, xgen].filter((edge) => edge !== null);
+      const left = host?.node.leave();
       await Promise.all(edges.map((edge) => edge.drain(config.drainTimeoutMs)));
+      await left;
       await started[Symbol.asyncDispose]();
     },
   };

@@ -45,6 +45,8 @@ test('an empty environment gives the embedded defaults', () => {
   assert.equal(config.dockerCertFolder, null);
   assert.equal(config.logLevel, 'info');
   assert.equal(config.drainTimeoutMs, 5_000);
+  assert.equal(config.nodeTimeoutMs, 15_000);
+  assert.equal(config.nodeCapacity, null);
   assert.deepEqual(config.apiKeys, []);
   assert.equal(config.poolsFolder, join(packageRoot(), 'pools'));
   assert.deepEqual(
