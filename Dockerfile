@@ -11,7 +11,7 @@ FROM ${BASE_IMAGE} AS build
 # musl's wrapper makes the guest static and small; it needs a gcc, which it only recommends.
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends musl-tools gcc libc6-dev \
- && rm -rf /var/lib/apt/lists/*
+ && rm -rf /var/lib/apt/lists/* /var/cache/apt/*
 WORKDIR /opt/warmpool
 # The dependencies first: as long as the lock is the same, this layer is. None of them needs its install script.
 COPY package.json package-lock.json ./
@@ -37,10 +37,10 @@ FROM ${BASE_IMAGE} AS runtime
 # tini is PID 1: it reaps what others leave behind, which Node does not, and passes signals on.
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends tini \
- && rm -rf /var/lib/apt/lists/* \
+ && rm -rf /var/lib/apt/lists/* /var/cache/apt/* \
  && groupadd --gid 10001 warmpool \
  && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /var/lib/warmpool --shell /usr/sbin/nologin warmpool \
- && install -d -o warmpool -g warmpool -m 0700 /var/lib/warmpool
+ && install -d -m 0711 /var/lib/warmpool
 WORKDIR /opt/warmpool
 COPY --from=build /opt/warmpool/package.json /opt/warmpool/LICENSE ./
 COPY --from=build /opt/warmpool/node_modules node_modules
@@ -57,7 +57,6 @@ ENV NODE_ENV=production \
     WARMPOOL_DATA_LISTEN=0.0.0.0:8081 \
     WARMPOOL_STATE_DIR=/var/lib/warmpool
 EXPOSE 50051 8080 8081
-VOLUME /var/lib/warmpool
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 \
   CMD ["node", "/opt/warmpool/deploy/container/healthcheck.mjs"]
 ENTRYPOINT ["tini", "--", "node", "/opt/warmpool/dist/src/main.js"]
@@ -68,10 +67,13 @@ FROM runtime AS node
 ARG SANDBOX_PACKAGES="bash coreutils python3-minimal git curl ca-certificates"
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends bubblewrap ${SANDBOX_PACKAGES} \
- && rm -rf /var/lib/apt/lists/*
+ && rm -rf /var/lib/apt/lists/* /var/cache/apt/*
 ENV WARMPOOL_ROLE=node
 USER root
+VOLUME /var/lib/warmpool
 
 FROM runtime AS allocator
+RUN chown warmpool:warmpool /var/lib/warmpool && chmod 0700 /var/lib/warmpool
 ENV WARMPOOL_ROLE=allocator
 USER 10001:10001
+VOLUME /var/lib/warmpool

@@ -25,6 +25,7 @@ if [ ! -e secrets/api-keys ]; then
   printf '%s\n' "$made" | sed -n 's/^entry  *//p' > secrets/api-keys
   printf '%s\n' "$made" | sed -n 's/^key  */WARMPOOL_API_KEY=/p'
 fi
-# A container reads a file under its own user: 10001 is the allocator's, 999 that of the redis image. Root reads them all.
-chown 10001 secrets/api-keys secrets/data-key.pem secrets/warmpool.yaml
+# A container reads a file under its own ids: the allocator's group is 10001, redis runs as 999, and a node is root.
+chown 0:10001 secrets/api-keys secrets/data-key.pem secrets/warmpool.yaml
+chmod 0440 secrets/api-keys secrets/data-key.pem secrets/warmpool.yaml
 chown 999 secrets/redis-users.acl
