@@ -16,7 +16,7 @@ import { RedisServer } from '../../test/support/redis-server.ts';
 import { forEachInFlight } from '../measure/throughput.ts';
 import { describeMachine, machineSentence } from '../report/machine.ts';
 import { claimRequest } from '../subjects/claim-at-scale.ts';
-import { PrefilledPool, prefilledNode, prefilledSpec } from '../subjects/prefilled-pool.ts';
+import { PrefilledPool, prefilledSpec } from '../subjects/prefilled-pool.ts';
 
 /**
  * What each verb costs a real Redis, at the numbers of docs/scale.md: the server's own count of the time it spent in it
@@ -84,6 +84,7 @@ class MeasuredStore {
     await forEachInFlight(sandboxes, 64, () => this.#pool.addReady());
     await forEachInFlight(sandboxes - readyLeft, 64, () => this.#store.claim(claimRequest()));
     await forEachInFlight(sandboxesPerNode, 64, () => this.#addOn(smallNode));
+    await forEachInFlight(1_000, 64, () => this.#addOn(largeNode));
     for (let index = 0; index < nodes; index += 1) await this.#store.heartbeat(nodeStatus(index));
   }
 
@@ -108,7 +109,7 @@ class MeasuredStore {
   async measurePolls(): Promise<void> {
     const store = this.#store;
     const { name, size } = prefilledSpec;
-    const { sandboxes, nodes } = this.#size;
+    const { nodes } = this.#size;
     await this.#cost('readPool', () => store.readPool(name));
     const demand = demandOf(size, firstEstimate({ claims: 0, boots: 0, bootMs: 0 }, 0), null);
     await this.#cost('noteDemand', () => store.noteDemand(name, null, demand));
@@ -116,7 +117,7 @@ class MeasuredStore {
     await this.#cost('nodes', () => store.nodes(), 100);
     await this.#cost('due', () => store.due(100));
     await this.#cost(`inventory of ${sandboxesPerNode}`, () => store.inventory(smallNode), 200);
-    await this.#cost(`inventory of ${sandboxes}`, () => store.inventory(prefilledNode), 3);
+    await this.#cost('inventory of 1000', () => store.inventory(largeNode), 50);
   }
 
   /** One follower reading what one claim, its boot and its end write. */
@@ -185,6 +186,7 @@ function rounded(value: number): number {
 }
 
 const smallNode = 'bench-node-of-few';
+const largeNode = 'bench-node-of-many';
 const sandboxesPerNode = 100;
 const poolCount = 20;
 /** Enough for the claims that are measured. */

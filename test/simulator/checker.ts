@@ -32,6 +32,8 @@ export class Checker implements WireObserver, HostObserver {
   /** When a fault was last active. */
   faultAtMs = 0;
   #storeLostAtMs: number | null = null;
+  /** Nodes whose process is dead or stalled, since when. */
+  readonly #awaySince = new Map<string, number>();
   readonly counted = { claims: 0, uses: 0, renewals: 0, boots: 0, conflicts: 0, storeLosses: 0 };
 
   constructor(world: World, store: () => PoolStore) {
@@ -122,7 +124,18 @@ export class Checker implements WireObserver, HostObserver {
     }
   }
 
-  /** A node's process could not tell the store anything for a while: not even what a store that lost data had to know. */
+  /** A node's process cannot do anything from now on. */
+  nodeIsAway(host: string): void {
+    if (!this.#awaySince.has(host)) this.#awaySince.set(host, this.#world.nowMs);
+    this.nodeWasAway(host);
+  }
+
+  nodeIsBack(host: string): void {
+    this.#awaySince.delete(host);
+    this.nodeWasAway(host);
+  }
+
+  /** It could not tell a store that lost data what that had to know. */
   nodeWasAway(host: string): void {
     const sinceLossMs = this.#world.nowMs - (this.#storeLostAtMs ?? Number.NEGATIVE_INFINITY);
     if (sinceLossMs > registeringMs) return;
@@ -270,6 +283,8 @@ export class Checker implements WireObserver, HostObserver {
     const life = this.ledger.life(record.id, record.nodeId);
     if (record.state === 'ready') this.#checkNeverUsed(life);
     const { claim } = record;
+    // A store that was put back had given it to somebody else: who asks for the same again gets another one (I2).
+    if (verb === 'registerBound' && life.claim?.claimId !== claim?.claimId) this.#giveRequestBack(record.id);
     if (claim) life.claim = { claimId: claim.claimId, tenant: claim.tenant };
     this.#leased(life, record);
   }
@@ -291,6 +306,8 @@ export class Checker implements WireObserver, HostObserver {
     const isOwners = target !== null && target.tenant !== null;
     if (isOwners) life.excuse ??= 'its owner deleted it';
     else if (why === 'node_drained') life.excuse ??= 'its node was drained';
+    if (endReason === 'node_lost' && this.#awayMs(life.host) >= nodeTimeoutMs)
+      life.excuse ??= 'its node is lost';
     if (this.#isPromised(life)) this.#brokenPromise(life, `became ${record.state} by ${verb} (${endReason})`);
   }
 
@@ -307,6 +324,10 @@ export class Checker implements WireObserver, HostObserver {
     // A store that was put back gives out what is no more: I7 says what becomes of that.
     life.promisedUntilMs = life.exists ? endsAtMs : 0;
     life.leaseEndsAtMs = endsAtMs;
+  }
+
+  #awayMs(host: string): number {
+    return this.#world.nowMs - (this.#awaySince.get(host) ?? this.#world.nowMs);
   }
 
   #isPromised({ claim, excuse, promisedUntilMs }: Life): boolean {
@@ -353,6 +374,8 @@ const roundingMs = 2;
 const unseenRenewalMs = 10_000;
 /** Two reconciling passes, and one that was given up. */
 const registeringMs = 20_000;
+/** After so long without a heartbeat a node counts as lost, and what runs on it fails. */
+const nodeTimeoutMs = 15_000;
 /** I5: the reaper's second, and four to kill. */
 const goneAfterLeaseMs = 5_000;
 /** After a fault the reaper waits for the nodes, and they for the engine. */
