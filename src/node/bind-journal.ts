@@ -107,6 +107,19 @@ export class BindJournal implements AsyncDisposable {
     failpoint('bind');
     this.#write({ v: formatVersion, bind: sandbox, atMs: clock.wallMs() });
     failpoint('journal');
+    this.#noteLeaseEnd(id, lease);
+  }
+
+  /**
+   * For how long this node knows by its own timer that a lease goes on which the store calls expired (D12): its clock has
+   * jumped. 0 where it cannot know: nothing of the lease was seen in this run, or its owner has shortened it since.
+   */
+  timerLeftMs({ id, state, expiredAtMs }: SandboxRecord): number {
+    const binding = this.#bound.get(id);
+    if (!binding || state !== 'stopping' || expiredAtMs === undefined) return 0;
+    if (binding.leaseEndsAtMs === null || expiredAtMs < binding.leaseEndsAtMs) return 0;
+    const leftMs = binding.leaseLeftMs - (this.#deps.clock.monotonicMs() - binding.seenAtMs);
+    return leftMs > timerSlackMs ? leftMs : 0;
   }
 
   /** The store's last word on the lease of a claim that has its sandbox. */
@@ -116,6 +129,7 @@ export class BindJournal implements AsyncDisposable {
     binding.leaseLeftMs = lease.remainingMs;
     binding.lifeLeftMs = lifeLeftMs(lease);
     binding.seenAtMs = this.#deps.clock.monotonicMs();
+    this.#noteLeaseEnd(id, lease);
   }
 
   /** Its object is gone. When that cannot be written, the next start finds out again. */
@@ -158,7 +172,15 @@ export class BindJournal implements AsyncDisposable {
     this.#liveBytes += lineBytes;
     const { leaseLeftMs, lifeLeftMs } = sandbox;
     const seenAtMs = this.#deps.clock.monotonicMs();
-    this.#bound.set(sandbox.id, { sandbox, atMs, lineBytes, leaseLeftMs, lifeLeftMs, seenAtMs });
+    this.#bound.set(sandbox.id, {
+      ...{ sandbox, atMs, lineBytes, leaseLeftMs, lifeLeftMs, seenAtMs },
+      leaseEndsAtMs: null,
+    });
+  }
+
+  #noteLeaseEnd(sandboxId: string, { expiresAtMs }: Lease): void {
+    const binding = this.#bound.get(sandboxId);
+    if (binding) binding.leaseEndsAtMs = expiresAtMs;
   }
 
   #drop(sandboxId: string): void {
@@ -239,6 +261,8 @@ interface Binding {
   lifeLeftMs: number;
   /** When the two were so. */
   seenAtMs: number;
+  /** By the store's clock, as the store said it in this run: to see whether the lease was shortened since. null: not seen. */
+  leaseEndsAtMs: number | null;
 }
 
 /** The checksum says that this process or an earlier one of this host wrote it: only what it means may differ. */
@@ -268,6 +292,8 @@ function reasonOf(error: unknown): string {
 }
 
 const formatVersion = 1;
+/** What a look at the store may be late by: a lease that ended in time must not be held for it. */
+const timerSlackMs = 2_000;
 /** Less than this is not worth a rewrite. */
 const deadBytesMin = 65_536;
 /** A renewal that only the store was told of may be as young as the last look at the store, and was worth a term. */

@@ -39,6 +39,8 @@ export class Node implements AsyncDisposable {
   readonly #replenishers: Replenishers;
   readonly #service: ServiceOrder;
   readonly #timers = new Set<() => void>();
+  /** Sandboxes whose end waits for this node's own timer. */
+  readonly #held = new Set<string>();
   #stopListening: () => void = () => {};
   #addresses: NodeAddresses = {};
   #left: Promise<void> | null = null;
@@ -107,6 +109,8 @@ export class Node implements AsyncDisposable {
     if (record.nodeId !== this.id) return null;
     // Another claim that the store gave it to has ended: nothing of that is here.
     if (!this.#deps.journal.agrees(record)) return this.#registrar.tryRegisterBound(record.id);
+    const timerLeftMs = this.#deps.journal.timerLeftMs(record);
+    if (timerLeftMs > 0) return this.#removeLater(record.id, timerLeftMs);
     return this.#supervisor.remove(record.id);
   }
 
@@ -254,6 +258,22 @@ export class Node implements AsyncDisposable {
       this.#replenishers.of(event.pool)?.takenOver(event.id);
       void this.#bootAssigned(event.id);
     }
+  }
+
+  /** The store calls a lease expired that goes on by this node's own timer: both must say so (D12). */
+  async #removeLater(sandboxId: string, timerLeftMs: number): Promise<void> {
+    if (this.#held.has(sandboxId)) return;
+    this.#deps.log.warn(
+      { sandbox: sandboxId, leftMs: Math.round(timerLeftMs) },
+      'a lease has expired before its time; did the clock of the store jump? The sandbox is kept until then',
+    );
+    const cancel = this.#deps.clock.after(timerLeftMs, () => {
+      this.#timers.delete(cancel);
+      this.#held.delete(sandboxId);
+      void this.#endAsTold(sandboxId);
+    });
+    this.#held.add(sandboxId);
+    this.#timers.add(cancel);
   }
 
   /** An event does not say which claim has ended: one that is bound here is looked up first. */

@@ -131,13 +131,14 @@ export class Reconciler {
     found: FoundObject | undefined,
     isSameRun: boolean,
   ): Promise<void> {
-    const { supervisor } = this.#deps;
+    const { supervisor, journal } = this.#deps;
     if (await this.#settleBound(record, found, isSameRun)) return;
     switch (record.state) {
       case 'stopping':
       case 'stopped':
       case 'failed':
-        await supervisor.remove(record.id);
+        // The node's own timer has a say as well (D12), and comes back to it.
+        if (journal.timerLeftMs(record) === 0) await supervisor.remove(record.id);
         return;
       case 'starting':
         if (supervisor.has(record.id)) {

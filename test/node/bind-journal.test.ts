@@ -255,3 +255,28 @@ test('I1 over any history of uses, ends and restarts no sandbox is bound to two 
     { numRuns: 100 },
   );
 });
+
+test('D12 a lease goes on by the node’s own timer, unless it was shortened or nothing was seen of it in this run', () => {
+  using folder = new JournalFolder();
+  const clock = new ManualClock();
+  const record = running({ leftMs: 60_000 });
+  const expired = (expiredAtMs: number): SandboxRecord => {
+    const { lease: _, ...rest } = record;
+    return { ...rest, state: 'stopping', endReason: 'lease_expired', expiredAtMs };
+  };
+  const seenEndMs = record.lease?.expiresAtMs ?? 0;
+  const journal = folder.open({ clock });
+  assert.equal(journal.timerLeftMs(expired(seenEndMs)), 0);
+  journal.bind(record);
+  clock.monotonic += 10_000;
+  assert.equal(journal.timerLeftMs(expired(seenEndMs)), 50_000);
+  // Renewed since it was looked at: what was seen is the least that is left. Shortened: it says nothing.
+  assert.equal(journal.timerLeftMs(expired(seenEndMs + 60_000)), 50_000);
+  assert.equal(journal.timerLeftMs(expired(seenEndMs - 1)), 0);
+  assert.equal(journal.timerLeftMs({ ...expired(seenEndMs), state: 'failed' }), 0);
+  // A look is late by a moment: what ends in time is not held.
+  clock.monotonic += 49_000;
+  assert.equal(journal.timerLeftMs(expired(seenEndMs)), 0);
+  const later = folder.open({ clock });
+  assert.equal(later.timerLeftMs(expired(seenEndMs)), 0);
+});
