@@ -63,6 +63,16 @@ describe('the ends of xgen sockets', { skip }, () => {
       headers: { authorization: `ApiKey ${keys.admin}` },
     });
     assert.deepEqual([refused.status, refused.body.code], [409, 'SANDBOX_NOT_READY']);
+
+    assert.equal((await service.call('DELETE', `/api/v1/sandboxes/${id}`)).status, 204);
+    assert.deepEqual(
+      (await service.call('GET', '/api/v1/sandboxes')).body,
+      [],
+      'what was deleted is not there',
+    );
+    for (const method of ['GET', 'DELETE']) {
+      assert.equal((await service.call(method, `/api/v1/sandboxes/${id}`)).status, 404);
+    }
   });
 });
 

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { AllocatorApi, SandboxSession } from '../../allocator/api.ts';
+import { sandboxNotFound } from '../../allocator/require-running.ts';
 import { openWhenReady } from '../../data-plane/xgen/xgen-admission.ts';
 import { XgenFailure, type XgenVersion, xgenFailureOf } from '../../data-plane/xgen/xgen-failure.ts';
 import { xgenCreateKey, xgenRequestKey } from '../../data-plane/xgen/xgen-lifetime.ts';
@@ -10,6 +11,7 @@ import type { SandboxRecord } from '../../domain/sandbox.ts';
 import { listPorts } from '../../operations/ports.ts';
 import { invalid } from './body-reader.ts';
 import { lifetimeSecondsMax, readCreate, type XgenCreate } from './create-request.ts';
+import { DeletedFailures } from './deleted-failures.ts';
 import { cutOutput, readExec, textOf, truncationMarker } from './exec-request.ts';
 import { keptRequest, previewUrl, sandboxView, type XgenPlaces } from './sandbox-view.ts';
 import { claimedAt, tenantSandboxes } from './tenant-sandboxes.ts';
@@ -33,10 +35,12 @@ export interface SandboxRoutesOptions {
 export class SandboxRoutes {
   readonly #deps: SandboxRoutesDeps;
   readonly #options: SandboxRoutesOptions;
+  readonly #deletedFailures: DeletedFailures;
 
   constructor(deps: SandboxRoutesDeps, options: SandboxRoutesOptions) {
     this.#deps = deps;
     this.#options = options;
+    this.#deletedFailures = new DeletedFailures(deps.clock);
   }
 
   async create(request: XgenRequest): Promise<XgenAnswer> {
@@ -60,26 +64,28 @@ export class SandboxRoutes {
   async list(request: XgenRequest): Promise<XgenAnswer> {
     const records = await tenantSandboxes(this.#deps.allocator, request.caller);
     const places = this.#places(request);
-    return { status: 200, body: records.map((record) => sandboxView(record, request.version, places)) };
+    const shown = records.filter(({ id }) => !this.#deletedFailures.has(id));
+    return { status: 200, body: shown.map((record) => sandboxView(record, request.version, places)) };
   }
 
   async get(request: XgenRequest): Promise<XgenAnswer> {
-    const record = await this.#deps.allocator.getSandbox(request.caller, request.sandboxId);
+    const record = await this.#find(request);
     return { status: 200, body: sandboxView(record, request.version, this.#places(request)) };
   }
 
   async remove(request: XgenRequest): Promise<XgenAnswer> {
     const { allocator } = this.#deps;
     // The core takes the same delete twice; here a sandbox that has gone is not there.
-    await allocator.getSandbox(request.caller, request.sandboxId);
+    const { state } = await this.#find(request);
     await allocator.deleteSandbox(request.caller, request.sandboxId, request.left);
+    if (state === 'failed') this.#deletedFailures.add(request.sandboxId);
     return { status: 204 };
   }
 
   /** An hour more, at most a day from now, and never less than before. */
   async keepAlive(request: XgenRequest): Promise<XgenAnswer> {
     const { allocator } = this.#deps;
-    const { lease } = await allocator.getSandbox(request.caller, request.sandboxId);
+    const { lease } = await this.#find(request);
     const remainingMs = lease?.remainingMs ?? 0;
     const ttlMs = Math.min(remainingMs + keepAliveMs, lifetimeSecondsMax * 1_000);
     await allocator.keepAlive(request.caller, request.sandboxId, ttlMs);
@@ -122,6 +128,11 @@ export class SandboxRoutes {
     const ports = await this.#openPorts(request);
     const body = ports.map((port) => ({ port, preview_url: previewUrl(request.sandboxId, port, places) }));
     return { status: 200, body };
+  }
+
+  async #find({ caller, sandboxId }: XgenRequest): Promise<SandboxRecord> {
+    if (this.#deletedFailures.has(sandboxId)) throw sandboxNotFound(sandboxId);
+    return this.#deps.allocator.getSandbox(caller, sandboxId);
   }
 
   async #openPorts({ caller, sandboxId }: XgenRequest): Promise<readonly number[]> {
