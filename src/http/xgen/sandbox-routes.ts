@@ -1,12 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import type { AllocatorApi, SandboxSession } from '../../allocator/api.ts';
-import { sandboxNotFound } from '../../allocator/require-running.ts';
 import { openWhenReady } from '../../data-plane/xgen/xgen-admission.ts';
 import { XgenFailure, type XgenVersion, xgenFailureOf } from '../../data-plane/xgen/xgen-failure.ts';
 import { xgenCreateKey, xgenRequestKey } from '../../data-plane/xgen/xgen-lifetime.ts';
 import { runXgenCommand, writeXgenArtifact } from '../../data-plane/xgen/xgen-run.ts';
 import { type Clock, pause } from '../../domain/clock.ts';
-import { isWarmpoolError } from '../../domain/errors.ts';
+import { isWarmpoolError, WarmpoolError } from '../../domain/errors.ts';
 import type { SandboxRecord } from '../../domain/sandbox.ts';
 import { listPorts } from '../../operations/ports.ts';
 import { invalid } from './body-reader.ts';
@@ -131,7 +130,11 @@ export class SandboxRoutes {
   }
 
   async #find({ caller, sandboxId }: XgenRequest): Promise<SandboxRecord> {
-    if (this.#deletedFailures.has(sandboxId)) throw sandboxNotFound(sandboxId);
+    if (this.#deletedFailures.has(sandboxId)) {
+      throw new WarmpoolError('SANDBOX_NOT_FOUND', `sandbox ${sandboxId} has ended`, {
+        facts: { sandbox: sandboxId },
+      });
+    }
     return this.#deps.allocator.getSandbox(caller, sandboxId);
   }
 
