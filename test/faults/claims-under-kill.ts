@@ -4,6 +4,7 @@ import { loadPools } from '../../src/config/pool-files.ts';
 import { pickSeed, seededRandom } from '../support/random.ts';
 import { RedisServer } from '../support/redis-server.ts';
 import { type PoolFile, ServiceFolder } from '../support/service.ts';
+import { until } from '../support/until.ts';
 import { violationsIn } from './checker.ts';
 import { ClaimingClient, type ClaimingRequest } from './claiming-client.ts';
 import { History } from './history.ts';
@@ -36,10 +37,14 @@ export async function claimsUnderKill(context: TestContext, size: ClaimsSize): P
   using folder = new ServiceFolder([emptyPool]);
   const [spec] = loadPools(folder.pools);
   assert.ok(spec, 'the pool file is read');
-  const inventoryCount = size.quietClaims + size.kills * claimsPerKillMax + size.clients;
+  const inventoryCount = size.quietClaims + size.kills * (claimsPerKill + size.clients) + size.clients;
   await using inventory = await Inventory.fill(redis.url, spec, inventoryCount);
   const env = { WARMPOOL_RUNTIME: 'bubblewrap', REDIS_URL: redis.url };
-  await using fleet = await ServiceFleet.start(history, size.allocators, { pools: [emptyPool], env });
+  await using fleet = await ServiceFleet.start(
+    history,
+    Array.from({ length: size.allocators }, () => 'allocator' as const),
+    { pools: [emptyPool], env },
+  );
   const clients = Array.from(
     { length: size.clients },
     (_, index) => new ClaimingClient(history, () => fleet.addresses, index),
@@ -54,24 +59,35 @@ export async function claimsUnderKill(context: TestContext, size: ClaimsSize): P
   );
   assert.equal(given.size, size.quietClaims);
 
-  let killsLeft = size.kills;
-  let sinceKill = 0;
+  let killed = 0;
+  let over = size.kills === 0;
+  // So many claims beside each kill, however fast the machine is.
+  const allowed = () => given.size < size.quietClaims + (killed + 1) * claimsPerKill;
   const killing = (async () => {
-    for (; killsLeft > 0; killsLeft -= 1) {
-      // Some claims in between, and then the middle of some: how long that takes is the machine's business.
-      const enough = 20 + Math.floor(random() * 100);
-      sinceKill = 0;
-      while (sinceKill < enough) await new Promise<void>((resolve) => setTimeout(resolve, 5));
-      const index = Math.floor(random() * fleet.size);
-      await fleet.kill(index);
-      await fleet.replace(index);
+    try {
+      for (; killed < size.kills; killed += 1) {
+        // Some claims, and then the middle of some: how long that takes is the machine's business.
+        const enough = size.quietClaims + killed * claimsPerKill + 20 + Math.floor(random() * 100);
+        await until(() => given.size >= enough, 'claims before the next kill');
+        const index = Math.floor(random() * fleet.size);
+        await fleet.kill(index);
+        await fleet.replace(index);
+        await until(() => !allowed(), 'the claims beside the kill');
+      }
+    } finally {
+      over = true;
     }
   })();
-  const wanted = (): boolean => {
-    sinceKill += 1;
-    return killsLeft > 0 && given.size < inventoryCount - size.clients;
-  };
-  await Promise.all([killing, claimBy(clients, given, wanted, 40)]);
+  const ended = () => over;
+  const claiming = claimBy(
+    clients,
+    given,
+    () => !ended(),
+    async () => {
+      while (!allowed() && !ended()) await pauseFor(10);
+    },
+  );
+  await Promise.all([killing, claiming]);
   context.diagnostic(`${given.size - size.quietClaims} claims beside ${size.kills} kills`);
 
   await replay(clients, fleet, given);
@@ -84,12 +100,12 @@ export async function claimsUnderKill(context: TestContext, size: ClaimsSize): P
   history.sound();
 }
 
-/** Every client claims for as long as more is wanted; `pauseMs` leaves the processor to what is being started. */
+/** Every client claims for as long as more is wanted, and waits before each claim as told. */
 async function claimBy(
   clients: readonly ClaimingClient[],
   given: Map<string, string>,
   isWanted: (made: number) => boolean,
-  pauseMs = 0,
+  turn: () => Promise<void> = async () => {},
 ): Promise<void> {
   let made = given.size;
   await Promise.all(
@@ -98,7 +114,7 @@ async function claimBy(
         made += 1;
         const request: ClaimingRequest = { requestId: `r-${made}` };
         given.set(request.requestId, await client.claim(request));
-        if (pauseMs > 0) await new Promise<void>((resolve) => setTimeout(resolve, pauseMs));
+        await turn();
       }
     }),
   );
@@ -123,4 +139,8 @@ async function replay(
   );
 }
 
-const claimsPerKillMax = 1_500;
+const claimsPerKill = 300;
+
+function pauseFor(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

@@ -11,10 +11,10 @@ import { tracesOf } from '../support/traces.ts';
 import { violationsIn } from './checker.ts';
 import { ClaimingClient } from './claiming-client.ts';
 import { History } from './history.ts';
-import { ServiceFleet } from './service-fleet.ts';
+import { type Role, ServiceFleet } from './service-fleet.ts';
 
 export interface EverythingSize {
-  readonly services: number;
+  readonly roles: readonly Role[];
   readonly clients: number;
   /** Kills and stalls, of whatever it hits. */
   readonly faults: number;
@@ -42,7 +42,7 @@ export async function everythingAtOnce(
   await using store = new RedisPoolStore({ clock: new SystemClock(), warn: () => {} }, { url: redis.url });
   await store.open();
   const env = { WARMPOOL_RUNTIME: 'bubblewrap', REDIS_URL: redis.url };
-  await using fleet = await ServiceFleet.start(history, size.services, { pools: [pool], env });
+  await using fleet = await ServiceFleet.start(history, size.roles, { pools: [pool], env });
   const following = new AbortController();
   const followed = follow(store, history, following.signal);
 

@@ -48,7 +48,10 @@ export class Inventory implements AsyncDisposable {
 
   /** Whoever has no heartbeat is taken for lost, and its sandboxes with it. */
   async #beat(): Promise<void> {
-    const status = { nodeId, runtimes: ['bubblewrap'], draining: false, sandboxes: 0, capacity: 1_000_000 };
+    const status = {
+      ...{ nodeId, runtimes: ['bubblewrap'], pools: [], draining: false, obeys: null },
+      ...{ sandboxes: 0, capacity: 1_000_000 },
+    };
     await this.store.heartbeat(status).catch(() => {});
     this.#cancel = this.#clock.after(500, () => void this.#beat());
   }

@@ -31,7 +31,10 @@ export async function lostRepliesLoseNothing(
   const count = size.claims + 100;
   await using inventory = await Inventory.fill(redis.url, spec, count);
   const env = { WARMPOOL_RUNTIME: 'bubblewrap', REDIS_URL: `unix://${stored.socketPath}` };
-  await using fleet = await ServiceFleet.start(history, 2, { pools: [emptyPool], env });
+  await using fleet = await ServiceFleet.start(history, ['allocator', 'allocator'], {
+    pools: [emptyPool],
+    env,
+  });
   const [one = '', other = ''] = fleet.addresses;
   await using first = await CuttingProxy.startAtPort(one);
   await using second = await CuttingProxy.startAtPort(other);

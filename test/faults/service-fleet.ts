@@ -1,5 +1,6 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { newDataKey } from '../../src/auth/data-key.ts';
 import { type PoolFile, ServiceFolder, TestService } from '../support/service.ts';
 import type { History } from './history.ts';
 
@@ -10,6 +11,7 @@ import type { History } from './history.ts';
 export class ServiceFleet implements AsyncDisposable {
   readonly #history: History;
   readonly #options: FleetOptions;
+  readonly #key = newDataKey().privateKey.export({ type: 'pkcs8', format: 'pem' });
   readonly #members: Member[] = [];
   /** Of those that will not come back. */
   readonly #oldFolders: ServiceFolder[] = [];
@@ -19,10 +21,9 @@ export class ServiceFleet implements AsyncDisposable {
     this.#options = options;
   }
 
-  static async start(history: History, count: number, options: FleetOptions): Promise<ServiceFleet> {
+  static async start(history: History, roles: readonly Role[], options: FleetOptions): Promise<ServiceFleet> {
     const fleet = new ServiceFleet(history, options);
-    for (let index = 0; index < count; index += 1)
-      fleet.#members.push({ folder: new ServiceFolder(options.pools), service: null });
+    for (const role of roles) fleet.#members.push({ role, folder: fleet.#newFolder(), service: null });
     try {
       await Promise.all(fleet.#members.map((_, index) => fleet.restart(index)));
       return fleet;
@@ -40,14 +41,11 @@ export class ServiceFleet implements AsyncDisposable {
     return this.#members.map(({ folder }) => folder);
   }
 
-  /** Of those that are there now. */
+  /** Of those that are there now and serve calls. */
   get addresses(): readonly string[] {
-    return this.#members.flatMap(({ service }) => (service === null ? [] : [service.grpc]));
-  }
-
-  /** Where the service is that has this node; undefined while it is away. */
-  addressOf(nodeId: string): string | undefined {
-    return this.#members.find(({ folder }) => folder.nodeId === nodeId)?.service?.grpc;
+    return this.#members.flatMap(({ role, service }) =>
+      service === null || role === 'node' ? [] : [service.grpc],
+    );
   }
 
   /** As a power cut of its host: nothing is flushed or said. Settles when the kernel has buried it. */
@@ -70,8 +68,13 @@ export class ServiceFleet implements AsyncDisposable {
   /** The same one again: what it has left is found by it. */
   async restart(index: number): Promise<void> {
     const member = this.#member(index);
-    const { pools: _, ...options } = this.#options;
-    const started = await TestService.start({ ...options, pools: [], folder: member.folder });
+    const { role, folder } = member;
+    const env = {
+      ...this.#options.env,
+      WARMPOOL_ROLE: role,
+      ...(role !== 'all' && { WARMPOOL_DATA_KEY: keyOf(folder) }),
+    };
+    const started = await TestService.start({ pools: [], folder, env });
     member.service = started;
   }
 
@@ -79,7 +82,7 @@ export class ServiceFleet implements AsyncDisposable {
   async replace(index: number): Promise<void> {
     const member = this.#member(index);
     this.#oldFolders.push(member.folder);
-    member.folder = new ServiceFolder(this.#options.pools);
+    member.folder = this.#newFolder();
     await this.restart(index);
   }
 
@@ -104,6 +107,13 @@ export class ServiceFleet implements AsyncDisposable {
     for (const folder of [...this.folders, ...this.#oldFolders]) folder[Symbol.dispose]();
   }
 
+  /** With the key by which the processes of one service know each other. */
+  #newFolder(): ServiceFolder {
+    const folder = new ServiceFolder(this.#options.pools);
+    writeFileSync(keyOf(folder), this.#key, { mode: 0o600 });
+    return folder;
+  }
+
   #member(index: number): Member {
     const member = this.#members[index];
     if (!member) throw new Error(`the fleet has no member ${index}`);
@@ -116,9 +126,16 @@ export interface FleetOptions {
   readonly env: Readonly<Record<string, string>>;
 }
 
+export type Role = 'all' | 'allocator' | 'node';
+
 interface Member {
+  readonly role: Role;
   folder: ServiceFolder;
   service: TestService | null;
+}
+
+function keyOf(folder: ServiceFolder): string {
+  return join(folder.path, 'data-key.pem');
 }
 
 function journalOf(folder: ServiceFolder): string {

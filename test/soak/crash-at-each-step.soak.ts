@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { connect } from '../../src/client/grpc-client.ts';
@@ -58,7 +58,9 @@ async function dieAndSettle(runtime: string, dockerHost: string | null, failpoin
   };
   const armed = { ...env, WARMPOOL_FAILPOINTS: failpoint, WARMPOOL_TEST_FAILPOINTS: 'on' };
   await dieBy(folder, armed);
-  const bound = [...readFileSync(join(folder.state, 'claims.journal'), 'latin1').matchAll(/"bind":/g)].length;
+  const journal = join(folder.state, 'claims.journal');
+  // It may have died before it had one.
+  const bound = existsSync(journal) ? [...readFileSync(journal, 'latin1').matchAll(/"bind":/g)].length : 0;
 
   const startedMs = performance.now();
   await using service = await TestService.start({ pools: [], folder, env });

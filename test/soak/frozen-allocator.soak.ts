@@ -24,7 +24,10 @@ test('T20 I1 I2 an allocator that stands still amid claims does no harm when it 
   assert.ok(spec);
   await using inventory = await Inventory.fill(redis.url, spec, count);
   const env = { WARMPOOL_RUNTIME: 'bubblewrap', REDIS_URL: redis.url };
-  await using fleet = await ServiceFleet.start(history, 2, { pools: [emptyPool], env });
+  await using fleet = await ServiceFleet.start(history, ['allocator', 'allocator'], {
+    pools: [emptyPool],
+    env,
+  });
   const given = new Map<string, string>();
   let over = false;
   const clients = Array.from({ length: 16 }, async (_, index) => {
