@@ -6,6 +6,8 @@ import { isWarmpoolError } from './domain/errors.ts';
 import { armFailpoints } from './failpoints.ts';
 import { createLogger, type Logger } from './observability/logger.ts';
 import { type Service, startService } from './service/service.ts';
+import { startServiceWithWorkers, type WorkerSources } from './service/service-with-workers.ts';
+import { isWorker, leaveWorkers, tellServing } from './service/workers.ts';
 
 /**
  * `warmpool serve`: runs the service until SIGTERM or SIGINT. The first one drains (nothing is left behind), a second
@@ -13,6 +15,8 @@ import { type Service, startService } from './service/service.ts';
  * from before the start on: their default effect would end the process in the middle of making things.
  */
 export async function serve(options: ServeOptions): Promise<void> {
+  // Reading the configuration takes what is secret out of it; workers are to have all of it.
+  const env = { ...process.env };
   const config = readConfig(options);
   if (!config) return;
   const refusal = armFailpoints(process.env);
@@ -23,9 +27,20 @@ export async function serve(options: ServeOptions): Promise<void> {
   }
   const log = createLogger({ level: config.logLevel });
   using signals = new Signals();
+  await run(config, log, signals, {
+    env,
+    ...(options.config !== undefined && { configFile: options.config }),
+  });
+  leaveWorkers();
+}
+
+async function run(config: Config, log: Logger, signals: Signals, sources: WorkerSources): Promise<void> {
   let service: Service;
   try {
-    service = await startService(config, log);
+    service =
+      config.workers > 1
+        ? await startServiceWithWorkers(config, log, sources)
+        : await startService(config, log);
   } catch (error) {
     log.error({ err: error }, 'the service could not start');
     process.stderr.write(`warmpool: ${isWarmpoolError(error) ? error.message : String(error)}\n`);
@@ -52,6 +67,11 @@ function readConfig({ config: configFile, ...flags }: ServeOptions): Config | nu
 /** For people on a terminal: where it listens, how the pools fill, and a line to try. For programs: one log line. */
 async function announce(service: Service, config: Config, log: Logger): Promise<void> {
   const { addresses, storeName } = service;
+  if (isWorker()) {
+    log.info({ ...addresses, pid: process.pid }, 'a worker serves');
+    tellServing(addresses);
+    return;
+  }
   const pools = await service.pools();
   log.info(
     { role: config.role, ...addresses, store: storeName, pools: pools.map((pool) => pool.name) },
@@ -75,6 +95,7 @@ async function announce(service: Service, config: Config, log: Logger): Promise<
   const lines = [
     '',
     `  role      ${roleText[config.role]}`,
+    ...(config.workers > 1 ? [`  workers   ${config.workers}`] : []),
     ...(addresses.grpc === undefined ? [] : [`  gRPC      ${addresses.grpc}`]),
     `  HTTP      ${addresses.http}  (/metrics /healthz /readyz)`,
     `  data      ${addresses.data}  (WebSockets: ws_url of each sandbox)`,

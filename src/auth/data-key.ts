@@ -24,8 +24,8 @@ export function loadDataKey(options: {
   readonly file: string | null;
   readonly stateFolder: string;
 }): DataKey {
-  if (options.file !== null) return readKey(options.file);
-  const path = join(options.stateFolder, keyFileName);
+  const path = dataKeyFileOf(options);
+  if (options.file !== null) return readKey(path);
   try {
     return readKey(path);
   } catch (error) {
@@ -33,6 +33,14 @@ export function loadDataKey(options: {
   }
   writeKey(path);
   return readKey(path);
+}
+
+/** Where that key is, or will be. */
+export function dataKeyFileOf(options: {
+  readonly file: string | null;
+  readonly stateFolder: string;
+}): string {
+  return options.file ?? join(options.stateFolder, keyFileName);
 }
 
 export function dataKeyOf(privateKey: KeyObject): DataKey {

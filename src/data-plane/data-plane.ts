@@ -14,6 +14,8 @@ export interface DataPlaneOptions {
   /** What an Origin header may say. */
   readonly allowedOrigins: readonly string[];
   readonly pingMs?: number;
+  /** Other processes of this service listen on the same port: each connection comes to one of them. */
+  readonly sharesPort?: boolean;
 }
 
 /**
@@ -41,7 +43,11 @@ export class DataPlane implements AsyncDisposable {
     const server =
       typeof uws === 'string'
         ? await startWsDataServer(upgrades, listen)
-        : await startUwsDataServer(uws, door, socketDeps, { listen, messageBytesMax: nativeMessageBytesMax });
+        : await startUwsDataServer(uws, door, socketDeps, {
+            listen,
+            messageBytesMax: nativeMessageBytesMax,
+            sharesPort: options.sharesPort ?? false,
+          });
     return new DataPlane(door, upgrades, server);
   }
 

@@ -68,7 +68,7 @@ export async function startUwsDataServer(
     respond(response, refusal(noSuchPath.status, noSuchPath.code, noSuchPath.message));
   });
   const listening = await new Promise<us_listen_socket | false>((resolve) => {
-    untyped.listen(listen.host, listen.port, exclusivePort, resolve);
+    untyped.listen(listen.host, listen.port, options.sharesPort ? sharedPort : exclusivePort, resolve);
   });
   if (listening === false) {
     app.close();
@@ -93,6 +93,8 @@ export interface UwsOptions {
   readonly listen: ListenOptions;
   /** The largest of all routes. */
   readonly messageBytesMax: number;
+  /** Other processes listen on it as well (SO_REUSEPORT). */
+  readonly sharesPort?: boolean;
 }
 
 function upgrade(
@@ -180,5 +182,6 @@ class PendingConnections {
 
 /** Without it two services could listen on one port, and each would get some of the connections. */
 const exclusivePort = 1;
+const sharedPort = 0;
 /** Longer than two pings with their pauses: Heartbeat comes first for every socket that is open. */
 const idleTimeoutSeconds = 60;

@@ -48,9 +48,11 @@ export function dialNode(target: NodeTarget, events: NodeSocketEvents): Promise<
       ...(target.ca !== undefined && { ca: target.ca }),
     });
     let isOpen = false;
-    // An error is always followed by `close`; before the opening its reason is what the caller wants to know.
+    let failure = '';
+    // An error is always followed by `close`, which knows nothing of its reason.
     socket.on('error', (cause) => {
-      reject(nodeUnreachable(target, 'code' in cause ? String(cause.code) : cause.message, cause));
+      failure = 'code' in cause ? String(cause.code) : cause.message;
+      reject(nodeUnreachable(target, failure, cause));
     });
     socket.on('unexpected-response', (request, response) => {
       void refusalOf(response, target).then((refusal) => {
@@ -73,7 +75,7 @@ export function dialNode(target: NodeTarget, events: NodeSocketEvents): Promise<
       events.onMessage(isBinary && data instanceof Uint8Array ? data : null);
     });
     socket.on('close', (code, reason) => {
-      if (isOpen) events.onClose(code, reason.toString());
+      if (isOpen) events.onClose(code, reason.toString() || failure);
       else reject(nodeUnreachable(target, 'it hung up'));
     });
   });

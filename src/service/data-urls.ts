@@ -17,18 +17,29 @@ export function clientUrl(config: Config, bound: BoundAddress, log: Log): string
   if (config.dataUrl !== null) return config.dataUrl;
   if (!isAny(bound)) return `ws://${addressText(bound)}`;
   log.warn({}, 'ws_url says localhost: set WARMPOOL_DATA_URL to what clients reach the data port by');
-  return `ws://${addressText({ host: 'localhost', port: bound.port })}`;
+  return localDataUrl(addressText(bound));
+}
+
+/** Of a data port of this machine, for this machine. */
+export function localDataUrl(address: string): string {
+  return `ws://${address.replace(/^(0\.0\.0\.0|\[::\]):/, 'localhost:')}`;
 }
 
 /**
  * What a node tells the others of its data port. Clients are sent to it only where somebody said how they get there, or
  * where it listens on an address of its own: a client on another machine would look for 127.0.0.1 on its own.
  */
-export function nodeAddresses(config: Config, bound: BoundAddress, log: Log): NodeAddresses {
+export function nodeAddresses(
+  config: Config,
+  bound: BoundAddress,
+  log: Log,
+  options: { readonly isBehindWorkers: boolean },
+): NodeAddresses {
   const boundUrl = isAny(bound) ? null : `ws://${addressText(bound)}`;
   const dataUrl = config.dataUrl ?? (isLoopback(bound.host) ? null : boundUrl);
-  const nodeUrl = config.nodeUrl ?? boundUrl;
-  if (nodeUrl === null && config.redisUrl !== null) {
+  const workersUrl = options.isBehindWorkers ? localDataUrl(addressText(bound)) : null;
+  const nodeUrl = config.nodeUrl ?? boundUrl ?? workersUrl;
+  if ((config.nodeUrl ?? boundUrl) === null && config.redisUrl !== null) {
     log.warn(
       { listen: addressText(bound) },
       'other processes cannot reach the sandboxes of this node: set WARMPOOL_NODE_URL to what they reach its data port by',

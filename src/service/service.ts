@@ -6,18 +6,19 @@ import { loadPools } from '../config/pool-files.ts';
 import { DataPlane } from '../data-plane/data-plane.ts';
 import type { PoolSpec } from '../domain/pool-spec.ts';
 import { explainTarget } from '../domain/sizing.ts';
-import { type Readiness, startHttpServer } from '../http/http-server.ts';
+import { type HttpServerDeps, type Readiness, startHttpServer } from '../http/http-server.ts';
 import type { Node } from '../node/node.ts';
 import type { Log } from '../observability/log.ts';
 import { openAllocatorRole, openGrpc, openReaper, openXgen } from './allocator-role.ts';
 import { type Core, catalogPool, declarePools, openCore } from './core.ts';
 import { addressText, clientUrl, nodeAddresses } from './data-urls.ts';
 import { type NodeRole, openNodeRole } from './node-role.ts';
+import { isWorker } from './workers.ts';
 
 /** A running service, in one role or in both. */
 export interface Service extends AsyncDisposable {
-  /** A node serves no calls: it has no gRPC. */
-  readonly addresses: { readonly grpc?: string; readonly http: string; readonly data: string };
+  /** A node serves no calls: it has no gRPC. What is behind workers leaves both ports to them. */
+  readonly addresses: { readonly grpc?: string; readonly http?: string; readonly data: string };
   readonly storeName: string;
   /** Each pool with what carries it and how full it is. */
   pools(): Promise<readonly PoolLine[]>;
@@ -25,6 +26,11 @@ export interface Service extends AsyncDisposable {
   reload(): Promise<void>;
   /** Stops serving, lets calls finish for `drainTimeoutMs`, and leaves nothing behind. */
   [Symbol.asyncDispose](): Promise<void>;
+}
+
+export interface ServiceOptions {
+  /** Workers of this process serve the ports of gRPC and HTTP. */
+  readonly isBehindWorkers: boolean;
 }
 
 export interface PoolLine {
@@ -40,10 +46,14 @@ export interface PoolLine {
  * roles stand on is in core.ts, and each role has a file. Whatever was started is closed again, in reverse order, at the
  * end or when a later step fails.
  */
-export async function startService(config: Config, log: Log): Promise<Service> {
+export async function startService(
+  config: Config,
+  log: Log,
+  options: ServiceOptions = { isBehindWorkers: false },
+): Promise<Service> {
   const started = new ClosingStack();
   try {
-    return await start(config, log, started);
+    return await start(config, log, options, started);
   } catch (error) {
     await started[Symbol.asyncDispose]().catch((closing: unknown) => {
       log.warn({ err: closing }, 'not everything could be closed');
@@ -52,7 +62,12 @@ export async function startService(config: Config, log: Log): Promise<Service> {
   }
 }
 
-async function start(config: Config, log: Log, started: ClosingStack): Promise<Service> {
+async function start(
+  config: Config,
+  log: Log,
+  options: ServiceOptions,
+  started: ClosingStack,
+): Promise<Service> {
   const core = await openCore(config, log, started);
   const { clock, metrics, store, catalog, feed, keys, tokens } = core;
   const host = config.role === 'allocator' ? null : await openNodeRole(core, started);
@@ -70,11 +85,11 @@ async function start(config: Config, log: Log, started: ClosingStack): Promise<S
         observer: metrics.dataPlane,
         log,
       },
-      { listen: config.dataListen, allowedOrigins: config.dataOrigins },
+      { listen: config.dataListen, allowedOrigins: config.dataOrigins, sharesPort: isWorker() },
     ),
   );
   feed.start();
-  await host?.node.start(nodeAddresses(config, dataPlane.address, log));
+  await host?.node.start(nodeAddresses(config, dataPlane.address, log, options));
   await front?.placement.start();
   reaper.start();
 
@@ -82,11 +97,11 @@ async function start(config: Config, log: Log, started: ClosingStack): Promise<S
   const pools = async (): Promise<readonly PoolLine[]> => {
     const lines = catalog.all().map(async ({ spec: { name } }) => {
       const snapshot = await store.readPool(name);
-      const { ready = 0, starting = 0, live = 0, target = 0 } = snapshot ?? {};
+      const { ready = 0, starting = 0, live = 0, waiting = 0, target = 0 } = snapshot ?? {};
       const { wanted = 0, offeredLoad = 0 } = snapshot
         ? explainTarget(snapshot.size, snapshot.demand, snapshot)
         : {};
-      metrics.poolLevels(name, { ready, starting, live, target, wanted, offeredLoad });
+      metrics.poolLevels(name, { ready, starting, live, waiting, target, wanted, offeredLoad });
       const { runtime, note } = host?.node.describePool(name) ?? { runtime: '', note: '' };
       return { name, ready, target, runtime, note };
     });
@@ -103,35 +118,33 @@ async function start(config: Config, log: Log, started: ClosingStack): Promise<S
   };
 
   const xgen = front && openXgen(core, front, started);
-  const http = started.use(
-    await startHttpServer(
-      {
-        metrics: {
-          contentType: metrics.contentType,
-          expose: async () => `${await metrics.expose()}${(await xgen?.metrics.expose()) ?? ''}`,
-        },
-        readiness,
-        ...(xgen && {
-          dialects: [xgen.app],
-          onRequest: (request, response) => xgen.handle(request, response),
-        }),
-        onUpgrade: (request, socket, head) => {
-          if (!xgen?.upgrade(request, socket, head)) dataPlane.upgrade(request, socket, head);
-        },
-      },
-      { listen: config.httpListen },
-    ),
-  );
+  const httpDeps: HttpServerDeps = {
+    metrics: {
+      contentType: metrics.contentType,
+      expose: async () => `${await metrics.expose()}${(await xgen?.metrics.expose()) ?? ''}`,
+    },
+    readiness,
+    ...(xgen && {
+      dialects: [xgen.app],
+      onRequest: (request, response) => xgen.handle(request, response),
+    }),
+    onUpgrade: (request, socket, head) => {
+      if (!xgen?.upgrade(request, socket, head)) dataPlane.upgrade(request, socket, head);
+    },
+  };
+  const http = options.isBehindWorkers
+    ? null
+    : started.use(await startHttpServer(httpDeps, { listen: config.httpListen }));
   const grpc = front && (await openGrpc(core, front, clientUrl(config, dataPlane.address, log), started));
   grpc?.setServing(true);
 
   return {
     addresses: {
       ...(grpc && { grpc: addressText(grpc.address) }),
-      http: addressText(http.address),
+      ...(http && { http: addressText(http.address) }),
       data: addressText(dataPlane.address),
     },
-    storeName: config.redisUrl === null ? 'embedded (memory)' : 'redis',
+    storeName: storeNameOf(config),
     pools,
     reload: oneAtATime(poolReload(core, host)),
     async [Symbol.asyncDispose]() {
@@ -144,6 +157,10 @@ async function start(config: Config, log: Log, started: ClosingStack): Promise<S
       await started[Symbol.asyncDispose]();
     },
   };
+}
+
+export function storeNameOf(config: Config): string {
+  return config.redisUrl === null ? 'embedded (memory)' : 'redis';
 }
 
 /** What a node has of the use cases: clients come to it with a token, to use what they have. */
@@ -160,7 +177,7 @@ function sessionsOf(core: Core, node: Node | null): Pick<Sessions, 'openSession'
 }
 
 function poolReload(
-  { config, store, catalog, metrics, log }: Core,
+  { config, store, catalog, tenants, metrics, log }: Core,
   host: NodeRole | null,
 ): () => Promise<void> {
   let served = config.pools;
@@ -170,7 +187,7 @@ function poolReload(
     const touched = [...changes.added, ...changes.changed];
     const kept = new Set(after.map((pool) => pool.name));
     const takeOver = await host?.prepareReload({ kept, touched });
-    await declarePools(store, touched.map(catalogPool));
+    await declarePools({ config, store, tenants }, touched.map(catalogPool));
     catalog.replace(after.map(catalogPool));
     takeOver?.();
     metrics.setPools(after.map((pool) => pool.name));
