@@ -35,7 +35,8 @@ const unary =
     failureOf((done) => send(request, metadata, done));
 
 const ofFiles = { scope: 'files', byId: true } as const;
-const { sandboxes, commands, files, pools } = raw;
+const { sandboxes, commands, files, pools, nodes } = raw;
+const ofNodes = { scope: 'admin', byId: false } as const;
 const place = { sandboxId: id, path: '/tmp' };
 const calls: Readonly<
   Record<string, { readonly call: Call; readonly scope: Scope; readonly byId: boolean }>
@@ -85,10 +86,15 @@ const calls: Readonly<
   ListPools: { call: unary(pools.listPools.bind(pools), {}), scope: 'claim', byId: false },
   GetPool: { call: unary(pools.getPool.bind(pools), {}), scope: 'claim', byId: false },
   ScalePool: { call: unary(pools.scalePool.bind(pools), {}), scope: 'admin', byId: false },
+  ListNodes: { call: unary(nodes.listNodes.bind(nodes), {}), ...ofNodes },
+  GetNode: { call: unary(nodes.getNode.bind(nodes), {}), ...ofNodes },
+  CordonNode: { call: unary(nodes.cordonNode.bind(nodes), {}), ...ofNodes },
+  UncordonNode: { call: unary(nodes.uncordonNode.bind(nodes), {}), ...ofNodes },
+  DrainNode: { call: unary(nodes.drainNode.bind(nodes), {}), ...ofNodes },
 };
 
 test('the table of this test has every method of the contract', () => {
-  const methods = [sandboxes, commands, files, pools].flatMap((client) =>
+  const methods = [sandboxes, commands, files, pools, nodes].flatMap((client) =>
     Object.keys(Object.getPrototypeOf(client)).filter((name) => /^[A-Z]/.test(name)),
   );
   assert.deepEqual(methods.sort(), Object.keys(calls).sort());

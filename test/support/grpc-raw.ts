@@ -8,6 +8,7 @@ export class RawClients implements Disposable {
   readonly commands: InstanceType<typeof contract.ExecService>;
   readonly files: InstanceType<typeof contract.FileService>;
   readonly pools: InstanceType<typeof contract.PoolService>;
+  readonly nodes: InstanceType<typeof contract.NodeService>;
 
   constructor(address: string) {
     this.sandboxes = new contract.SandboxService(address, credentials.createInsecure());
@@ -15,6 +16,7 @@ export class RawClients implements Disposable {
     this.commands = new contract.ExecService(address, credentials.createInsecure(), shared);
     this.files = new contract.FileService(address, credentials.createInsecure(), shared);
     this.pools = new contract.PoolService(address, credentials.createInsecure(), shared);
+    this.nodes = new contract.NodeService(address, credentials.createInsecure(), shared);
   }
 
   [Symbol.dispose](): void {
