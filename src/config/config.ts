@@ -1,4 +1,5 @@
 import type { PoolSpec } from '../domain/pool-spec.ts';
+import type { TenantsSpec } from '../domain/tenant-limits.ts';
 
 /** Everything the service is told from outside, read once, frozen. Made by `loadConfig` (load-config.ts). */
 export interface Config {
@@ -35,6 +36,7 @@ export interface Config {
   readonly poolsFolder: string;
   readonly pools: readonly PoolSpec[];
   readonly apiKeys: readonly ApiKeyEntry[];
+  readonly tenants: TenantsSpec;
   readonly stateFolder: string;
   readonly nodeId: string;
   /** As dockerode understands it; null: the default socket. */

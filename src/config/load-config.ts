@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { homedir, hostname } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import type { z } from 'zod';
+import { noTenantLimits } from '../domain/tenant-limits.ts';
 import { packageRoot } from '../package-root.ts';
 import { parseApiKeys } from './api-keys.ts';
 import { didYouMean } from './closest-name.ts';
@@ -12,6 +13,7 @@ import { deepFreeze } from './deep-freeze.ts';
 import { formatListenAddress, isLoopback } from './listen-address.ts';
 import { readPools, systemCode } from './pool-files.ts';
 import { foreignVariables, isSetting, type Setting, settingsSchema, variableOf } from './settings.ts';
+import { reservationErrors } from './tenants.ts';
 import { type IssuePlace, issuesOf, YamlSource } from './yaml-source.ts';
 
 export interface ConfigSources {
@@ -59,6 +61,10 @@ export function loadConfig(sources: ConfigSources): Config {
     settings.pools === undefined ? join(packageRoot(), 'pools') : pathOf('pools', settings.pools);
   const pools = readPools(poolsFolder);
   issues.push(...pools.issues);
+  const tenants = settings.tenants ?? noTenantLimits;
+  // Pools that could not be read are told about already.
+  const reservations = pools.issues.length > 0 ? [] : reservationErrors(tenants, pools.pools);
+  issues.push(...reservations.map((message) => ({ source: sourceOf('tenants'), field: 'tenants', message })));
   if (issues.length > 0) throw new ConfigError(issues);
 
   const stateFolder =
@@ -84,6 +90,7 @@ export function loadConfig(sources: ConfigSources): Config {
     poolsFolder,
     pools: pools.pools,
     apiKeys,
+    tenants,
     stateFolder,
     nodeId: settings.nodeId ?? nodeIdOf(host.name, stateFolder),
     dockerHost: settings.dockerHost ?? null,

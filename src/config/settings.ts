@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { parseSocketUrl } from '../domain/socket-url.ts';
 import { parseDuration } from './duration.ts';
 import { parseListenAddress } from './listen-address.ts';
+import { tenantsSchema } from './tenants.ts';
 import { parseHttpUrl, parseOrigins, parsePreviewDomain, parseProxies } from './web-addresses.ts';
 
 /**
@@ -76,7 +77,7 @@ export const settingsSchema = z.strictObject({
   ).optional(),
   nodeCaFile: path.optional(),
   redisUrl: fromText(
-    'must be redis://host:port, rediss://host:port, unix:///path or the absolute path of a socket',
+    'must be redis://host:port, unix:///path, the absolute path of a socket, redis+sentinel://host:port,host:port/name or redis+cluster://host:port,host:port, with rediss instead of redis for TLS',
     parseRedisUrl,
   ).optional(),
   runtime: oneOf(['auto', 'docker', 'bubblewrap']).default('auto'),
@@ -87,6 +88,7 @@ export const settingsSchema = z.strictObject({
     })
     .optional(),
   apiKeysFile: path.optional(),
+  tenants: tenantsSchema.optional(),
   stateDir: path.optional(),
   nodeId: z
     .string({ error: 'must be text' })
@@ -143,6 +145,7 @@ export const variableOf = {
   pools: 'WARMPOOL_POOLS',
   apiKeys: 'WARMPOOL_API_KEYS',
   apiKeysFile: 'WARMPOOL_API_KEYS_FILE',
+  tenants: 'WARMPOOL_TENANTS',
   stateDir: 'WARMPOOL_STATE_DIR',
   nodeId: 'WARMPOOL_NODE_ID',
   dockerHost: 'DOCKER_HOST',
@@ -167,6 +170,8 @@ export const foreignVariables =
 /** As the Redis store takes it: always a URL; the path of a unix socket becomes one. */
 function parseRedisUrl(text: string): string | null {
   if (text.startsWith('/') && !text.startsWith('//')) return `unix://${text}`;
+  // No URL has several hosts: the store reads the rest of these forms, and says what is wrong with it.
+  if (/^rediss?\+(sentinel|cluster):\/\/[^/]/.test(text)) return text;
   if (!URL.canParse(text)) return null;
   const url = new URL(text);
   if (url.protocol === 'unix:' && url.host === '' && url.pathname.length > 1) return text;

@@ -6,9 +6,9 @@ import { unreachable } from '../allocator/require-running.ts';
 import { DataAccess } from '../auth/data-access.ts';
 import { dataScopes } from '../auth/data-token.ts';
 import type { ClosingStack } from '../closing-stack.ts';
+import type { SandboxRecord } from '../domain/sandbox.ts';
 import { type GrpcServer, startGrpcServer } from '../grpc/grpc-server.ts';
 import { XgenDialect } from '../http/xgen/xgen-dialect.ts';
-import type { SandboxRecord } from '../domain/sandbox.ts';
 import type { Node } from '../node/node.ts';
 import { NodeLinks } from '../node-link/node-links.ts';
 import type { Core } from './core.ts';
@@ -21,7 +21,7 @@ export interface AllocatorRole {
 
 /** `node` is the one of this process; null where there is none. */
 export function openAllocatorRole(core: Core, node: Node | null, started: ClosingStack): AllocatorRole {
-  const { store, catalog, feed, clock, log, metrics, ownNodeId } = core;
+  const { store, catalog, tenants, feed, clock, log, metrics, ownNodeId } = core;
   const placement = started.use(new Placement({ store, clock, log }));
   const links = started.use(openNodeLinks(core, placement));
   const allocator = new Allocator({
@@ -31,6 +31,7 @@ export function openAllocatorRole(core: Core, node: Node | null, started: Closin
     placement,
     clock,
     observer: metrics,
+    limitsOf: (tenant) => tenants.limitsOf(tenant),
     startCold: (record) => node?.startCold(record) ?? null,
     remove: (record) => node?.remove(record) ?? null,
     guestOf: (record) => node?.guest(record) ?? null,

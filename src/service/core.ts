@@ -7,6 +7,7 @@ import { SystemClock } from '../domain/clock.ts';
 import { type CatalogPool, PoolCatalog } from '../domain/pool-catalog.ts';
 import type { PoolSpec } from '../domain/pool-spec.ts';
 import { specVersionOf } from '../domain/spec-version.ts';
+import { TenantCatalog } from '../domain/tenant-limits.ts';
 import { holdStateFolder } from '../node/state-folder.ts';
 import type { Log } from '../observability/log.ts';
 import { Metrics } from '../observability/metrics.ts';
@@ -24,6 +25,7 @@ export interface Core {
   readonly metrics: Metrics;
   readonly store: PoolStore;
   readonly catalog: PoolCatalog;
+  readonly tenants: TenantCatalog;
   readonly feed: TransitionFeed;
   /** null: no sandbox is here. Another node on this host may have the id that this process would have. */
   readonly ownNodeId: string | null;
@@ -41,7 +43,8 @@ export async function openCore(config: Config, log: Log, started: ClosingStack):
   const store = started.use(measuredPoolStore(openStore(config, clock, log), metrics));
   await store.open();
   const catalog = new PoolCatalog(config.pools.map(catalogPool));
-  await declarePools(store, catalog.all());
+  const tenants = new TenantCatalog(config.tenants);
+  await declarePools({ config, store, tenants }, catalog.all());
   const dataKey = loadDataKey({ file: config.dataKeyFile, stateFolder: config.stateFolder });
   return {
     config,
@@ -50,6 +53,7 @@ export async function openCore(config: Config, log: Log, started: ClosingStack):
     metrics,
     store,
     catalog,
+    tenants,
     feed: started.use(new TransitionFeed({ store, clock, log })),
     ownNodeId: config.role === 'allocator' ? null : config.nodeId,
     keys: new ApiKeys(config.apiKeys),
@@ -62,9 +66,14 @@ export function catalogPool(spec: PoolSpec): CatalogPool {
   return { spec, specVersion: specVersionOf(spec.template) };
 }
 
-export async function declarePools(store: PoolStore, pools: readonly CatalogPool[]): Promise<void> {
+/** A node knows of no tenants: what is reserved for them stays as it is. */
+export async function declarePools(
+  { config, store, tenants }: Pick<Core, 'config' | 'store' | 'tenants'>,
+  pools: readonly CatalogPool[],
+): Promise<void> {
   for (const { spec, specVersion } of pools) {
-    await store.declarePool({ name: spec.name, specVersion, size: spec.size });
+    const reserved = config.role === 'node' ? {} : { reserved: tenants.reservedOf(spec.name) };
+    await store.declarePool({ name: spec.name, specVersion, size: spec.size, ...reserved });
   }
 }
 
