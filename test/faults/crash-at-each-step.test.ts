@@ -23,13 +23,15 @@ type Core = Awaited<ReturnType<typeof startCore>>;
 /** Creates, uses, and ends sandboxes until the process dies, or all is done. */
 async function useCore(core: Core, random: () => number): Promise<void> {
   const mine: string[] = [];
+  // One of its own: what dies in the middle never lets go of it.
+  const { signal } = new AbortController();
   for (let round = 0; round < 5; round += 1) {
     const request = { ...plain, requestId: `r-${round}` };
-    const { record } = await core.allocator.createSandbox(alice, request, never);
+    const { record } = await core.allocator.createSandbox(alice, request, signal);
     const command = { sandboxId: record.id, argv: ['true'], env: {}, stdin: new Uint8Array() };
-    await core.allocator.exec(alice, command, never);
+    await core.allocator.exec(alice, command, signal);
     mine.push(record.id);
-    if (random() < 0.6) await core.allocator.deleteSandbox(alice, mine.shift() ?? '', never);
+    if (random() < 0.6) await core.allocator.deleteSandbox(alice, mine.shift() ?? '', signal);
   }
 }
 

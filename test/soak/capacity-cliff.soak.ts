@@ -44,7 +44,7 @@ async function converges(size: number, perSecond: number): Promise<boolean> {
     await clock.run(fleet.until(clock, full));
     const load = async () => {
       const endMs = clock.monotonicMs() + 10_000;
-      for (let made = 0; clock.monotonicMs() < endMs; made += 1) {
+      while (clock.monotonicMs() < endMs) {
         await fleet.claim();
         await new Promise<void>((resolve) => void clock.after(1_000 / perSecond, resolve));
       }
