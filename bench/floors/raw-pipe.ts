@@ -1,5 +1,11 @@
 import { ServerProcess } from '../server-process.ts';
 
+/** From a sandbox, which is F5, or into it. */
+export interface RawPipeRequest {
+  readonly bytes: number;
+  readonly way: 'down' | 'up';
+}
+
 /** F5, measured in a process of its own (raw-pipe-reader.ts says what it is). */
 export class RawPipe implements AsyncDisposable {
   readonly #reader: ServerProcess;
@@ -13,8 +19,8 @@ export class RawPipe implements AsyncDisposable {
     this.#reader = reader;
   }
 
-  async bytesPerSecond(bytes: number): Promise<number> {
-    const { rate } = (await this.#reader.ask({ bytes })) as { readonly rate: number };
+  async bytesPerSecond(bytes: number, way: RawPipeRequest['way'] = 'down'): Promise<number> {
+    const { rate } = (await this.#reader.ask({ bytes, way })) as { readonly rate: number };
     return rate;
   }
 

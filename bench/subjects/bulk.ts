@@ -66,6 +66,7 @@ async function measure(bench: Bench, name: 'bubblewrap' | 'docker'): Promise<rea
     const outputGrowthMb = memory.growthMb();
 
     const filePipe: number[] = [];
+    const filePipeUp: number[] = [];
     const up: number[] = [];
     const down: number[] = [];
     const copyUp: number[] = [];
@@ -75,6 +76,7 @@ async function measure(bench: Bench, name: 'bubblewrap' | 'docker'): Promise<rea
     for (let round = 0; round < fileRounds; round += 1) {
       bench.signal.throwIfAborted();
       filePipe.push(await rawPipe.bytesPerSecond(fileBytes));
+      filePipeUp.push(await rawPipe.bytesPerSecond(fileBytes, 'up'));
       const sent = await client.ask('up', fileBytes);
       up.push(sent.rate);
       down.push((await client.ask('down', fileBytes)).rate);
@@ -122,6 +124,7 @@ async function measure(bench: Bench, name: 'bubblewrap' | 'docker'): Promise<rea
         on: name,
         figures: [
           single(`F5 the bare pipe, ${name}`, mb(medianOf(filePipe)), 'MB/s'),
+          single(`the bare pipe the other way, ${name}`, mb(medianOf(filePipeUp)), 'MB/s'),
           single(`S9 1 GiB up, ${name}`, mb(medianOf(up)), 'MB/s'),
           single(`S9 1 GiB down, ${name}`, mb(medianOf(down)), 'MB/s'),
           ...(copy
