@@ -32,6 +32,9 @@ export class Checker implements WireObserver, HostObserver {
   /** When a fault was last active. */
   faultAtMs = 0;
   #storeLostAtMs: number | null = null;
+  #hasJumped = false;
+  /** By how much the store's clock went back, in all: leases last as much longer. */
+  jumpedBackMs = 0;
   /** Nodes whose process is dead or stalled, since when. */
   readonly #awaySince = new Map<string, number>();
   readonly counted = { claims: 0, uses: 0, renewals: 0, boots: 0, conflicts: 0, storeLosses: 0 };
@@ -64,6 +67,8 @@ export class Checker implements WireObserver, HostObserver {
       case 'registerBound':
       case 'renew':
         return this.#moved(who, verb, answer as TransitionAnswer);
+      case 'inventory':
+        return this.#looked(answer as readonly SandboxRecord[]);
       default:
     }
   }
@@ -137,9 +142,28 @@ export class Checker implements WireObserver, HostObserver {
 
   /** It could not tell a store that lost data what that had to know. */
   nodeWasAway(host: string): void {
+    for (const life of this.ledger.all()) {
+      if (life.host !== host) continue;
+      [life.nodeKnowsUntilMs, life.nodeSawUntilMs] = [0, 0];
+      // It has seen nothing in this life of it that would keep a lease whose end the store has brought forward.
+      if (this.#hasJumped) life.promisedUntilMs = 0;
+    }
     const sinceLossMs = this.#world.nowMs - (this.#storeLostAtMs ?? Number.NEGATIVE_INFINITY);
     if (sinceLossMs > registeringMs) return;
     for (const life of this.ledger.all()) if (life.host === host) life.promisedUntilMs = 0;
+  }
+
+  /** The store's clock jumped: leases end when their nodes' own timers say so, as far as those have seen them (D12). */
+  clockJumped(byMs: number): void {
+    const { nowMs, trace } = this.#world;
+    trace.line('store', `has a clock that jumped by ${byMs / 1_000} s`);
+    this.#hasJumped = true;
+    this.jumpedBackMs += Math.max(0, -byMs);
+    for (const life of this.ledger.all()) {
+      const knownMs = life.boundClaimId === null ? 0 : life.nodeKnowsUntilMs - timerSlackMs;
+      if (byMs > 0) life.promisedUntilMs = Math.min(life.promisedUntilMs, Math.max(knownMs, nowMs));
+      life.leaseEndsAtMs = null;
+    }
   }
 
   /** What cannot be seen at a single step: counts against each other, and what should long have happened. */
@@ -308,7 +332,19 @@ export class Checker implements WireObserver, HostObserver {
     else if (why === 'node_drained') life.excuse ??= 'its node was drained';
     if (endReason === 'node_lost' && this.#awayMs(life.host) >= nodeTimeoutMs)
       life.excuse ??= 'its node is lost';
+    // Its record may say so before its time; what counts then is what becomes of the sandbox.
+    if (verb === 'expire' && this.#hasJumped) return;
     if (this.#isPromised(life)) this.#brokenPromise(life, `became ${record.state} by ${verb} (${endReason})`);
+  }
+
+  /** A node was told what the store has of it. */
+  #looked(records: readonly SandboxRecord[]): void {
+    for (const { id, state, lease } of records) {
+      const life = this.ledger.find(id);
+      if (!life) continue;
+      life.nodeKnowsUntilMs = life.nodeSawUntilMs;
+      life.nodeSawUntilMs = state === 'running' && lease ? this.#world.nowMs + lease.remainingMs : 0;
+    }
   }
 
   #giveRequestBack(sandboxId: string): void {
@@ -374,6 +410,8 @@ const roundingMs = 2;
 const unseenRenewalMs = 10_000;
 /** Two reconciling passes, and one that was given up. */
 const registeringMs = 20_000;
+/** A node does not hold on to a lease for what its look may have been late by. */
+const timerSlackMs = 3_000;
 /** After so long without a heartbeat a node counts as lost, and what runs on it fails. */
 const nodeTimeoutMs = 15_000;
 /** I5: the reaper's second, and four to kill. */

@@ -13,6 +13,9 @@ export interface Life {
   promisedUntilMs: number;
   /** When the store's lease ends: soon after that it must be gone. */
   leaseEndsAtMs: number | null;
+  /** Until then its node has seen the lease to last, in its last look but one: the last one may not have come through. */
+  nodeKnowsUntilMs: number;
+  nodeSawUntilMs: number;
   /** Why it may end at any time: somebody wanted it to, or a fault took it. */
   excuse: string | null;
   /** Whether it is there, as an object on its host. */
@@ -36,6 +39,8 @@ export class Ledger {
       boundClaimId: null,
       promisedUntilMs: 0,
       leaseEndsAtMs: null,
+      nodeKnowsUntilMs: 0,
+      nodeSawUntilMs: 0,
       excuse: null,
       exists: false,
       diedAtMs: null,

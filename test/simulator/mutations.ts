@@ -9,12 +9,12 @@ import type { Mutation } from './simulation.ts';
  * that has the guard, never in the product itself. A run with any of them must be found to be wrong.
  */
 export const mutations: Readonly<Record<string, Mutation & { readonly guard: string }>> = {
-  M1: { guard: 'the request id in the claim script', losesData: false, server: withoutRequestId },
-  M2: { guard: 'the journal check in bind', losesData: true, journal: withoutBindCheck },
-  M3: { guard: 'the incarnation check in the scripts', losesData: false, server: withoutIncarnationCheck },
-  M4: { guard: 'the lease re-check inside the reap script', losesData: false, server: withoutLeaseCheck },
-  M6: { guard: 'boots in flight counted as ready', losesData: false, server: withoutStarting },
-  M7: { guard: 'the condition of a healthy store', losesData: true, wire: withoutHealth },
+  M1: { guard: 'the request id in the claim script', storeFault: 'none', server: withoutRequestId },
+  M2: { guard: 'the journal check in bind', storeFault: 'loses', journal: withoutBindCheck },
+  M3: { guard: 'the incarnation check in the scripts', storeFault: 'none', server: withoutIncarnationCheck },
+  M4: { guard: 'the lease re-check inside the reap script', storeFault: 'none', server: withoutLeaseCheck },
+  M6: { guard: 'boots in flight counted as ready', storeFault: 'none', server: withoutStarting },
+  M7: { guard: 'the condition of a healthy store', storeFault: 'loses', wire: withoutHealth },
 };
 
 function withoutRequestId(store: PoolStore): PoolStore {

@@ -13,7 +13,7 @@ import { Host } from './host.ts';
 import { ServiceProcess } from './service-process.ts';
 import { StoreServer } from './store-server.ts';
 import { Tenant } from './tenant.ts';
-import { Weather } from './weather.ts';
+import { type StoreFault, storeFaults, Weather } from './weather.ts';
 import { type Violation, World } from './world.ts';
 
 /**
@@ -57,8 +57,8 @@ async function live(world: World, folder: string, eventsMax: number, mutation: M
   counters.set(world, checker.counted);
   const services: ServiceProcess[] = [];
   const hosts: Host[] = [];
-  const losesData = mutation.losesData ?? chance.is(0.5);
-  const weather: Weather = new Weather({ world, checker, server, services, hosts, losesData });
+  const storeFault = mutation.storeFault ?? chance.pick(storeFaults);
+  const weather: Weather = new Weather({ world, checker, server, services, hosts, storeFault });
   const specs = pools();
   const catalog = new PoolCatalog(specs.map((spec) => ({ spec, specVersion: specVersionOf(spec.template) })));
   const deps = {
@@ -116,7 +116,8 @@ async function live(world: World, folder: string, eventsMax: number, mutation: M
     const [leftover] = await checker.leftovers(objects, poolNames);
     const quietMs = world.nowMs - beganMs;
     if (world.violation || (!leftover && quietMs >= quietMsMin)) return;
-    const patienceMs = checker.counted.storeLosses > 0 ? orphansMsMax : quietMsMax;
+    const orphansMs = checker.counted.storeLosses > 0 ? orphansMsMax : quietMsMax;
+    const patienceMs = orphansMs + checker.jumpedBackMs;
     if (leftover && quietMs > patienceMs)
       return world.fail(leftover.rule, `${leftover.sentence}, in the end`);
   }
@@ -147,7 +148,7 @@ export interface Mutation {
   readonly server?: (store: PoolStore) => PoolStore;
   readonly wire?: (store: PoolStore) => PoolStore;
   readonly journal?: (journal: BindJournal) => BindJournal;
-  readonly losesData?: boolean;
+  readonly storeFault?: StoreFault;
 }
 
 export interface SimulationReport {

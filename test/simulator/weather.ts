@@ -74,7 +74,7 @@ export class Weather implements Network {
   }
 
   #strike(): void {
-    const { world, services, hosts, losesData } = this.#deps;
+    const { world, services, hosts, storeFault } = this.#deps;
     const { chance } = world;
     const service = () => chance.pick(services);
     const host = () => chance.pick(hosts);
@@ -87,7 +87,8 @@ export class Weather implements Network {
       () => this.#onGuest(host(), 'kill'),
       () => this.#onGuest(host(), 'dropLink'),
       () => this.#engineAway(host()),
-      ...(losesData ? [() => void this.#storeLoses(), () => void this.#storeLoses()] : []),
+      ...(storeFault === 'loses' ? [() => void this.#storeLoses(), () => void this.#storeLoses()] : []),
+      ...(storeFault === 'jumps' ? [() => this.#clockJumps()] : []),
     ];
     chance.pick(faults)();
   }
@@ -136,6 +137,13 @@ export class Weather implements Network {
     });
   }
 
+  #clockJumps(): void {
+    const { world, server, checker } = this.#deps;
+    const byMs = world.chance.pick([-120_000, -5_000, 5_000, 20_000, 120_000]);
+    server.jump(byMs);
+    checker.clockJumped(byMs);
+  }
+
   #onGuest(host: Host, what: 'kill' | 'dropLink'): void {
     const running = [...host.objects].filter(([, { state }]) => state === 'running').map(([id]) => id);
     if (running.length > 0) host[what](this.#deps.world.chance.pick(running));
@@ -161,12 +169,15 @@ export class Weather implements Network {
   }
 }
 
+/** What the store itself may do: come back with less than it had, or have a clock that jumps. */
+export const storeFaults = ['none', 'loses', 'jumps'] as const;
+export type StoreFault = (typeof storeFaults)[number];
+
 export interface WeatherDeps {
   readonly world: World;
   readonly checker: Checker;
   readonly server: StoreServer;
   readonly services: readonly ServiceProcess[];
   readonly hosts: readonly Host[];
-  /** Whether the store may come back with less than it had. */
-  readonly losesData: boolean;
+  readonly storeFault: StoreFault;
 }
