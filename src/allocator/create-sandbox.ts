@@ -214,6 +214,7 @@ export class SandboxCreator {
     }
     if (record?.state === 'running') return record;
     if (signal.aborted && record?.state === 'starting') throw await this.#abandoned(record, request, signal);
+    if (record?.endReason === 'node_lost') this.#deps.observer.missed('node_lost');
     throw bootError(reserved.id, record);
   }
 }
@@ -259,6 +260,9 @@ function bootError(sandboxId: string, record: SandboxRecord | null): WarmpoolErr
   const failure = record?.failure ?? 'the sandbox was deleted while it was booting';
   const facts = { sandbox: sandboxId };
   if (record?.endReason === 'image_missing') return new WarmpoolError('IMAGE_MISSING', failure, { facts });
+  // The same request goes to another node next time.
+  if (record?.endReason === 'node_lost')
+    return new WarmpoolError('NODE_UNREACHABLE', failure, { retryAfterMs: retryAfterBootMs, facts });
   const code = record?.endReason === 'runtime_unavailable' ? 'RUNTIME_UNAVAILABLE' : 'BOOT_FAILED';
   return new WarmpoolError(code, failure, { retryAfterMs: retryAfterBootMs, facts });
 }

@@ -7,7 +7,8 @@ export interface AllocatorObserver {
     outcome: 'warm' | 'cold' | 'no_capacity' | 'over_limit' | 'failed' | 'cancelled',
     seconds: number,
   ): void;
-  missed(cause: EmptyReason | 'over_limit'): void;
+  /** `node_lost`: beside the miss that its cold start began with. */
+  missed(cause: EmptyReason | 'over_limit' | 'node_lost'): void;
   execEnded(outcome: 'exited' | 'signalled' | 'timed_out' | 'refused' | 'lost', seconds: number): void;
   sandboxEnded(reason: EndReason): void;
   indexHealed(count: number): void;

@@ -12,7 +12,7 @@ export type ClaimOutcome = (typeof claimOutcomes)[number];
  * Why no ready sandbox served a claim: there was none, the pool's hard maximum was reached as well, too many wait already (in
  * all, or of this tenant), or the tenant had reached a limit of its own.
  */
-export const missCauses = ['no_ready', 'max_total', 'queue_full', 'tenant_queue_full', 'over_limit'] as const;
+export const missCauses = ['no_ready', 'max_total', 'queue_full', 'tenant_queue_full', 'over_limit', 'node_lost'] as const;
 export type MissCause = (typeof missCauses)[number];
 
 export const bootOutcomes = ['ready', 'failed', 'cancelled'] as const;
