@@ -330,7 +330,7 @@ export class Checker implements WireObserver, HostObserver {
     const isOwners = target !== null && target.tenant !== null;
     if (isOwners) life.excuse ??= 'its owner deleted it';
     else if (why === 'node_drained') life.excuse ??= 'its node was drained';
-    if (endReason === 'node_lost' && this.#awayMs(life.host) >= nodeTimeoutMs)
+    if (endReason === 'node_lost' && this.#awayMs(life.host) >= silentMsMin)
       life.excuse ??= 'its node is lost';
     // Its record may say so before its time; what counts then is what becomes of the sandbox.
     if (verb === 'expire' && this.#hasJumped) return;
@@ -412,8 +412,8 @@ const unseenRenewalMs = 10_000;
 const registeringMs = 20_000;
 /** A node does not hold on to a lease for what its look may have been late by. */
 const timerSlackMs = 3_000;
-/** After so long without a heartbeat a node counts as lost, and what runs on it fails. */
-const nodeTimeoutMs = 15_000;
+/** A node counts as lost after 15 s without a heartbeat, and then what runs on it fails. The last one may have got lost. */
+const silentMsMin = 8_000;
 /** I5: the reaper's second, and four to kill. */
 const goneAfterLeaseMs = 5_000;
 /** After a fault the reaper waits for the nodes, and they for the engine. */
