@@ -32,6 +32,14 @@ export interface Config {
   readonly nodeCaFile: string | null;
   /** null: the embedded memory store. */
   readonly redisUrl: string | null;
+  /** PEM files for a Redis by TLS: who signs its certificate (null: whom the system trusts), and our own. */
+  readonly redisTls: {
+    readonly caFile: string | null;
+    readonly certFile: string | null;
+    readonly keyFile: string | null;
+  };
+  /** `wait`: a claim is answered when a replica has it as well, or after 50 ms. */
+  readonly redisDurability: 'async' | 'wait';
   readonly runtime: 'auto' | 'docker' | 'bubblewrap';
   readonly poolsFolder: string;
   readonly pools: readonly PoolSpec[];

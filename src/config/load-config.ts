@@ -86,6 +86,12 @@ export function loadConfig(sources: ConfigSources): Config {
     nodeUrl: settings.nodeUrl ?? null,
     nodeCaFile: settings.nodeCaFile === undefined ? null : pathOf('nodeCaFile', settings.nodeCaFile),
     redisUrl: settings.redisUrl ?? null,
+    redisTls: {
+      caFile: settings.redisCaFile === undefined ? null : pathOf('redisCaFile', settings.redisCaFile),
+      certFile: settings.redisCertFile === undefined ? null : pathOf('redisCertFile', settings.redisCertFile),
+      keyFile: settings.redisKeyFile === undefined ? null : pathOf('redisKeyFile', settings.redisKeyFile),
+    },
+    redisDurability: settings.redisDurability,
     runtime: settings.runtime,
     poolsFolder,
     pools: pools.pools,

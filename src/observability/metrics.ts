@@ -12,7 +12,14 @@ export type ClaimOutcome = (typeof claimOutcomes)[number];
  * Why no ready sandbox served a claim: there was none, the pool's hard maximum was reached as well, too many wait already (in
  * all, or of this tenant), or the tenant had reached a limit of its own.
  */
-export const missCauses = ['no_ready', 'max_total', 'queue_full', 'tenant_queue_full', 'over_limit', 'node_lost'] as const;
+export const missCauses = [
+  'no_ready',
+  'max_total',
+  'queue_full',
+  'tenant_queue_full',
+  'over_limit',
+  'node_lost',
+] as const;
 export type MissCause = (typeof missCauses)[number];
 
 export const bootOutcomes = ['ready', 'failed', 'cancelled'] as const;
@@ -151,6 +158,11 @@ export class Metrics {
     { verb: storeVerbs },
     storeBuckets,
   );
+  readonly #unreplicatedClaims = this.#counter(
+    'store_unreplicated_claims_total',
+    'Claims that no replica had confirmed in time, with WARMPOOL_REDIS_DURABILITY=wait.',
+    {},
+  );
   readonly #storeErrors = this.#counter(
     'store_errors_total',
     'Commands to the store with no known outcome.',
@@ -242,6 +254,10 @@ export class Metrics {
 
   storeAnswered(verb: StoreVerb, seconds: number): void {
     this.#storeSeconds.observe({ verb }, seconds);
+  }
+
+  claimNotReplicated(): void {
+    this.#unreplicatedClaims.add({});
   }
 
   storeFailed(verb: StoreVerb): void {

@@ -15,6 +15,7 @@ import { measuredPoolStore } from '../store/measured-pool-store.ts';
 import { MemoryPoolStore } from '../store/memory/memory-pool-store.ts';
 import type { PoolStore } from '../store/pool-store.ts';
 import { RedisPoolStore } from '../store/redis/redis-pool-store.ts';
+import { readRedisTls } from '../store/redis/redis-tls.ts';
 import { TransitionFeed } from '../store/transition-feed.ts';
 
 /** What either role stands on: the store that they meet in, the pools as the files say them, and the keys. */
@@ -40,7 +41,7 @@ export async function openCore(config: Config, log: Log, started: ClosingStack):
   metrics.collectProcess();
   // Allocators keep nothing: any number of them may run beside a node, from one folder.
   if (config.role !== 'allocator') started.use(await holdStateFolder(config.stateFolder));
-  const store = started.use(measuredPoolStore(openStore(config, clock, log), metrics));
+  const store = started.use(measuredPoolStore(openStore(config, clock, metrics, log), metrics));
   await store.open();
   const catalog = new PoolCatalog(config.pools.map(catalogPool));
   const tenants = new TenantCatalog(config.tenants);
@@ -77,8 +78,12 @@ export async function declarePools(
   }
 }
 
-function openStore(config: Config, clock: SystemClock, log: Log): PoolStore {
+function openStore(config: Config, clock: SystemClock, metrics: Metrics, log: Log): PoolStore {
   if (config.redisUrl === null) return new MemoryPoolStore({ clock });
   const warn = (sentence: string) => log.warn({}, sentence);
-  return new RedisPoolStore({ clock, warn }, { url: config.redisUrl });
+  const { redisUrl: url, redisTls, redisDurability: durability } = config;
+  return new RedisPoolStore(
+    { clock, warn, observer: metrics },
+    { url, durability, tls: readRedisTls(redisTls) },
+  );
 }

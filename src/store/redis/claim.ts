@@ -1,4 +1,4 @@
-import { assertThat } from '../../domain/errors.ts';
+import { assertThat, isWarmpoolError } from '../../domain/errors.ts';
 import type { ClaimAnswer, ClaimRequest, WaitingClaim } from '../pool-store.ts';
 import { requestKey } from '../request-key.ts';
 import { claimAnswer, type ScriptAnswer } from './answers.ts';
@@ -26,7 +26,14 @@ export async function claimSandbox(
   const refusal = await ledger.charge(request, limits);
   // Its sandbox may be there already: the same request may have come before.
   if (refusal !== null) return overLimit(await runClaim(connection, keys, request, 3), refusal);
-  const answer = await runClaim(connection, keys, request, warmWord(request));
+  const answer = await runClaim(connection, keys, request, warmWord(request)).catch(
+    async (error: unknown) => {
+      // Without an answer it may have been claimed all the same.
+      const isUnknown = isWarmpoolError(error) && error.code === 'STORE_UNAVAILABLE';
+      if (!isUnknown) await ledger.giveBack(request, limits);
+      throw error;
+    },
+  );
   if (!isWorthItsHold(answer, request.claimId)) await ledger.giveBack(request, limits);
   return answer;
 }

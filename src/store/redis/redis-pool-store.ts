@@ -61,12 +61,15 @@ export interface RedisPoolStoreDeps {
   readonly clock: Clock;
   /** Takes a sentence about a risk in the server's settings or in the stored data. */
   readonly warn: (sentence: string) => void;
+  readonly observer?: { claimNotReplicated(): void };
 }
 
 export interface RedisPoolStoreOptions {
   /** Any form that redis-url.ts reads. */
   readonly url: string;
   readonly tls?: RedisTls;
+  /** `wait`: a claim is answered when a replica has it as well, or after a moment; `async` (default): at once. */
+  readonly durability?: 'async' | 'wait';
 }
 
 /**
@@ -94,7 +97,7 @@ export class RedisPoolStore implements PoolStore {
     this.#warn = deps.warn;
     this.#servers = new RedisServers(deps.clock, {
       place: parseRedisUrl(options.url, options.tls),
-      durable: false,
+      whenUnreplicated: options.durability === 'wait' ? () => deps.observer?.claimNotReplicated() : null,
     });
     this.#claims = this.#servers.claims;
     this.#background = this.#servers.background;
@@ -218,7 +221,12 @@ export class RedisPoolStore implements PoolStore {
 
   async claim(request: ClaimRequest): Promise<ClaimAnswer> {
     if (!poolNamePattern.test(request.pool)) return { kind: 'no_pool' };
-    return claimSandbox(this.#claims, this.#ledger, this.#keysOf(request.pool), request);
+    return claimSandbox(
+      this.#servers.durable ?? this.#claims,
+      this.#ledger,
+      this.#keysOf(request.pool),
+      request,
+    );
   }
 
   async stopWaiting(claim: WaitingClaim): Promise<void> {

@@ -3,6 +3,7 @@ import { type Clock, pause } from '../../domain/clock.ts';
 import { WarmpoolError } from '../../domain/errors.ts';
 import { newClaimId } from '../../domain/ids.ts';
 import { addressOf, ownerOfShard, parseAddress } from './cluster-owners.ts';
+import { DurableConnection } from './durable-connection.ts';
 import { EventTail, type TailLane } from './event-tail.ts';
 import { schemaKey, shards } from './keys.ts';
 import { openingFailure } from './opening-failure.ts';
@@ -25,8 +26,8 @@ const lookMs = 250;
 
 export interface RedisServersOptions {
   readonly place: RedisPlace;
-  /** A connection of its own for claims that wait for a replica. */
-  readonly durable: boolean;
+  /** Claims wait for a replica, on a connection of their own; called when none confirmed one in time. null: they do not. */
+  readonly whenUnreplicated: (() => void) | null;
 }
 
 /**
@@ -46,7 +47,7 @@ export class RedisServers {
   readonly #place: RedisPlace;
   readonly #watches: readonly ServerWatch[];
 
-  constructor(clock: Clock, { place, durable }: RedisServersOptions) {
+  constructor(clock: Clock, { place, whenUnreplicated }: RedisServersOptions) {
     this.#clock = clock;
     this.#place = place;
     const isCluster = place.kind === 'cluster';
@@ -54,7 +55,8 @@ export class RedisServers {
     const deps = { clock, healths: this.healths };
     this.claims = new RedisConnection(deps, place, claimsProfile);
     this.background = new RedisConnection(deps, place, backgroundProfile);
-    this.durable = durable ? new RedisConnection(deps, place, durableProfile) : null;
+    this.durable =
+      whenUnreplicated === null ? null : new DurableConnection(deps, place, durableProfile, whenUnreplicated);
     this.#watches = [this.claims, this.background].map(
       (connection, index) => new ServerWatch({ ...deps, connection }, index),
     );

@@ -50,7 +50,11 @@ export class ServerWatch {
   start(): void {
     const { client } = this.#deps.connection;
     if (client instanceof Cluster) {
-      this.#deps.connection.onAnswer((shard) => this.#answered(client, shard));
+      this.#deps.connection.onAnswer((shard) => this.#compare(client, shard));
+      // What nobody asks for moves as well.
+      client.on('refresh', () => {
+        for (const part of this.#owners.keys()) this.#compare(client, part);
+      });
       for (const node of client.nodes('all')) this.#follow(node);
       client.on('+node', (node: Redis) => this.#follow(node));
     } else {
@@ -70,7 +74,7 @@ export class ServerWatch {
     });
   }
 
-  #answered(cluster: Cluster, shard: number): void {
+  #compare(cluster: Cluster, shard: number): void {
     const owner = this.#owners[shard];
     if (owner !== null && ownerOfShard(cluster, shard) !== owner) this.#moved(shard);
   }
