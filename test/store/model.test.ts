@@ -134,7 +134,9 @@ type Step =
       readonly waiting: boolean;
       readonly cold: number | null;
       readonly boot: number;
+      readonly wait: boolean;
     }
+  | { readonly verb: 'leave'; readonly tenant: string; readonly request: number; readonly kept: number }
   | {
       readonly verb: 'renew';
       readonly sandbox: number;
@@ -166,7 +168,9 @@ type Step =
   | { readonly verb: 'due' | 'pool' | 'inventory' | 'nodes' | 'orders' };
 
 const sandbox = fc.integer({ min: 0, max: sandboxCount - 1 });
-const tenant = fc.constantFrom('alice', 'bob');
+/** carol has limits and a reserved share, and no node knows better than the store what is hers. */
+const tenant = fc.constantFrom('alice', 'bob', 'carol');
+const carolsLimits = { maxRunning: 3, createsPerSecond: null, createsBurst: 1 };
 /** Mostly the right one, so that most steps do something. */
 const node = mostly('node-a', 'node-b');
 const spec = mostly('v1', 'v2');
@@ -218,7 +222,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       verb: fc.constant('bound' as const),
       sandbox,
       node,
-      tenant,
+      tenant: fc.constantFrom('alice', 'bob'),
       request: fc.integer({ min: 0, max: 12 }),
       incarnation,
       isReadyKnown: fc.boolean(),
@@ -243,6 +247,16 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       waiting: mostly(false, true),
       cold: fc.option(sandbox),
       boot: length,
+      wait: fc.boolean(),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      verb: fc.constant('leave' as const),
+      tenant,
+      request: fc.integer({ min: 0, max: 12 }),
+      kept: length,
     }),
   },
   {
@@ -368,7 +382,12 @@ function kindOf(one: Step, answer: unknown): string {
 async function carryOut(store: PoolStore, one: Step, names: Names): Promise<unknown> {
   switch (one.verb) {
     case 'declare':
-      return store.declarePool({ name: 'base', specVersion: one.spec, size: sizes[one.size] ?? roomySize });
+      return store.declarePool({
+        name: 'base',
+        specVersion: one.spec,
+        size: sizes[one.size] ?? roomySize,
+        reserved: { carol: 1 },
+      });
     case 'scale':
       return store.scalePool('base', { minReady: one.minReady, maxTotal: one.maxTotal });
     case 'note':
@@ -405,12 +424,16 @@ async function carryOut(store: PoolStore, one: Step, names: Names): Promise<unkn
         specVersion: one.spec,
         incarnation: one.incarnation,
       });
-    case 'claim':
+    case 'claim': {
+      // What is charged is charged for one call, which has one body and either waits or does not.
+      const isCarol = one.tenant === 'carol';
+      const waits = isCarol ? one.request % 2 === 0 : one.wait;
+      const cold = isCarol && waits ? null : one.cold;
       return store.claim({
         pool: 'base',
         tenant: one.tenant,
         requestId: `request-${one.request}`,
-        bodyHash: one.body,
+        bodyHash: isCarol ? 'body' : one.body,
         claimId: `claim-${one.request}`,
         leaseTtlMs: one.ttl,
         maxLifetimeMs: one.life,
@@ -418,8 +441,19 @@ async function carryOut(store: PoolStore, one: Step, names: Names): Promise<unkn
         customisation: { env: { N: String(one.request) }, metadata: { tenant: one.tenant } },
         warm: one.warm,
         waiting: one.waiting,
-        cold:
-          one.cold === null ? null : { id: names.id(one.cold), nodeId: 'node-a', bootTimeoutMs: one.boot },
+        ...(waits && { wait: { leaseMs: hourMs, poolMax: 4, tenantMax: 2 } }),
+        ...(isCarol && { limits: carolsLimits }),
+        cold: cold === null ? null : { id: names.id(cold), nodeId: 'node-a', bootTimeoutMs: one.boot },
+      });
+    }
+    case 'leave':
+      return store.stopWaiting({
+        pool: 'base',
+        tenant: one.tenant,
+        requestId: `request-${one.request}`,
+        claimId: `claim-${one.request}`,
+        keptMs: one.kept,
+        ...(one.tenant === 'carol' && { limits: carolsLimits }),
       });
     case 'renew':
       return store.renew({ id: names.id(one.sandbox), tenant: one.tenant }, one.ttl, one.mode);
@@ -486,7 +520,8 @@ async function fenceOf(
 /** What the node's journal says: mostly of the claim that the store knows, or else of another one. */
 async function boundOf(store: PoolStore, one: Step & { verb: 'bound' }, names: Names): Promise<BoundSandbox> {
   const id = names.id(one.sandbox);
-  const known = one.request % 2 === 0 ? (await store.get(id, null))?.claim : undefined;
+  const claim = (await store.get(id, null))?.claim;
+  const known = one.request % 2 === 0 || claim?.tenant === 'carol' ? claim : undefined;
   const customisation = { env: { N: String(one.request) }, metadata: { tenant: one.tenant } };
   return {
     id,

@@ -5,7 +5,7 @@ interface Waiter {
   readonly request: string;
   readonly tenant: string;
   /** Its tenant's limits are charged for it. */
-  readonly isCharged: boolean;
+  isCharged: boolean;
   turn: number;
   untilMs: number;
 }
@@ -61,14 +61,14 @@ export class WaitQueue {
 
   /** Keeps the place, or takes one. Says why there is none. */
   wait(
-    claim: Pick<Waiter, 'request' | 'tenant' | 'isCharged'>,
+    claim: Readonly<Pick<Waiter, 'request' | 'tenant' | 'isCharged'>>,
     terms: WaitTerms,
     nowMs: number,
   ): 'queue_full' | 'tenant_queue_full' | null {
     const untilMs = nowMs + terms.leaseMs;
     const known = this.#waiters.find((waiter) => waiter.request === claim.request);
     if (known !== undefined) {
-      known.untilMs = untilMs;
+      Object.assign(known, { untilMs, isCharged: claim.isCharged });
       return null;
     }
     const own = this.#waiters.filter((waiter) => waiter.tenant === claim.tenant);
@@ -104,10 +104,11 @@ export class WaitQueue {
     this.#sort();
   }
 
-  /** As if it had asked for the last time, and for so long only. */
+  /** Whoever had it asks no more; the same request may, once more, until then. */
   keepOnly(request: string, untilMs: number): void {
     const waiter = this.#waiters.find((each) => each.request === request);
-    if (waiter !== undefined) waiter.untilMs = Math.min(waiter.untilMs, untilMs);
+    if (waiter !== undefined)
+      Object.assign(waiter, { untilMs: Math.min(waiter.untilMs, untilMs), isCharged: false });
   }
 
   #remove(waiter: Waiter): void {
