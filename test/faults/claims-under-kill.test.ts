@@ -15,5 +15,5 @@ test(
   {
     skip: noRedis || noBubblewrap,
   },
-  (context) => claimsUnderKill(context, { allocators: 4, clients: 32, quietClaims: 1_000, kills: 2 }),
+  (context) => claimsUnderKill(context, { allocators: 4, clients: 32, quietClaims: 800, kills: 2 }),
 );

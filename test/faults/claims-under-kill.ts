@@ -139,7 +139,7 @@ async function replay(
   );
 }
 
-const claimsPerKill = 300;
+const claimsPerKill = 150;
 
 function pauseFor(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
