@@ -57,8 +57,9 @@ export async function startCore(options: CoreOptions = {}) {
     describePool: (name) => node.describePool(name),
     poolChanged: () => node.syncPools(),
   });
-  // The core's timers do not keep a process alive; in a service the listening sockets do.
-  const keepsAlive = setInterval(() => {}, 60_000);
+  // The core's timers do not keep a process alive; in a service the listening sockets do. Nor has a clock of the test's own
+  // any that could.
+  const keepsAlive = options.clock === undefined ? setInterval(() => {}, 60_000) : undefined;
   feed.start();
   await node.start();
   await placement.start();
