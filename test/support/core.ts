@@ -50,6 +50,7 @@ export async function startCore(options: CoreOptions = {}) {
     placement,
     clock,
     observer,
+    ...(options.limitsOf && { limitsOf: options.limitsOf }),
     startCold: (record) => node.startCold(record),
     remove: (record) => node.remove(record),
     guestOf: (record) => node.guest(record),
@@ -113,6 +114,7 @@ export interface CoreOptions {
   readonly store?: PoolStore;
   readonly pools?: readonly PoolSpec[];
   readonly nodeId?: string;
+  readonly limitsOf?: NonNullable<ConstructorParameters<typeof Allocator>[0]['limitsOf']>;
   readonly clock?: Clock;
   /** Where an earlier run of the node has kept its journal. */
   readonly journalPath?: string;
