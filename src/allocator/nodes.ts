@@ -1,3 +1,4 @@
+import { type Clock, pause } from '../domain/clock.ts';
 import { invalidRequest, WarmpoolError } from '../domain/errors.ts';
 import type { NodeState } from '../domain/node-state.ts';
 import type { SandboxRecord } from '../domain/sandbox.ts';
@@ -8,14 +9,16 @@ import { nodeSilentMs } from './placement.ts';
 
 /**
  * The nodes as the operator sees and orders them. An order is written first; then what is ready on the node leaves its pools
- * here and now, so that nothing of it is handed out once the call is answered (D18), and the node does the same for what
- * comes up until it has heard of the order.
+ * here and now, and the node, which hears of that, ends what has come up since and says so. The call is answered when it has,
+ * or when it does not seem to be there: so nothing of it is handed out after the answer (D18), and no claim has to ask.
  */
 export class Nodes {
   readonly #store: NodesStore;
+  readonly #clock: Clock;
 
-  constructor(deps: { readonly store: NodesStore }) {
+  constructor(deps: { readonly store: NodesStore; readonly clock: Clock }) {
     this.#store = deps.store;
+    this.#clock = deps.clock;
   }
 
   async list(): Promise<readonly NodeView[]> {
@@ -63,7 +66,17 @@ export class Nodes {
       // One that is claimed in this moment is fenced off, and goes on.
       await this.#store.beginStop({ id, tenant: null, incarnation }, 'node_drained');
     }
+    await this.#obeyed(nodeId, order);
     return this.get(nodeId);
+  }
+
+  async #obeyed(nodeId: string, order: NewNodeOrder): Promise<void> {
+    const endMs = this.#clock.monotonicMs() + obeyedMsMax;
+    while (this.#clock.monotonicMs() < endMs) {
+      const node = (await this.#store.nodes()).find((each) => each.nodeId === nodeId);
+      if (!node || node.draining || node.heartbeatAgeMs > nodeSilentMs || node.obeys === order.kind) return;
+      await pause(this.#clock, lookMs, never);
+    }
   }
 }
 
@@ -118,5 +131,9 @@ function nodeNotFound(nodeId: string): WarmpoolError {
   return new WarmpoolError('NODE_NOT_FOUND', `no node is named "${id}"`, { facts: { node: id } });
 }
 
+const never = new AbortController().signal;
+/** A living node hears of it within a heartbeat; one that cannot tell is shown as it is. */
+const obeyedMsMax = 3_000;
+const lookMs = 50;
 /** As long as a lease may be. */
 const drainTimeoutMsMax = 604_800_000;

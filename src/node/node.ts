@@ -44,6 +44,7 @@ export class Node implements AsyncDisposable {
   #stopListening: () => void = () => {};
   #addresses: NodeAddresses = {};
   #left: Promise<void> | null = null;
+  #asking: Promise<void> | null = null;
   #closed = false;
   #reconciling: Promise<void> = Promise.resolve();
 
@@ -252,12 +253,20 @@ export class Node implements AsyncDisposable {
       this.#replenishers.of(event.pool)?.wake();
     }
     if (event.nodeId !== this.id) return;
+    if (event.reason === 'node_drained' && this.#service.inService) this.#askForOrder();
     const isEnding = event.to === 'stopping' || event.to === 'failed';
     if (isEnding && this.#supervisor.has(event.id)) void this.#endAsTold(event.id);
     else if (event.to === 'starting' && event.tenant !== null) {
       this.#replenishers.of(event.pool)?.takenOver(event.id);
       void this.#bootAssigned(event.id);
     }
+  }
+
+  /** Somebody takes what is ready here out of its pool: there must be an order. */
+  #askForOrder(): void {
+    this.#asking ??= this.#heartbeat().finally(() => {
+      this.#asking = null;
+    });
   }
 
   /** The store calls a lease expired that goes on by this node's own timer: both must say so (D12). */
