@@ -13,7 +13,7 @@ import { deepFreeze } from './deep-freeze.ts';
 import { formatListenAddress, isLoopback } from './listen-address.ts';
 import { readPools, systemCode } from './pool-files.ts';
 import { foreignVariables, isSetting, type Setting, settingsSchema, variableOf } from './settings.ts';
-import { reservationErrors } from './tenants.ts';
+import { reservationErrors, tenantFields } from './tenants.ts';
 import { type IssuePlace, issuesOf, YamlSource } from './yaml-source.ts';
 
 export interface ConfigSources {
@@ -46,8 +46,8 @@ export function loadConfig(sources: ConfigSources): Config {
   };
   const settings = checkSettings(written, issues, {
     ofValue: (path) => sourceOf(String(path[0])),
-    ofKey: (_path, key) => file.placeOfKey(key),
-    knownKeys: () => Object.keys(variableOf),
+    ofKey: (path, key) => (path.length === 0 ? file.placeOfKey(key) : sourceOf(String(path[0]))),
+    knownKeys: (path) => (path.length === 0 ? Object.keys(variableOf) : tenantFields),
   });
   const host = sources.host ?? { name: hostname(), isRoot: process.getuid?.() === 0, home: homedir() };
   // A path in the file is relative to the file; one in the environment, to where the service was started.
@@ -148,7 +148,7 @@ function checkSettings(
   issues.push(...issuesOf(checked.error, place));
   const wrong = new Set<PropertyKey | undefined>(
     checked.error.issues.flatMap((issue) =>
-      issue.code === 'unrecognized_keys' ? issue.keys : [issue.path[0]],
+      issue.code === 'unrecognized_keys' && issue.path.length === 0 ? issue.keys : [issue.path[0]],
     ),
   );
   return settingsSchema.parse(

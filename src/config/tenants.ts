@@ -24,6 +24,9 @@ const limits = {
   reserved: z.record(z.string(), count(0), { error: 'must be a mapping of pool names to numbers' }),
 };
 
+/** What an unknown field of a tenant may have been meant to be. */
+export const tenantFields = Object.keys(limits);
+
 const mapping = {
   error: (issue: { readonly code?: string }) =>
     issue.code === 'invalid_type' ? 'must be a mapping of fields' : undefined,

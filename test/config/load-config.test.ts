@@ -346,3 +346,37 @@ test('addresses and origins that no client could use are refused', () => {
     assert.throws(() => load({ WARMPOOL_DATA_ORIGINS: origins }), /WARMPOOL_DATA_ORIGINS/, origins);
   }
 });
+
+test('tenants have the limits of their own lines, those of * where they say nothing, and none by default', () => {
+  const file = writeFile(
+    'tenants.yaml',
+    'tenants:\n  "*": {maxRunning: 5, createsPerSecond: 1.5}\n  acme: {maxRunning: 50, reserved: {base: 3}}\n',
+  );
+  assert.deepEqual(load({ WARMPOOL_CONFIG: file }).tenants, {
+    others: { maxRunning: 5, createsPerSecond: 1.5, createsBurst: 3, reserved: {} },
+    named: { acme: { maxRunning: 50, createsPerSecond: 1.5, createsBurst: 3, reserved: { base: 3 } } },
+  });
+  const none = { maxRunning: null, createsPerSecond: null, createsBurst: 1, reserved: {} };
+  assert.deepEqual(load({}).tenants, { others: none, named: {} });
+  const ofEnvironment = load({ WARMPOOL_TENANTS: '{"acme": {"createsBurst": 9}}' }).tenants;
+  assert.deepEqual(ofEnvironment, { others: none, named: { acme: { ...none, createsBurst: 9 } } });
+});
+
+test('limits that mean nothing are refused, and so are shares of no pool or of more than it keeps', () => {
+  const issues = (tenants: string) => issuesOf({ WARMPOOL_TENANTS: tenants });
+  for (const wrong of [
+    '{"acme": {"maxRunning": 0}}',
+    '{"acme": {"createsPerSecond": 0}}',
+    '{"acme": {"maxRuning": 1}}',
+    '{"Not A Name": {}}',
+    '{"*": {"reserved": {"base": 1}}}',
+    'acme',
+  ]) {
+    assert.match(issues(wrong).join('\n'), /^WARMPOOL_TENANTS \| tenants/, wrong);
+  }
+  assert.match(issues('{"acme": {"reserved": {"no-such": 1}}}').join(), /"no-such", which is no pool/);
+  assert.match(
+    issues('{"acme": {"reserved": {"base": 40}}, "other": {"reserved": {"base": 40}}}').join(),
+    /80 sandboxes of pool "base" are reserved/,
+  );
+});
