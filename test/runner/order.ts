@@ -9,6 +9,7 @@ export const longestFiles: readonly string[] = [
   'test/e2e/bubblewrap.test.ts',
   'test/e2e/faults.test.ts',
   'test/guest/c-programs.test.ts',
+  'test/xgen/docker.test.ts',
   'test/cli/cli.test.ts',
   'test/cli/data-commands.test.ts',
   'test/client/node-restart.test.ts',
