@@ -115,17 +115,23 @@ export interface Verdict {
   /** Names of the tests that ran and failed, and of those that passed. */
   readonly failed: readonly string[];
   readonly passed: readonly string[];
+  /** This machine lacks what they need. */
+  readonly skipped: readonly string[];
   /** It had to be ended: with the guard gone, something waits for ever. */
   readonly hung: boolean;
   readonly output: string;
 }
 
 function readVerdict(output: string, names: RegExp, hung: boolean): Verdict {
-  const results = [...output.matchAll(/^ *(not ok|ok) \d+ - (.*)$/gm)]
-    .map(([, outcome, name = '']) => ({ outcome, name }))
-    .filter(({ name }) => names.test(name) && !/# SKIP/.test(name));
+  const results = [...output.matchAll(/^ *(not ok|ok) \d+ - (.*?)(?: # SKIP ?(.*))?$/gm)]
+    .map(([, outcome, name = '', skip]) => ({
+      outcome: skip === undefined ? outcome : 'skipped',
+      name,
+      skip,
+    }))
+    .filter(({ name, skip }) => names.test(name) && skip !== 'test name does not match pattern');
   const of = (wanted: string) => results.filter(({ outcome }) => outcome === wanted).map(({ name }) => name);
-  return { failed: of('not ok'), passed: of('ok'), hung, output };
+  return { failed: of('not ok'), passed: of('ok'), skipped: of('skipped'), hung, output };
 }
 
 const copied: ReadonlySet<string> = new Set(['src', 'protocol', 'test']);

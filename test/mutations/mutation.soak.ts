@@ -12,8 +12,8 @@ await mutationsAreNoticed('soak');
 test('T25 with nothing removed, every one of these tests passes', async () => {
   using copy = await MutatedPackage.copy(packageRoot());
   for (const mutant of mutants) {
-    const { failed, passed, hung, output } = await copy.tryOut(mutant, null);
+    const { failed, passed, skipped, hung, output } = await copy.tryOut(mutant, null);
     assert.deepEqual([failed, hung], [[], false], output.slice(-4_000));
-    assert.notDeepEqual(passed, [], `no test of ${mutant.tests} is named ${mutant.names}`);
+    assert.notDeepEqual([...passed, ...skipped], [], `no test of ${mutant.tests} is named ${mutant.names}`);
   }
 });

@@ -16,8 +16,12 @@ export async function mutationsAreNoticed(tier: Mutant['tier']): Promise<void> {
     after(() => copy[Symbol.dispose]());
 
     for (const mutant of mutants.filter((each) => each.tier === tier)) {
-      test(`T25 ${mutant.id} ${mutant.guard}`, async () => {
-        const { failed, passed, hung, output } = await copy.tryOut(mutant, mutant);
+      test(`T25 ${mutant.id} ${mutant.guard}`, async (context) => {
+        const { failed, passed, skipped, hung, output } = await copy.tryOut(mutant, mutant);
+        if (failed.length + passed.length === 0 && skipped.length > 0 && !hung) {
+          context.skip(`its tests are skipped here: ${skipped.join(', ')}`);
+          return;
+        }
         const isNoticed = failed.length > 0 || hung;
         assert.ok(
           isNoticed,
