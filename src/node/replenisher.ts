@@ -18,6 +18,9 @@ import { StartBudget } from './start-budget.ts';
  * A pass runs when woken (a claim, an ended boot, a changed size) and at least every second. It lets the target follow the
  * load, retires ready sandboxes that must not be handed out (too old, of an older template, too many), and then starts what
  * is missing: this node's share at once, and what others leave undone after a moment, one at a time.
+ *
+ * Every claim wakes the replenishers of its pool on all nodes. In a large fleet each rests after a pass, so that all of them
+ * together look some thousand times a second, however many they are and however often the pool is claimed from.
  */
 export class Replenisher implements AsyncDisposable {
   readonly pool: string;
@@ -32,6 +35,7 @@ export class Replenisher implements AsyncDisposable {
   #othersTurnEndsMs: number | null = null;
   #stopped = false;
   #wake: () => void = () => {};
+  #endRest: () => void = () => {};
   #awake = false;
   #running: Promise<void> = Promise.resolve();
   #note = '';
@@ -65,6 +69,7 @@ export class Replenisher implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stopped = true;
+    this.#endRest();
     this.wake();
     await this.#running;
     await Promise.all(this.#boots);
@@ -81,8 +86,23 @@ export class Replenisher implements AsyncDisposable {
         this.#note = 'the store does not answer';
         this.#deps.log.warn({ pool: this.pool, err: error }, 'a replenishing pass failed; trying again');
       }
+      await this.#rest();
       await this.#sleep(Math.min(Math.max(waitMs, 1), passIntervalMs));
     }
+  }
+
+  /** Whatever wakes it meanwhile is looked at afterwards. */
+  async #rest(): Promise<void> {
+    const { fleet, clock } = this.#deps;
+    const restMs = Math.min(fleet.size * restPerNodeMs, passIntervalMs);
+    if (fleet.size <= nodesWithoutRest || this.#stopped) return;
+    await new Promise<void>((resolve) => {
+      const cancel = clock.after(restMs, resolve);
+      this.#endRest = () => {
+        cancel();
+        resolve();
+      };
+    });
   }
 
   async #followLoad(): Promise<PoolSnapshot | null> {
@@ -230,12 +250,16 @@ export interface ReplenisherDeps {
   readonly supervisor: Pick<SandboxSupervisor, 'boot' | 'noteClaimed' | 'remove' | 'size'> & {
     entries(): readonly ReplenishedSandbox[];
   };
-  readonly fleet: Pick<Fleet, 'shareOfBoots'>;
+  readonly fleet: Pick<Fleet, 'shareOfBoots' | 'size'>;
   readonly clock: Clock;
   readonly log: Log;
 }
 
 const passIntervalMs = 1_000;
+/** A thousand looks a second for each pool, which are some 3 % of a Redis (docs/scale.md). */
+const restPerNodeMs = 1;
+/** Of fewer nodes each may look as often as it is woken: a replacement is begun a little sooner. */
+const nodesWithoutRest = 10;
 /** A node that lives has answered an event by then; a pool with one that does not is still refilled, if slower. */
 const othersTurnMs = 250;
 /** The slot outlives the boot's own timeout by this, so that a boot ends by its own error and not by the reaper's. */
