@@ -126,9 +126,14 @@ export class BindJournal implements AsyncDisposable {
   leaseSeen({ id, claim, lease }: SandboxRecord): void {
     const binding = this.#bound.get(id);
     if (!binding || !lease || claim?.claimId !== binding.sandbox.claim.claimId) return;
-    binding.leaseLeftMs = lease.remainingMs;
+    const nowMs = this.#deps.clock.monotonicMs();
+    const { leaseEndsAtMs } = binding;
+    // The same end or a later one with less left than this node's own timer says: the store's clock has jumped (D12).
+    const isNoShorter = leaseEndsAtMs !== null && lease.expiresAtMs >= leaseEndsAtMs;
+    const timerLeftMs = isNoShorter ? binding.leaseLeftMs - (nowMs - binding.seenAtMs) : 0;
+    binding.leaseLeftMs = Math.max(lease.remainingMs, timerLeftMs);
     binding.lifeLeftMs = lifeLeftMs(lease);
-    binding.seenAtMs = this.#deps.clock.monotonicMs();
+    binding.seenAtMs = nowMs;
     this.#noteLeaseEnd(id, lease);
   }
 

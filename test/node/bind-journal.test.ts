@@ -256,6 +256,32 @@ test('I1 over any history of uses, ends and restarts no sandbox is bound to two 
   );
 });
 
+test('D12 a look at a store whose clock has jumped takes nothing of what is left by the node’s own timer', () => {
+  using folder = new JournalFolder();
+  const clock = new ManualClock();
+  const record = running({ leftMs: 60_000 });
+  const { lease, ...rest } = record;
+  assert.ok(lease);
+  const journal = folder.open({ clock });
+  journal.bind(record);
+  clock.monotonic += 10_000;
+  journal.leaseSeen({ ...record, lease: { ...lease, remainingMs: 5_000 } });
+  const { expiresAtMs: expiredAtMs } = lease;
+  assert.equal(
+    journal.timerLeftMs({ ...rest, state: 'stopping', endReason: 'lease_expired', expiredAtMs }),
+    50_000,
+  );
+  // What the owner has shortened is as short as the store says.
+  journal.leaseSeen({ ...record, lease: { ...lease, remainingMs: 5_000, expiresAtMs: expiredAtMs - 1 } });
+  assert.equal(
+    journal.timerLeftMs({
+      ...rest,
+      ...{ state: 'stopping', endReason: 'lease_expired', expiredAtMs: expiredAtMs - 1 },
+    }),
+    5_000,
+  );
+});
+
 test('D12 a lease goes on by the node’s own timer, unless it was shortened or nothing was seen of it in this run', () => {
   using folder = new JournalFolder();
   const clock = new ManualClock();
