@@ -68,7 +68,7 @@ export class Checker implements WireObserver, HostObserver {
       case 'renew':
         return this.#moved(who, verb, answer as TransitionAnswer);
       case 'inventory':
-        return this.#looked(answer as readonly SandboxRecord[]);
+        return this.#looked(who, answer as readonly SandboxRecord[]);
       default:
     }
   }
@@ -302,8 +302,9 @@ export class Checker implements WireObserver, HostObserver {
   #moved(who: string, verb: string, answer: TransitionAnswer): void {
     if (answer.kind !== 'done') return;
     const { record } = answer;
-    if (verb !== 'renew') this.#world.trace.line(who, `${verb} ${record.id}: ${record.state}`);
-    else this.counted.renewals += 1;
+    const left = record.lease ? `, ${record.lease.remainingMs} ms left` : '';
+    this.#world.trace.line(who, `${verb} ${record.id}: ${record.state}${left}`);
+    if (verb === 'renew') this.counted.renewals += 1;
     const life = this.ledger.life(record.id, record.nodeId);
     if (record.state === 'ready') this.#checkNeverUsed(life);
     const { claim } = record;
@@ -338,10 +339,10 @@ export class Checker implements WireObserver, HostObserver {
   }
 
   /** A node was told what the store has of it. */
-  #looked(records: readonly SandboxRecord[]): void {
+  #looked(who: string, records: readonly SandboxRecord[]): void {
     for (const { id, state, lease } of records) {
       const life = this.ledger.find(id);
-      if (!life) continue;
+      if (life?.host !== who) continue;
       life.nodeKnowsUntilMs = life.nodeSawUntilMs;
       life.nodeSawUntilMs = state === 'running' && lease ? this.#world.nowMs + lease.remainingMs : 0;
     }
