@@ -135,10 +135,11 @@ function parseClaims(text: string): DataTokenClaims | null {
   }
   if (typeof read !== 'object' || read === null) return null;
   const { aud, sub, cid, scp, iat, exp } = read as Readonly<Record<string, unknown>>;
+  const lifeMs = aud === hopAudience ? hopTokenLifeMs : dataTokenLifeMs;
   if ((aud !== audience && aud !== hopAudience) || typeof sub !== 'string' || typeof cid !== 'string')
     return null;
   if (!Array.isArray(scp) || !scp.every((scope) => scopes.includes(scope))) return null;
-  if (!isSeconds(iat) || !isSeconds(exp) || exp <= iat || exp - iat > dataTokenLifeMs / 1_000) return null;
+  if (!isSeconds(iat) || !isSeconds(exp) || exp <= iat || exp - iat > lifeMs / 1_000) return null;
   return {
     tenant: sub,
     claimId: cid,

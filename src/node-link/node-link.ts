@@ -60,6 +60,16 @@ export class NodeLink implements ChannelOpener, Pick<Guest, 'spawn'> {
 
   /** Throws what the node refused with (SANDBOX_NOT_FOUND, CLAIM_CONFLICT, …), or NODE_UNREACHABLE. */
   static async open(deps: { readonly clock: Clock }, target: NodeTarget): Promise<NodeLink> {
+    const first = await NodeLink.#dial(deps, target);
+    if (!first.isClosed) return first;
+    // It broke between the upgrade and Ready, and has carried nothing: a second one may do.
+    const second = await NodeLink.#dial(deps, target);
+    if (second.isClosed) throw second.#lost();
+    return second;
+  }
+
+  /** Open, or closed before it was. */
+  static async #dial(deps: { readonly clock: Clock }, target: NodeTarget): Promise<NodeLink> {
     const link = new NodeLink(deps.clock, target);
     link.#socket = await dialNode(target, {
       onMessage: (message) => link.#onMessage(message),
@@ -68,12 +78,9 @@ export class NodeLink implements ChannelOpener, Pick<Guest, 'spawn'> {
     const cancel = deps.clock.after(readyMsMax, () =>
       link.#giveUp('it accepted the connection and says nothing'),
     );
-    try {
-      await link.#readyArrived.promise;
-      return link;
-    } finally {
-      cancel();
-    }
+    await Promise.race([link.#readyArrived.promise, link.closed]);
+    cancel();
+    return link;
   }
 
   private constructor(clock: Clock, target: NodeTarget) {
@@ -237,7 +244,6 @@ export class NodeLink implements ChannelOpener, Pick<Guest, 'spawn'> {
     this.#closeReason = why;
     this.#cancelTick();
     const error = this.#lost();
-    this.#readyArrived.reject(error);
     this.#requests.lose(error);
     const channels = [...this.#channels.values()];
     this.#channels.clear();

@@ -6,7 +6,12 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { DataAccess } from '../../src/auth/data-access.ts';
 import { type DataKey, dataKeyOf, loadDataKey, newDataKey } from '../../src/auth/data-key.ts';
-import { DataTokens, dataTokenLifeMs, looksLikeDataToken } from '../../src/auth/data-token.ts';
+import {
+  DataTokens,
+  dataTokenLifeMs,
+  hopTokenLifeMs,
+  looksLikeDataToken,
+} from '../../src/auth/data-token.ts';
 import type { Clock } from '../../src/domain/clock.ts';
 
 const key = newDataKey();
@@ -215,4 +220,18 @@ test('A17 a key file that cannot be used is named, and nothing of its content', 
     });
   }
   assert.throws(() => loadDataKey({ file: join(folder, 'absent.pem'), stateFolder: folder }), /is not there/);
+});
+
+test('A2 D11 the token of another process is no client’s token, nor the other way round, and is good for two minutes', () => {
+  nowMs = startMs;
+  const hop = tokens.issue({ ...claim, hop: true }).token;
+  assert.equal(tokens.verify(hop), null);
+  assert.deepEqual(tokens.verifyHop(hop), { ...claim, hop: true, expiresAtMs: startMs + hopTokenLifeMs });
+  assert.equal(tokens.verifyHop(tokens.issue(claim).token), null);
+  const payload = { ...goodPayload, aud: 'warmpool-hop', exp: goodPayload.iat + hopTokenLifeMs / 1_000 };
+  assert.notEqual(tokens.verifyHop(signed(goodHeader, payload)), null);
+  assert.equal(tokens.verifyHop(signed(goodHeader, { ...payload, exp: payload.exp + 1 })), null);
+  assert.equal(new DataTokens({ clock }, [newDataKey()]).verifyHop(hop), null);
+  nowMs = startMs + hopTokenLifeMs;
+  assert.equal(tokens.verifyHop(hop), null);
 });

@@ -380,3 +380,47 @@ test('limits that mean nothing are refused, and so are shares of no pool or of m
     /80 sandboxes of pool "base" are reserved/,
   );
 });
+
+test('a role of its own needs the store that the others are met in, and the key that they are known by', () => {
+  for (const role of ['node', 'allocator']) {
+    const [redis = '', key = '', ...rest] = issuesOf({ WARMPOOL_ROLE: role });
+    assert.match(redis, /^WARMPOOL_ROLE \| redisUrl \| .*set REDIS_URL/);
+    assert.match(key, /^WARMPOOL_ROLE \| dataKey \| .*WARMPOOL_DATA_KEY/);
+    assert.deepEqual(rest, []);
+  }
+  const env = { REDIS_URL: '/run/redis.sock', WARMPOOL_DATA_KEY: 'key.pem' };
+  assert.equal(load({ WARMPOOL_ROLE: 'node', ...env }).role, 'node');
+  assert.equal(load(env).role, 'all');
+});
+
+test('workers need Redis, and a node has none', () => {
+  assert.match(issuesOf({ WARMPOOL_WORKERS: '2' }).join(), /WARMPOOL_WORKERS \| redisUrl \| /);
+  const env = { REDIS_URL: '/run/redis.sock', WARMPOOL_DATA_KEY: 'key.pem', WARMPOOL_WORKERS: '2' };
+  assert.equal(load(env).workers, 2);
+  assert.match(issuesOf({ ...env, WARMPOOL_ROLE: 'node' }).join(), /\| workers \| a node serves no calls/);
+  for (const wrong of ['0', '65', 'two', '1.5']) {
+    assert.match(
+      issuesOf({ ...env, WARMPOOL_WORKERS: wrong }).join(),
+      /\| workers \| must be a whole number/,
+    );
+  }
+});
+
+test('the command line goes before the environment, and is named where it is wrong', () => {
+  const env = { REDIS_URL: '/run/redis.sock', WARMPOOL_DATA_KEY: 'key.pem', WARMPOOL_ROLE: 'node' };
+  assert.equal(load(env, { flags: { role: 'allocator', workers: '3' } }).role, 'allocator');
+  assert.match(
+    issuesOf(env, { flags: { role: 'boss' } }).join(),
+    /^--role \| role \| must be one of all, allocator, node/,
+  );
+});
+
+test('A19 a node, which serves no calls, may leave the address of calls as it is', () => {
+  const env = {
+    REDIS_URL: '/run/redis.sock',
+    WARMPOOL_DATA_KEY: 'key.pem',
+    WARMPOOL_GRPC_LISTEN: '0.0.0.0:50051',
+  };
+  assert.equal(load({ ...env, WARMPOOL_ROLE: 'node' }).role, 'node');
+  assert.match(issuesOf({ ...env, WARMPOOL_ROLE: 'allocator' }).join(), /no API key is configured/);
+});
