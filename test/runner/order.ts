@@ -8,6 +8,8 @@ export const longestFiles: readonly string[] = [
   'test/e2e/docker.test.ts',
   'test/e2e/bubblewrap.test.ts',
   'test/e2e/faults.test.ts',
+  'test/mutations/mutation.test.ts',
+  'test/faults/claims-under-kill.test.ts',
   'test/guest/c-programs.test.ts',
   'test/xgen/docker.test.ts',
   'test/cli/cli.test.ts',
