@@ -66,7 +66,7 @@ test('a tenant over its limit is refused with the quota, the limit and what it h
     others: unlimited,
     named: {
       alice: { ...unlimited, maxRunning: 1 },
-      bob: { ...unlimited, createsPerSecond: 0.01, createsBurst: 1 },
+      bob: { ...unlimited, createsPerSecond: 0.001, createsBurst: 1 },
     },
   });
   await using core = await startCore({ limitsOf: (tenant) => tenants.limitsOf(tenant) });
@@ -81,7 +81,7 @@ test('a tenant over its limit is refused with the quota, the limit and what it h
   await core.allocator.createSandbox(bob, plain, never);
   await assert.rejects(core.allocator.createSandbox(bob, plain, never), (error) => {
     assert.ok(isWarmpoolError(error) && error.code === 'QUOTA_EXCEEDED', String(error));
-    assert.deepEqual(error.details.facts, { quota: 'creates_per_second', limit: '0.01', current: '1' });
+    assert.deepEqual(error.details.facts, { quota: 'creates_per_second', limit: '0.001', current: '1' });
     assert.ok((error.details.retryAfterMs ?? 0) > 10_000);
     return true;
   });
