@@ -131,7 +131,7 @@ function oneLike(pool: SimulatedPool): FleetShape {
 
 function drawPlots(simulated: readonly SimulatedPool[]): void {
   const fleets = [10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000].map((nodes) => withNodes(asked, nodes));
-  const names = partsOf(asked, costs)
+  const names = [...partsOf(asked, costs)]
     .sort((a, b) => b.cores - a.cores)
     .slice(0, 6)
     .map(({ name }) => name);

@@ -39,7 +39,7 @@ export interface Part {
   readonly cores: number;
   readonly bytesPerSecond: number;
   /** How it grows with the number of nodes, at the same number of sandboxes for each. */
-  readonly growth: 'linear' | 'square';
+  readonly growth: 'bounded' | 'linear' | 'square';
 }
 
 export function claimsPerSecond({ sandboxes, lifeSeconds }: FleetShape): number {
@@ -64,7 +64,12 @@ export function partsOf(shape: FleetShape, costs: StoreCosts): readonly Part[] {
     bytesPerSecond: rate * share * cost(verb).answerBytes,
   });
   const nodeShare = nodes / costs.nodes;
-  const looksByWaking = nodes * wakingEvents * claims * readsPerLook;
+  const looksMax = nodes <= nodesWithoutRest ? nodes * readsPerSecondMax : looksPerSecondMax;
+  const looksByWaking = poolRates(shape).reduce(
+    (sum, rate) => sum + Math.min(nodes * wakingEvents * rate, looksMax) * readsPerLook,
+    0,
+  );
+  const lists = Math.min(nodes, listsPerSecondMax) + 2 * allocators;
   const reads = Math.min(eventsPerLife * claims, readsPerSecondMax);
   const events = cost('64 events to one follower');
   return [
@@ -76,9 +81,9 @@ export function partsOf(shape: FleetShape, costs: StoreCosts): readonly Part[] {
     part('heartbeats', 'linear', 'heartbeat', nodes),
     part('inventories, every 5 s', 'linear', 'inventory of 100', nodes / 5, perNode / 100),
     part('looks at pools, every second', 'linear', 'readPool', nodes * pools * readsPerLook),
-    part('looks at pools after each claim and end', 'square', 'readPool', looksByWaking),
-    // Each node with its heartbeat, each allocator for placing and for lost nodes.
-    part('lists of all nodes, every second', 'square', 'nodes', nodes + 2 * allocators, nodeShare),
+    part('looks at pools after claims and ends', 'bounded', 'readPool', looksByWaking),
+    // The nodes, and each allocator every second for placing and for lost nodes.
+    part('lists of all nodes', 'linear', 'nodes', lists, nodeShare),
     {
       name: 'events to every process',
       growth: 'square',
@@ -124,11 +129,14 @@ export interface PoolOnPaper {
 }
 
 /** Pools are not equally popular: the n-th has a share of 1/n of the first one's claims. */
-export function poolsOf(shape: FleetShape): readonly PoolOnPaper[] {
+function poolRates(shape: FleetShape): readonly number[] {
   const weights = Array.from({ length: shape.pools }, (_, index) => 1 / (index + 1));
   const sum = weights.reduce((total, weight) => total + weight, 0);
-  return weights.map((weight) => {
-    const rate = (claimsPerSecond(shape) * weight) / sum;
+  return weights.map((weight) => (claimsPerSecond(shape) * weight) / sum);
+}
+
+export function poolsOf(shape: FleetShape): readonly PoolOnPaper[] {
+  return poolRates(shape).map((rate) => {
     const erlangs = rate * shape.bootSeconds;
     const ready = smallestSize('queued', erlangs, 1 - shape.targetHitRatio, readyMax);
     return { claimsPerSecond: rate, erlangs, ready, hitRatio: 1 - missProbability('queued', ready, erlangs) };
@@ -145,6 +153,11 @@ export function fleetHitRatio(pools: readonly PoolOnPaper[]): number {
 const readsPerLook = 2;
 /** Of the events of one life, those at which every node looks at the pool: running and stopping. */
 const wakingEvents = 2;
+/** In a larger fleet replenishers rest, so that all look at a pool this often together (src/node/replenisher.ts). */
+const nodesWithoutRest = 10;
+const looksPerSecondMax = 1_000;
+/** The same for the nodes' looks at each other (src/node/fleet.ts). */
+const listsPerSecondMax = 100;
 /** starting, ready, running, stopping, stopped. */
 const eventsPerLife = 5;
 /** A follower rests 10 ms after a read that brought something. */

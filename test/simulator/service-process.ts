@@ -2,7 +2,7 @@ import { appendFileSync } from 'node:fs';
 import { Allocator } from '../../src/allocator/allocator.ts';
 import type { AllocatorObserver } from '../../src/allocator/observer.ts';
 import { Placement } from '../../src/allocator/placement.ts';
-import { Reaper } from '../../src/allocator/reaper.ts';
+import { Reaper, type ReaperDeps } from '../../src/allocator/reaper.ts';
 import type { PoolCatalog } from '../../src/domain/pool-catalog.ts';
 import { BindJournal } from '../../src/node/bind-journal.ts';
 import { Node } from '../../src/node/node.ts';
@@ -176,13 +176,15 @@ function traceLog(world: World, name: string): Log {
   return { debug: () => {}, info: () => {}, warn: say, error: say };
 }
 
+type Observer = NodeObserver & AllocatorObserver & ReaperDeps['observer'];
+
 /** Counts conflicts; whatever else the product tells its metrics is not looked at. */
-function observing(checker: Checker): NodeObserver & AllocatorObserver {
+function observing(checker: Checker): Observer {
   const conflict = () => {
     checker.counted.conflicts += 1;
   };
   const ignore = () => {};
-  return new Proxy({} as NodeObserver & AllocatorObserver, {
+  return new Proxy({} as Observer, {
     get: (_, name) => (name === 'claimConflict' ? conflict : ignore),
   });
 }

@@ -6,20 +6,28 @@ import { describeFailure, simulate } from './simulation.ts';
 /** `npm run sim -- --seed N` runs one seed by hand; `npm run test:soak` runs many. */
 
 /** Seeds that found something once, with what that was. They stay. */
-const seedsWithHistory: readonly {
-  readonly seed: number;
-  readonly eventsMax: number;
-  readonly found: string;
-}[] = [];
+const seedsWithHistory = [
+  {
+    seed: 3,
+    found:
+      'a claim came before the answer to the report of readiness, and the node destroyed what it had claimed',
+  },
+  { seed: 7, found: 'the store never answered the report, and the node destroyed what a claim had by then' },
+  {
+    seed: 1010,
+    found:
+      'a look between a jump of the store’s clock and an end of a lease wound the node’s own timer forward',
+  },
+] as const;
 
 /** What is not known yet: seeds of no history. */
-const seedsFresh = [1, 2, 3, 4, 5];
-const eventsMax = 20_000;
+const seedsFresh = [1, 2, 4, 5];
+const eventsMax = 12_000;
 
-for (const { seed, eventsMax: most, found } of seedsWithHistory) {
+for (const { seed, found } of seedsWithHistory) {
   test(`T23 seed ${seed} finds nothing any more: ${found}`, async () => {
-    const report = await simulate({ seed, eventsMax: most });
-    assert.equal(report.violation, null, describeFailure(report, 40, most));
+    const report = await simulate({ seed, eventsMax });
+    assert.equal(report.violation, null, describeFailure(report, 40, eventsMax));
   });
 }
 
