@@ -1,5 +1,6 @@
 import { type Clock, pause } from '../domain/clock.ts';
 import { isWarmpoolError } from '../domain/errors.ts';
+import { shardCount, shardOfSandbox } from '../domain/ids.ts';
 import type { SandboxRecord } from '../domain/sandbox.ts';
 import type { Log } from '../observability/log.ts';
 import { type ExpireAnswer, embeddedStorePrefix, type PoolStore } from '../store/pool-store.ts';
@@ -24,9 +25,8 @@ export class Reaper implements AsyncDisposable {
   /** Due, but damaged: as of the last pass, so that each is told about once. */
   #damaged: ReadonlySet<string> = new Set();
   #running: Promise<void> = Promise.resolve();
-  /** Which run of the store answered last; null before the first answer. */
-  #runId: string | null = null;
-  #quietUntilMs = 0;
+  /** Which run of a server answered for each shard last, and until when nothing of the shard is ended. */
+  readonly #runs = new Map<number, { readonly runId: string; readonly quietUntilMs: number }>();
 
   constructor(deps: ReaperDeps, options: { readonly nodeTimeoutMs?: number } = {}) {
     this.#deps = deps;
@@ -61,7 +61,7 @@ export class Reaper implements AsyncDisposable {
 
   async pass(): Promise<void> {
     const { store, observer, onEnding, log } = this.#deps;
-    if (!this.#storeIsKnown()) {
+    if (this.#knownShards().size === 0) {
       // Being asked is how it becomes healthy again.
       await store.due(1);
       return;
@@ -73,8 +73,9 @@ export class Reaper implements AsyncDisposable {
       const limit = batchSize + this.#damaged.size;
       const due = await store.due(limit);
       // The question may have waited for a server that is another one now.
-      if (!this.#storeIsKnown()) return;
+      const known = this.#knownShards();
       for (const { id, incarnation } of due) {
+        if (!known.has(shardOfSandbox(id))) continue;
         const answer = await this.#expire(id, incarnation);
         if (answer === null) damaged.add(id);
         if (answer?.kind !== 'done') continue;
@@ -89,16 +90,22 @@ export class Reaper implements AsyncDisposable {
     }
   }
 
-  #storeIsKnown(): boolean {
+  /** In a cluster each shard may have another server; otherwise all are known, or none. */
+  #knownShards(): ReadonlySet<number> {
     const { store, clock } = this.#deps;
-    const { healthy, runId } = store.health();
-    if (!healthy) return false;
     const nowMs = clock.monotonicMs();
-    const isNew =
-      this.#runId === null ? !store.storeId.startsWith(embeddedStorePrefix) : this.#runId !== runId;
-    if (isNew) this.#quietUntilMs = nowMs + newRunGraceMs;
-    this.#runId = runId;
-    return nowMs >= this.#quietUntilMs;
+    const known = new Set<number>();
+    for (let shard = 0; shard < shardCount; shard += 1) {
+      const { healthy, runId } = store.health(shard);
+      if (!healthy) continue;
+      const last = this.#runs.get(shard);
+      const isNew =
+        last === undefined ? !store.storeId.startsWith(embeddedStorePrefix) : last.runId !== runId;
+      const quietUntilMs = isNew ? nowMs + newRunGraceMs : (last?.quietUntilMs ?? 0);
+      this.#runs.set(shard, { runId, quietUntilMs });
+      if (nowMs >= quietUntilMs) known.add(shard);
+    }
+    return known;
   }
 
   /** null: its record is damaged. A store that does not answer ends the pass. */

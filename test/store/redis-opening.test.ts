@@ -5,6 +5,7 @@ import { isWarmpoolError } from '../../src/domain/errors.ts';
 import { RedisPoolStore } from '../../src/store/redis/redis-pool-store.ts';
 import { parseRedisUrl } from '../../src/store/redis/redis-url.ts';
 import { assertServerFits, parseInfo, serverWarnings } from '../../src/store/redis/server-checks.ts';
+import { rightsInTheDocs } from '../support/docs-rights.ts';
 import { RedisServer, type RedisServerOptions } from '../support/redis-server.ts';
 import { requirement } from '../support/requirements.ts';
 import { StoreScenario } from '../support/store-scenario.ts';
@@ -130,9 +131,8 @@ test('redis: databases of one server are stores of their own', { skip }, async (
 
 test('A20 the store works as an ACL user that has only its own keys and no CONFIG', { skip }, async () => {
   await using server = await RedisServer.start();
-  const rights =
-    '+@read +@write +@stream +@scripting +@connection +info +time -@dangerous +info -script|flush';
-  await server.client().call('ACL', 'SETUSER', 'warmpool', 'on', '>p@ss:word', '~wp:*', ...rights.split(' '));
+  const rights = rightsInTheDocs();
+  await server.client().call('ACL', 'SETUSER', 'warmpool', 'on', '>p@ss:word', '~wp:*', ...rights);
   await using store = newStore(`unix://warmpool:p%40ss%3Aword@localhost${server.socketPath}`);
   await store.open();
   const scenario = new StoreScenario(store);

@@ -89,6 +89,8 @@ function newCluster(
     redisOptions,
     lazyConnect: true,
     enableOfflineQueue: patient,
+    // It would keep us from all shards while one node sees another one away. Each shard says for itself whether it is served.
+    enableReadyCheck: false,
     clusterRetryStrategy: retryStrategy,
     scaleReads: 'master',
     // Moved slots are found without an error first, and a new master without waiting for the old one's.

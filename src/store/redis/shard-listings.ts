@@ -7,11 +7,17 @@ import { scripts } from './scripts.ts';
 
 /** Listings over all shards: one script on each, and the answers put together. */
 
-/** Ids whose deadline has passed, oldest first. */
+/**
+ * Ids whose deadline has passed, oldest first. Of a cluster those of the shards that answer: candidates only, so that one
+ * master that is away keeps no lease of the others from ending.
+ */
 export async function listDue(connection: RedisConnection, limit: number): Promise<readonly DueSandbox[]> {
-  const answers = await Promise.all(
+  const asked = await Promise.allSettled(
     shards.map((shard) => connection.run(scripts.listDue, shard.leases, shard.sandboxPrefix, limit)),
   );
+  const answers = asked.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []));
+  const failed = asked.find((each) => each.status === 'rejected');
+  if (failed !== undefined && answers.length === 0) throw failed.reason;
   return answers
     .flatMap((answer) => (answer as [number, ...(readonly [string, string, number])[]]).slice(1))
     .map((member) => member as readonly [id: string, deadlineMs: string, incarnation: number])
