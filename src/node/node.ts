@@ -1,6 +1,7 @@
 import type { Clock } from '../domain/clock.ts';
 import { WarmpoolError } from '../domain/errors.ts';
-import type { EndReason, SandboxRecord } from '../domain/sandbox.ts';
+import type { EndReason, SandboxRecord, SandboxState } from '../domain/sandbox.ts';
+import { isEnded } from '../domain/transitions.ts';
 import type { Guest } from '../guest-link/guest.ts';
 import type { Log } from '../observability/log.ts';
 import {
@@ -290,8 +291,9 @@ export class Node implements AsyncDisposable {
     const isBound = this.#deps.journal.of(sandboxId) !== null;
     const record = isBound ? await this.#deps.store.get(sandboxId, null).catch(() => null) : null;
     if (!isBound) await this.#supervisor.remove(sandboxId);
-    // Where the store has no answer now, the reconciler comes back to it.
-    else if (record !== null) await this.remove(record);
+    // Where the store has no answer now, the reconciler comes back to it. An event may be late: it was told otherwise since.
+    else if (record !== null && (isOver(record.state) || !this.#deps.journal.agrees(record)))
+      await this.remove(record);
   }
 
   async #bootAssigned(sandboxId: string): Promise<void> {
@@ -345,6 +347,10 @@ export class Node implements AsyncDisposable {
 
 /** Where its data port is: for clients, and for the other processes of the service. */
 export type NodeAddresses = Pick<NodeStatus, 'dataUrl' | 'nodeUrl'>;
+
+function isOver(state: SandboxState): boolean {
+  return state === 'stopping' || isEnded(state);
+}
 
 export interface NodeOptions {
   readonly nodeId: string;
