@@ -192,7 +192,9 @@ export class Checker implements WireObserver, HostObserver {
         this.ledger.forget(life.id);
         continue;
       }
-      const overdueMs = nowMs - (life.leaseEndsAtMs ?? Number.POSITIVE_INFINITY);
+      // A clock that went back has promised more, and nodes keep to that when it goes forth again.
+      const endedAtMs = (life.leaseEndsAtMs ?? Number.POSITIVE_INFINITY) + this.jumpedBackMs;
+      const overdueMs = nowMs - endedAtMs;
       if (life.exists && overdueMs > goneAfterLeaseMs && calmMs > overdueMs + settlingMs) {
         this.#world.fail(
           'I5',
