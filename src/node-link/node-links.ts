@@ -36,7 +36,7 @@ export class NodeLinks implements AsyncDisposable {
   /** A use of the sandbox of this record, which is claimed. Throws what its node refused with, or NODE_UNREACHABLE. */
   async enter(record: SandboxRecord): Promise<NodeLinkUse> {
     const key = `${record.id} ${record.claim?.claimId}`;
-    const shared = leastUsed(this.#links.get(key)) ?? this.#dial(key, await this.#targetOf(record));
+    const shared = leastUsed(this.#links.get(key)) ?? this.#dial(key, record);
     shared.uses += 1;
     shared.cancelIdle();
     try {
@@ -83,10 +83,11 @@ export class NodeLinks implements AsyncDisposable {
     return { nodeId, sandboxId, baseUrl, token, ...(ca !== null && { ca }) };
   }
 
-  #dial(key: string, target: NodeTarget): SharedLink {
+  /** Known at once, so that whoever comes while it is being opened sees it. */
+  #dial(key: string, record: SandboxRecord): SharedLink {
     const links = this.#links.get(key) ?? new Set<SharedLink>();
     this.#links.set(key, links);
-    const opening = NodeLink.open(this.#deps, target);
+    const opening = this.#targetOf(record).then((target) => NodeLink.open(this.#deps, target));
     const shared: SharedLink = { opening, link: null, uses: 0, cancelIdle: () => {} };
     links.add(shared);
     const gone = () => {

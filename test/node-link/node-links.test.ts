@@ -1,0 +1,213 @@
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { promisify } from 'node:util';
+import { encodeCredit } from '../../protocol/control-messages.ts';
+import type { Frame } from '../../protocol/frame.ts';
+import { encodeMap } from '../../protocol/map-message.ts';
+import { messageTypes as type } from '../../protocol/message-types.ts';
+import { SystemClock } from '../../src/domain/clock.ts';
+import { isWarmpoolError, type WarmpoolError } from '../../src/domain/errors.ts';
+import type { SandboxRecord } from '../../src/domain/sandbox.ts';
+import { NodeLinks } from '../../src/node-link/node-links.ts';
+import { findProgram } from '../support/docker-engine.ts';
+import { SilentLog } from '../support/silent-log.ts';
+import { until } from '../support/until.ts';
+import { ScriptedNode } from './scripted-node.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'wp-node-link-'));
+after(() => rmSync(folder, { recursive: true, force: true }));
+
+/** As much of a record as a link needs. */
+const record = {
+  id: '07aaaaaaaaaaaaaaaaaa',
+  nodeId: 'node-b',
+  claim: { tenant: 'alice', claimId: 'c'.repeat(20) },
+} as unknown as SandboxRecord;
+
+/** Idle links are closed when the test says so. */
+class StoppedClock extends SystemClock {
+  readonly waiting = new Map<number, Set<() => void>>();
+
+  override after(delayMs: number, callback: () => void): () => void {
+    const calls = this.waiting.get(delayMs) ?? new Set();
+    this.waiting.set(delayMs, calls.add(callback));
+    return () => calls.delete(callback);
+  }
+
+  pass(delayMs: number): void {
+    const calls = [...(this.waiting.get(delayMs) ?? [])];
+    this.waiting.get(delayMs)?.clear();
+    for (const call of calls) call();
+  }
+}
+
+function linksTo(node: ScriptedNode, ca: string | null = null) {
+  const clock = new StoppedClock();
+  const log = new SilentLog();
+  const links = new NodeLinks({
+    clock,
+    log,
+    addressOf: async () => node.url,
+    tokenFor: ({ tenant, claimId }) => `${tenant}.${claimId}`,
+    ca,
+  });
+  return { clock, links, log };
+}
+
+async function refused(links: NodeLinks): Promise<WarmpoolError> {
+  const error: unknown = await links.enter(record).then(
+    () => null,
+    (failure: unknown) => failure,
+  );
+  assert.ok(isWarmpoolError(error), String(error));
+  return error;
+}
+
+const receiver = { onFrame() {}, onLost() {} };
+
+test('D7 what a node refuses a sandbox with comes back as the same error, and anything else as an unreachable node', async () => {
+  await using node = await ScriptedNode.start();
+  const { links, log } = linksTo(node);
+  const refusals: [number, string, string, RegExp][] = [
+    [409, '{"error":{"code":"CLAIM_CONFLICT","message":"bound"}}', 'CLAIM_CONFLICT', /^bound$/],
+    [
+      404,
+      '{"error":{"code":"SANDBOX_NOT_FOUND","message":"gone\\u0007"}}',
+      'SANDBOX_NOT_FOUND',
+      /^gone\ufffd$/,
+    ],
+    [503, '{"error":{"code":"DRAINING","message":"drains"}}', 'NODE_UNREACHABLE', /\(503\): drains/],
+    [
+      401,
+      '{"error":{"code":"UNAUTHENTICATED","message":"no"}}',
+      'NODE_UNREACHABLE',
+      /same key \(WARMPOOL_DATA_KEY\)/,
+    ],
+    [502, '<html>Bad Gateway</html>', 'NODE_UNREACHABLE', /\(502\)$/],
+    [302, '', 'NODE_UNREACHABLE', /\(302\)$/],
+    [409, '{"error":{"code":"NO_SUCH_CODE","message":7}}', 'NODE_UNREACHABLE', /\(409\)$/],
+  ];
+  for (const [status, body, code, says] of refusals) {
+    node.refusal = { status, body };
+    const error = await refused(links);
+    assert.equal(error.code, code, body);
+    assert.match(error.message, says);
+  }
+  assert.equal(log.lines.length, 1);
+  assert.equal(links.size, 0);
+  assert.equal(node.tokens[0], `Bearer alice.${'c'.repeat(20)}`);
+});
+
+test('a connection that breaks before Ready is tried once more, and then is an unreachable node', async () => {
+  await using node = await ScriptedNode.start();
+  const { links } = linksTo(node);
+  node.onSocket = (socket) => socket.terminate();
+  const use = await links.enter(record);
+  assert.equal(node.sockets.length, 2);
+  use.guest.close();
+
+  node.onSocket = (socket) => {
+    node.onSocket = (second) => second.close(1011, 'link_lost');
+    socket.terminate();
+  };
+  const error = await refused(links);
+  assert.equal(error.code, 'NODE_UNREACHABLE');
+  assert.match(error.message, /1011, "link_lost"/);
+});
+
+test('uses have links of their own up to eight, share from then on, and leave them to the next', async () => {
+  await using node = await ScriptedNode.start();
+  const { clock, links } = linksTo(node);
+  const uses = await Promise.all(Array.from({ length: 20 }, () => links.enter(record)));
+  assert.equal(node.sockets.length, 8);
+  assert.equal(links.size, 8);
+  for (const use of uses) use.leave();
+  const again = await links.enter(record);
+  assert.equal(node.sockets.length, 8);
+  // Whoever leaves twice leaves once.
+  again.leave();
+  again.leave();
+  clock.pass(10_000);
+  await until(() => links.size === 0, 'the idle links to be closed');
+  await until(() => node.sockets.every(({ readyState }) => readyState === 3), 'their sockets to be closed');
+});
+
+test('a node that is silent for two ping periods is given up, and whoever waits is told', async () => {
+  await using node = await ScriptedNode.start();
+  const { clock, links } = linksTo(node);
+  const { guest, lost } = await links.enter(record);
+  let lossOf: Error | null = null;
+  guest.open(type.FileStat.code, new Uint8Array(), { ...receiver, onLost: (error) => (lossOf = error) });
+  const asked = guest.request(type.Stats.code, new Uint8Array());
+  asked.catch(() => {});
+  for (let period = 0; period < 3; period += 1) clock.pass(node.pingMs);
+  assert.match(await guest.closed, /two ping periods/);
+  assert.match(String(lossOf), /two ping periods/);
+  await assert.rejects(asked, /two ping periods/);
+  assert.deepEqual(lost(), { reason: 'link_lost', failed: true });
+  assert.throws(() => guest.open(type.FileStat.code, new Uint8Array(), receiver), /two ping periods/);
+});
+
+test('a node that breaks the protocol is cut off', async () => {
+  await using node = await ScriptedNode.start();
+  const { links } = linksTo(node);
+  const { guest } = await links.enter(record);
+  const [socket] = node.sockets;
+  assert.ok(socket);
+  node.send(socket, { type: type.Output.code, channel: 77, id: 0, payload: new Uint8Array(1) });
+  assert.match(await guest.closed, /broke the protocol: Output on a channel that is not open/);
+});
+
+test('credit beyond what came is not passed on', async () => {
+  await using node = await ScriptedNode.start();
+  const { links } = linksTo(node);
+  const { guest } = await links.enter(record);
+  const answer = encodeMap({ size: 3 });
+  assert.ok('value' in answer);
+  node.onFrame = ({ type: code, channel }, socket) => {
+    if (code !== type.FileRead.code) return;
+    node.send(socket, { type: type.Ack.code, channel, id: 0, payload: answer.value });
+    node.send(socket, { type: type.Output.code, channel, id: 0, payload: new Uint8Array(3) });
+  };
+  const frames: Frame[] = [];
+  const channel = guest.open(type.FileRead.code, new Uint8Array(), {
+    ...receiver,
+    onFrame: (frame) => frames.push(frame),
+  });
+  channel.send(type.Credit.code, encodeCredit(1_000));
+  await until(() => frames.some((frame) => frame.type === type.Output.code), 'the output');
+  channel.send(type.Credit.code, encodeCredit(1_000));
+  channel.send(type.Credit.code, encodeCredit(1_000));
+  channel.close();
+  await until(() => node.frames.some((frame) => frame.type === type.ChannelClose.code), 'the close');
+  const grants = node.frames.filter((frame) => frame.type === type.Credit.code);
+  assert.deepEqual(
+    grants.map(({ payload }) => Buffer.from(payload)),
+    [Buffer.from(encodeCredit(3))],
+  );
+});
+
+const noOpenssl = findProgram('openssl') === null ? 'openssl is not installed' : false;
+
+test('a node by wss is one whose certificate the configured authority has signed', {
+  skip: noOpenssl,
+}, async () => {
+  await promisify(execFile)('openssl', [
+    ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2'],
+    ...['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost'],
+    ...['-keyout', join(folder, 'key.pem'), '-out', join(folder, 'cert.pem')],
+  ]);
+  const [key, cert] = ['key.pem', 'cert.pem'].map((name) => readFileSync(join(folder, name)));
+  assert.ok(key && cert);
+  await using node = await ScriptedNode.start({ key, cert });
+  const trusting = linksTo(node, cert.toString());
+  (await trusting.links.enter(record)).guest.close();
+  const error = await refused(linksTo(node).links);
+  assert.equal(error.code, 'NODE_UNREACHABLE');
+  assert.match(error.message, /DEPTH_ZERO_SELF_SIGNED_CERT|SELF_SIGNED/);
+  assert.equal(node.sockets.length, 1);
+});
