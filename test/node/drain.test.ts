@@ -13,7 +13,7 @@ class LastingStore extends MemoryPoolStore {
   override readonly storeId: string = 'lasting';
   readonly heartbeats: NodeStatus[] = [];
 
-  override heartbeat(status: NodeStatus): Promise<void> {
+  override heartbeat(status: NodeStatus): ReturnType<MemoryPoolStore['heartbeat']> {
     this.heartbeats.push(status);
     return super.heartbeat(status);
   }
