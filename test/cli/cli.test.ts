@@ -98,10 +98,10 @@ test('pools ls, get and scale', async () => {
   assert.equal(
     table.stdout,
     [
-      'NAME   RUNTIME     READY  STARTING  LIVE   HITS  MISSES  LOAD  WHY                                 NOTE',
-      'base   bubblewrap  8/8    0         9/256  3     1       0.0   minReady                            -',
-      'empty  bubblewrap  0/8    0         9/256  3     1       0.0   minReady                            the last boot failed: no such image',
-      'slow   bubblewrap  0/12   0         9/256  3     1       5.0   held, limited by startsInFlightMax  -',
+      'NAME   RUNTIME     READY  STARTING  LIVE   HITS  MISSES  WAITING  LOAD  WHY                                 NOTE',
+      'base   bubblewrap  8/8    0         9/256  3     1       0        0.0   minReady                            -',
+      'empty  bubblewrap  0/8    0         9/256  3     1       0        0.0   minReady                            the last boot failed: no such image',
+      'slow   bubblewrap  0/12   0         9/256  3     1       0        5.0   held, limited by startsInFlightMax  -',
       '',
     ].join('\n'),
   );
@@ -125,10 +125,12 @@ test('pools ls, get and scale', async () => {
     ready: 8,
     starting: 0,
     live: 9,
+    waiting: 0,
     counters: {
       hits: 3,
       misses_empty: 1,
       misses_uncacheable: 0,
+      misses_over_limit: 0,
       starts_warm: 9,
       starts_cold: 1,
       starts_failed: 0,

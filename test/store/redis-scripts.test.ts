@@ -144,6 +144,15 @@ async function walkThrough(scenario: StoreScenario): Promise<void> {
   await store.finishStop(fence(record));
   const cold = await scenario.coldStart({ tenant, requestId: '{s98}' });
   await store.reportFailed(fence(cold), 'boot_failed', 'no');
+  const declared = await store.readPool(scenario.pool);
+  if (declared) await store.declarePool({ ...declared, reserved: { other: 1 } });
+  const limits = { maxRunning: 2, createsPerSecond: 1, createsBurst: 2 };
+  const wait = { leaseMs: 60_000, poolMax: 4, tenantMax: 4 };
+  const waiting = scenario.request({ tenant, limits, wait });
+  await store.claim(waiting);
+  await store.stopWaiting({ ...waiting, keptMs: 0 });
+  const limited = await scenario.coldStart({ tenant, limits });
+  await store.beginStop({ id: limited.id, tenant }, 'deleted');
   const starting = await scenario.starting({ nodeId: '{s97}node', bootTimeoutMs: 0 });
   await store.inventory('{s97}node');
   await store.expire(starting.id, 1);
