@@ -56,7 +56,7 @@ function tables(simulated: readonly SimulatedPool[]): Readonly<Record<string, st
     part.cores.toFixed(3),
     (part.bytesPerSecond / 1e6).toFixed(1),
     part.growth,
-    count(breaksAt(asked, costs, ({ name }) => name === part.name)),
+    part.growth === 'bounded' ? 'never' : count(breaksAt(asked, costs, ({ name }) => name === part.name)),
   ];
   const sum = (of: (part: Part) => number) => parts.reduce((total, part) => total + of(part), 0);
   const total = [
