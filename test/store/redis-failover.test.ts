@@ -103,7 +103,7 @@ test('R3 a master of the cluster dies while claims run: none is given out twice,
   await using store = await openStore(cluster.url);
   // Two pools on two masters.
   const [hit = '', other = ''] = await poolsOnTwoMasters(cluster);
-  const [hitPool, otherPool] = [await filled(store, hit, 400), await filled(store, other, 800)];
+  const [hitPool, otherPool] = [await filled(store, hit, 400), await filled(store, other, 60)];
   const hitShard = shardOfPool(hit);
   const before = store.health(hitShard);
   const otherBefore = store.health(shardOfPool(other));
@@ -113,14 +113,15 @@ test('R3 a master of the cluster dies while claims run: none is given out twice,
   const following = (async () => {
     for await (const batch of batches) heard.push(...batch);
   })();
-  const [hitClaimer, otherClaimer] = [new Claimer(store, hitPool), new Claimer(store, otherPool)];
-  await Promise.all([hitClaimer.more(30), otherClaimer.more(30)]);
+  const victim = await cluster.masterOf(`wp:${shardTag(hitShard)}:`);
   await cluster.settled();
 
-  const victim = await cluster.masterOf(`wp:${shardTag(hitShard)}:`);
+  const hitClaimer = new Claimer(store, hitPool);
+  await hitClaimer.more(30);
   await victim.server.kill();
   await until(() => !store.health(hitShard).healthy, 'the loss is noticed');
   // The others' answers do not wait for the dead one.
+  const otherClaimer = new Claimer(store, otherPool);
   await otherClaimer.more(30);
   const otherWinners = await otherClaimer.stop();
   await hitClaimer.more(30);
@@ -147,14 +148,14 @@ test('R3 a slot moves to another master while claims run', { skip }, async () =>
   await using cluster = await RedisCluster.start();
   await using store = await openStore(cluster.url);
   const [pool = ''] = await poolsOnTwoMasters(cluster);
-  const scenario = await filled(store, pool, 300);
-  const claimer = new Claimer(store, scenario);
-  await claimer.more(20);
+  const scenario = await filled(store, pool, 600);
   const key = `wp:${shardTag(shardOfPool(pool))}:`;
   const from = await cluster.masterOf(key);
   const to = cluster.nodes.find((node) => node !== from);
   assert.ok(to);
   const { runId } = store.health(shardOfPool(pool));
+  const claimer = new Claimer(store, scenario);
+  await claimer.more(20);
   await cluster.moveSlot(key, to);
   await claimer.more(20);
   const winners = await claimer.stop();
@@ -169,10 +170,10 @@ test('R3 the sentinels replace a master that has died while claims run', { skip 
   await using store = await openStore(stand.url);
   const scenario = await filled(store, 'base', 300);
   const { runId } = store.health();
+  const { server } = await stand.master();
+  await stand.settled();
   const claimer = new Claimer(store, scenario);
   await claimer.more(30);
-  await stand.settled();
-  const { server } = await stand.master();
   await server.kill();
   await until(() => !store.health().healthy, 'the loss is noticed');
   await claimer.more(30);
