@@ -51,7 +51,7 @@ export class NodeLinks implements AsyncDisposable {
       };
     } catch (error) {
       if (error instanceof Error && error.message.includes(otherKey)) {
-        this.#deps.log.error({ node: record.nodeId }, `a node cannot be used: ${otherKey}`);
+        this.#deps.log.error({ node: record.nodeId, why: otherKey }, 'a node cannot be used');
       }
       throw error;
     }
