@@ -4,11 +4,11 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { connect } from '../../src/client/grpc-client.ts';
 import { failpointNames } from '../../src/failpoints.ts';
-import { useDockerEngine } from '../support/docker-engine.ts';
 import { pickSeed, seededRandom } from '../support/random.ts';
 import { RedisServer } from '../support/redis-server.ts';
 import { type PoolFile, ServiceFolder, TestService } from '../support/service.ts';
 import { untilNoTraces } from '../support/traces.ts';
+import { eachRuntime, type RuntimeUnderTest } from './each-runtime.ts';
 
 /**
  * T6 with real sandboxes: the service kills itself at each failpoint, and its next start has to settle what that left.
@@ -16,7 +16,6 @@ import { untilNoTraces } from '../support/traces.ts';
  */
 
 const rounds = Number(process.env.WARMPOOL_TEST_ROUNDS ?? 3);
-const runtimes = (process.env.WARMPOOL_TEST_RUNTIMES ?? 'bubblewrap,docker').split(',');
 const seed = pickSeed();
 
 const pool: PoolFile = {
@@ -26,20 +25,14 @@ const pool: PoolFile = {
   lease: { ttl: '5m' },
 };
 
-for (const runtime of runtimes) {
-  describe(`T6 on ${runtime}`, () => {
-    const engine = runtime === 'docker' ? useDockerEngine() : null;
+for (const runtime of await eachRuntime()) {
+  describe(`T6 on ${runtime.name}`, () => {
     for (const name of failpointNames) {
       test(`T6 I6 a service that dies at "${name}" leaves nothing that its next start does not settle`, async (context) => {
         context.diagnostic(`WARMPOOL_SEED=${seed}`);
         const random = seededRandom(seed + failpointNames.indexOf(name));
         for (let round = 0; round < rounds; round += 1) {
-          const dockerHost = engine === null ? null : engine.dockerHost;
-          const settledMs = await dieAndSettle(
-            runtime,
-            dockerHost,
-            `${name}:${1 + Math.floor(random() * 3)}`,
-          );
+          const settledMs = await dieAndSettle(runtime, `${name}:${1 + Math.floor(random() * 3)}`);
           context.diagnostic(`settled in ${Math.round(settledMs)} ms`);
         }
       });
@@ -48,14 +41,10 @@ for (const runtime of runtimes) {
 }
 
 /** How long it took from the next start on until the pool was full. */
-async function dieAndSettle(runtime: string, dockerHost: string | null, failpoint: string): Promise<number> {
+async function dieAndSettle(runtime: RuntimeUnderTest, failpoint: string): Promise<number> {
   await using redis = await RedisServer.start({ aof: true });
   using folder = new ServiceFolder([pool]);
-  const env = {
-    WARMPOOL_RUNTIME: runtime,
-    REDIS_URL: redis.url,
-    ...(dockerHost === null ? {} : { DOCKER_HOST: dockerHost }),
-  };
+  const env = { ...runtime.env, REDIS_URL: redis.url };
   const armed = { ...env, WARMPOOL_FAILPOINTS: failpoint, WARMPOOL_TEST_FAILPOINTS: 'on' };
   await dieBy(folder, armed);
   const journal = join(folder.state, 'claims.journal');
@@ -69,14 +58,14 @@ async function dieAndSettle(runtime: string, dockerHost: string | null, failpoin
   const settledMs = performance.now() - startedMs;
   const listed = [];
   for await (const each of client.list()) listed.push(each);
-  if (runtime === 'docker' && bound > 0) {
+  if (runtime.name === 'docker' && bound > 0) {
     for (const { id, state } of listed)
       if (state === 'running')
         assert.equal((await client.exec({ sandboxId: id, argv: ['true'] })).exitCode, 0);
   }
   for (const { id, state } of listed) if (state === 'running') await client.delete(id);
   await client.scalePool('base', { minReady: 0, maxReady: 0 });
-  await untilNoTraces(folder, dockerHost);
+  await untilNoTraces(folder, runtime.dockerHost);
   return settledMs;
 }
 

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { connect } from '../../src/client/grpc-client.ts';
 import { isWarmpoolError } from '../../src/domain/errors.ts';
-import { useDockerEngine } from '../support/docker-engine.ts';
 import { ServiceFolder, TestService } from '../support/service.ts';
 import { killFromOutside, untilNoTraces } from '../support/traces.ts';
+import { eachRuntime } from './each-runtime.ts';
 
 /**
  * T14: what runs in a sandbox takes all that it can, or is killed behind the service's back. The sandboxes beside it and the
@@ -25,18 +25,12 @@ const hogs: Readonly<Record<string, string>> = {
   'opens all descriptors': 'i=3; while :; do eval "exec $i</dev/null" || exit 5; i=$((i+1)); done',
 };
 
-for (const runtime of (process.env.WARMPOOL_TEST_RUNTIMES ?? 'bubblewrap,docker').split(',')) {
-  describe(`T14 on ${runtime}`, () => {
-    const engine = runtime === 'docker' ? useDockerEngine() : null;
-    const envOf = () => ({
-      WARMPOOL_RUNTIME: runtime,
-      ...(engine === null ? {} : { DOCKER_HOST: engine.dockerHost }),
-    });
-
+for (const { name, dockerHost, env } of await eachRuntime()) {
+  describe(`T14 on ${name}`, () => {
     for (const [what, script] of Object.entries(hogs)) {
       test(`T14 R6 a sandbox that ${what} harms no other one, and its caller is told`, async (context) => {
         using folder = new ServiceFolder([pool]);
-        await using service = await TestService.start({ pools: [], folder, env: envOf() });
+        await using service = await TestService.start({ pools: [], folder, env });
         using client = connect(service.grpc);
         const [{ id: bad }, { id: good }] = [await client.create('base'), await client.create('base')];
         const told = await client
@@ -53,18 +47,18 @@ for (const runtime of (process.env.WARMPOOL_TEST_RUNTIMES ?? 'bubblewrap,docker'
         await client.delete(bad);
         await client.delete(good);
         await client.scalePool('base', { minReady: 0, maxReady: 0 });
-        await untilNoTraces(folder, engine?.dockerHost ?? null);
+        await untilNoTraces(folder, dockerHost);
       });
     }
 
     test('T14 I7 sandboxes that are killed from outside are failed ones within 30 s, and the pool fills again', async (context) => {
       using folder = new ServiceFolder([pool]);
-      await using service = await TestService.start({ pools: [], folder, env: envOf() });
+      await using service = await TestService.start({ pools: [], folder, env });
       using client = connect(service.grpc);
       const { id } = await client.create('base');
       await client.exec({ sandboxId: id, argv: ['true'] });
       const killedMs = performance.now();
-      await killFromOutside(folder, engine?.dockerHost ?? null);
+      await killFromOutside(folder, dockerHost);
       for (;;) {
         const state = await client.get(id).then(
           (view) => view.state,

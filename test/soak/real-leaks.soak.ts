@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import { connect } from '../../src/client/grpc-client.ts';
-import { useDockerEngine } from '../support/docker-engine.ts';
 import { ServiceFolder, TestService } from '../support/service.ts';
 import { tracesOf, untilNoTraces } from '../support/traces.ts';
 import { until } from '../support/until.ts';
+import { eachRuntime } from './each-runtime.ts';
 
 /**
  * T21: sandboxes are made, used and ended thousands of times (`WARMPOOL_TEST_CYCLES`: 2,000 on bubblewrap, a tenth of it on
@@ -15,12 +15,10 @@ import { until } from '../support/until.ts';
 const cyclesAsked = Number(process.env.WARMPOOL_TEST_CYCLES ?? 2_000);
 const atOnce = 4;
 
-for (const runtime of (process.env.WARMPOOL_TEST_RUNTIMES ?? 'bubblewrap,docker').split(',')) {
+for (const { name: runtime, dockerHost, env } of await eachRuntime()) {
   describe(`T21 on ${runtime}`, () => {
-    const engine = runtime === 'docker' ? useDockerEngine() : null;
     const cycles = runtime === 'docker' ? Math.ceil(cyclesAsked / 10) : cyclesAsked;
     test(`T21 I6 I13 ${cycles} sandboxes leave no mount, group, namespace, descriptor, watch or folder`, async (context) => {
-      const dockerHost = engine?.dockerHost ?? null;
       const pool = {
         name: 'base',
         template: { resources: { cpu: 1, memoryMb: 64, diskMb: 16, pids: 32 } },
@@ -28,7 +26,6 @@ for (const runtime of (process.env.WARMPOOL_TEST_RUNTIMES ?? 'bubblewrap,docker'
         lease: { ttl: '5m' },
       };
       using folder = new ServiceFolder([pool]);
-      const env = { WARMPOOL_RUNTIME: runtime, ...(dockerHost === null ? {} : { DOCKER_HOST: dockerHost }) };
       await using service = await TestService.start({ pools: [], folder, env });
       using client = connect(service.grpc);
       const cycle = async () => {
