@@ -35,8 +35,9 @@ export class Checker implements WireObserver, HostObserver {
   #hasJumped = false;
   /** By how much the store's clock went back, in all: leases last as much longer. */
   jumpedBackMs = 0;
-  /** Nodes whose process is dead or stalled, since when. */
-  readonly #awaySince = new Map<string, number>();
+  /** When each node's last heartbeat came to the store, and when one came after a long silence. */
+  readonly #heartbeatAtMs = new Map<string, number>();
+  readonly #wasSilentAtMs = new Map<string, number>();
   readonly counted = { claims: 0, uses: 0, renewals: 0, boots: 0, conflicts: 0, storeLosses: 0 };
 
   constructor(world: World, store: () => PoolStore) {
@@ -67,6 +68,8 @@ export class Checker implements WireObserver, HostObserver {
       case 'registerBound':
       case 'renew':
         return this.#moved(who, verb, answer as TransitionAnswer);
+      case 'heartbeat':
+        return this.#heard(who);
       case 'inventory':
         return this.#looked(who, answer as readonly SandboxRecord[]);
       default:
@@ -129,18 +132,7 @@ export class Checker implements WireObserver, HostObserver {
     }
   }
 
-  /** A node's process cannot do anything from now on. */
-  nodeIsAway(host: string): void {
-    if (!this.#awaySince.has(host)) this.#awaySince.set(host, this.#world.nowMs);
-    this.nodeWasAway(host);
-  }
-
-  nodeIsBack(host: string): void {
-    this.#awaySince.delete(host);
-    this.nodeWasAway(host);
-  }
-
-  /** It could not tell a store that lost data what that had to know. */
+  /** A node's process cannot do anything for a while: not even tell a store that lost data what that has to know. */
   nodeWasAway(host: string): void {
     for (const life of this.ledger.all()) {
       if (life.host !== host) continue;
@@ -337,8 +329,7 @@ export class Checker implements WireObserver, HostObserver {
     const isOwners = target !== null && target.tenant !== null;
     if (isOwners) life.excuse ??= 'its owner deleted it';
     else if (why === 'node_drained') life.excuse ??= 'its node was drained';
-    if (endReason === 'node_lost' && this.#awayMs(life.host) >= silentMsMin)
-      life.excuse ??= 'its node is lost';
+    if (endReason === 'node_lost' && this.#wasSilent(life.host)) life.excuse ??= 'its node is lost';
     // Its record may say so before its time; what counts then is what becomes of the sandbox.
     if (verb === 'expire' && this.#hasJumped) return;
     if (this.#isPromised(life)) this.#brokenPromise(life, `became ${record.state} by ${verb} (${endReason})`);
@@ -369,8 +360,16 @@ export class Checker implements WireObserver, HostObserver {
     life.leaseEndsAtMs = endsAtMs;
   }
 
-  #awayMs(host: string): number {
-    return this.#world.nowMs - (this.#awaySince.get(host) ?? this.#world.nowMs);
+  /** Whether a node may be called lost: until a moment ago, since one step declares it and others follow. */
+  #wasSilent(host: string): boolean {
+    const { nowMs } = this.#world;
+    const silentMs = nowMs - (this.#heartbeatAtMs.get(host) ?? 0);
+    return silentMs >= silentMsMin || nowMs - (this.#wasSilentAtMs.get(host) ?? -lostStepsMs) < lostStepsMs;
+  }
+
+  #heard(host: string): void {
+    if (this.#wasSilent(host)) this.#wasSilentAtMs.set(host, this.#world.nowMs);
+    this.#heartbeatAtMs.set(host, this.#world.nowMs);
   }
 
   #isPromised({ claim, excuse, promisedUntilMs }: Life): boolean {
@@ -419,8 +418,10 @@ const unseenRenewalMs = 10_000;
 const registeringMs = 20_000;
 /** A node does not hold on to a lease for what its look may have been late by. */
 const timerSlackMs = 3_000;
-/** A node counts as lost after 15 s without a heartbeat, and then what runs on it fails. The last one may have got lost. */
-const silentMsMin = 8_000;
+/** A node counts as lost after 15 s without a heartbeat, and then what runs on it fails. */
+const silentMsMin = 14_900;
+/** From declaring it lost to the end of its last sandbox. */
+const lostStepsMs = 5_000;
 /** I5: the reaper's second, and four to kill. */
 const goneAfterLeaseMs = 5_000;
 /** After a fault the reaper waits for the nodes, and they for the engine. */

@@ -45,7 +45,7 @@ export class ServiceProcess {
     if (this.#life) return;
     const { world } = this.#deps;
     world.trace.line(this.name, 'starts');
-    if (this.host) this.#deps.checker.nodeIsBack(this.host.name);
+    if (this.host) this.#deps.checker.nodeWasAway(this.host.name);
     const actor = new Actor(world, this.name, this.#wallSkewMs);
     this.#life = startLife(this.#deps, this, actor);
   }
@@ -62,7 +62,7 @@ export class ServiceProcess {
     if (!this.host) return;
     if (world.chance.is(0.3)) appendFileSync(journalPathOf(this.name), '211 0123456789abcdef {"v":1,"bi');
     this.host.nodeDied();
-    checker.nodeIsAway(this.host.name);
+    checker.nodeWasAway(this.host.name);
   }
 
   /** As SIGTERM: drains, then ends. */
@@ -78,14 +78,14 @@ export class ServiceProcess {
 
   stall(): void {
     this.#deps.world.trace.line(this.name, 'stalls');
-    if (this.host) this.#deps.checker.nodeIsAway(this.host.name);
+    if (this.host) this.#deps.checker.nodeWasAway(this.host.name);
     this.#life?.actor.stall();
   }
 
   goOn(): void {
     if (!this.#life?.actor.isStalled) return;
     this.#deps.world.trace.line(this.name, 'goes on');
-    if (this.host) this.#deps.checker.nodeIsBack(this.host.name);
+    if (this.host) this.#deps.checker.nodeWasAway(this.host.name);
     this.#life.actor.goOn();
   }
 }
