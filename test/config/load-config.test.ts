@@ -247,6 +247,8 @@ for (const [text, taken] of [
   ['rediss://user:pw@redis.example.org:6380/2', 'rediss://user:pw@redis.example.org:6380/2'],
   ['/run/redis.sock', 'unix:///run/redis.sock'],
   ['unix:///run/redis.sock', 'unix:///run/redis.sock'],
+  ['redis+sentinel://:pw@a:1,b:2/main/1', 'redis+sentinel://:pw@a:1,b:2/main/1'],
+  ['rediss+cluster://u:pw@a:1,b', 'rediss+cluster://u:pw@a:1,b'],
 ] as const) {
   test(`takes ${text} as a Redis`, () => assert.equal(load({ REDIS_URL: text }).redisUrl, taken));
 }
