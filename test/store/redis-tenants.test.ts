@@ -79,7 +79,7 @@ test('redis: D2 what a process charged before it died is dropped by the create t
   const second = await two.claim({ requestId: 'of-the-other', limits });
   assert.equal(second.kind, 'claimed');
   assert.equal((await two.claim({ requestId: 'one-too-many', limits })).kind, 'over_limit');
-  assert.deepEqual(await server.client().zrange(holds, 0, -1), claimIds(first, second));
+  assert.deepEqual(await server.client().zrange(holds, '0', '-1'), claimIds(first, second));
 });
 
 test('redis: holds that a store has lost are counted again by the healer', { skip }, async () => {
@@ -140,7 +140,7 @@ test('redis: a damaged index of shares is healed as the others are', { skip }, a
   await server.client().zrem(share, claimed.record.id);
   await server.client().zadd(share, 1, one.newId());
   assert.deepEqual(await one.store.healIndexes(), { readded: 1, dropped: 1 });
-  assert.deepEqual(await server.client().zrange(share, 0, -1), [claimed.record.id]);
+  assert.deepEqual(await server.client().zrange(share, '0', '-1'), [claimed.record.id]);
 });
 
 function claimIds(...answers: readonly ClaimAnswer[]): (string | undefined)[] {
