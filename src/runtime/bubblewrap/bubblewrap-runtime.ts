@@ -94,7 +94,8 @@ export class BubblewrapRuntime implements SandboxRuntime {
     const inspection = await this.#inspect();
     if (!inspection.usable) return inspection;
     try {
-      const sandboxId = `probe${process.pid}x${this.#clock.wallMs()}`;
+      await this.#removeOldProbes();
+      const sandboxId = `${probePrefix}${process.pid}x${this.#clock.wallMs()}`;
       const { transport } = await this.boot(
         { sandboxId, pool: '', storeId: '', template: probeTemplate },
         AbortSignal.timeout(probeMsMax),
@@ -183,6 +184,12 @@ export class BubblewrapRuntime implements SandboxRuntime {
     // What an earlier process left keeps them.
     for (const folder of [reachableFolder, this.#folder]) await rmdir(folder).catch(() => undefined);
     if (reachableFolder !== this.#folder) await rmdir(dirname(reachableFolder)).catch(() => undefined);
+  }
+
+  /** Of starts that died in the middle of theirs. Where no pool is carried by this runtime, nobody else looks for them. */
+  async #removeOldProbes(): Promise<void> {
+    for (const { sandboxId } of await this.list())
+      if (sandboxId.startsWith(probePrefix)) await this.destroy(sandboxId);
   }
 
   async #bootSteps(
@@ -303,6 +310,8 @@ function asBootError(error: unknown): WarmpoolError {
   return new WarmpoolError('BOOT_FAILED', `bubblewrap: ${said}`, {}, { cause: error });
 }
 
+/** No sandbox's id begins with it: those begin with the digits of their shard. */
+const probePrefix = 'probe';
 const bwrapPathsDefault = [
   '/usr/bin/bwrap',
   '/usr/local/bin/bwrap',
