@@ -136,12 +136,12 @@ describe('one node and two allocators in processes of their own', { skip: missin
   });
 
   test('a killed allocator takes nothing with it', async () => {
-    const doomed = await service.start('allocator');
-    const client = connect(doomed.grpc, { apiKey: owner.key });
+    const [, doomed] = allocators;
+    const [, client] = clients;
+    assert.ok(doomed && client);
     const sandbox = await client.create('base');
     await client.exec({ sandboxId: sandbox.id, argv: ['sh', '-c', 'echo kept > ~/kept'] });
     await doomed.kill('SIGKILL');
-    client.close();
     const { stdout } = await first().exec({ sandboxId: sandbox.id, argv: ['sh', '-c', 'cat ~/kept'] });
     assert.equal(stdout.toString(), 'kept\n');
     await first().delete(sandbox.id);
