@@ -10,8 +10,9 @@ import type { HeardNode, PoolStore } from '../store/pool-store.ts';
  *
  * What counts as evidence: the node's last heartbeat is older than the timeout by the store's clock, in the step that
  * declares it lost; and by this process's own clock it has looked the whole time, found that heartbeat and no other, and the
- * store was healthy and the same for two timeouts before. So a store that was away or put back, a jump of its clock, or a
- * stall of this process costs time and no sandbox (I10); and a list that lacks a node says nothing about it (I11).
+ * store was healthy and the same for two timeouts before, and took writes all the while: one without its replicas, or with a
+ * full disk, answers questions and refuses heartbeats. So a store that was away or put back, a jump of its clock, or a stall
+ * of this process costs time and no sandbox (I10); and a list that lacks a node says nothing about it (I11).
  *
  * The records stay with the node, failed, until it comes back and removes the objects: the end that the owner was told
  * of stands against what the node's journal says. After `forgottenAfterMs` they are let go of, and so is the node.
@@ -44,6 +45,7 @@ export class LostNodes {
     // The question may have waited for a server that is another one now.
     if (!this.#storeIsTrusted()) return;
     this.#watch(nodes, askedAtMs);
+    await this.#tryWriting(askedAtMs);
     for (const node of nodes) {
       const watched = this.#watched.get(node.nodeId);
       if (!watched || node.heartbeatAgeMs < this.#timeoutMs) continue;
@@ -67,6 +69,20 @@ export class LostNodes {
         return [nodeId, isSilent ? before : { heartbeatAtMs, sinceMs: nowMs, lookAgainAtMs: askedAtMs }];
       }),
     );
+  }
+
+  /** Throws, and begins to watch anew, when the store takes no writes: then it had no heartbeats to take either. */
+  async #tryWriting(askedAtMs: number): Promise<void> {
+    const isSilent = ([, { sinceMs }]: [string, Watched]) => askedAtMs - sinceMs >= lookGapMsMax;
+    const [nodeId] = [...this.#watched].find(isSilent) ?? [];
+    if (nodeId === undefined) return;
+    try {
+      // Of so long a silence nothing can be lost, but the step is refused where a heartbeat would be.
+      await this.#deps.store.declareLost(nodeId, Number.MAX_SAFE_INTEGER);
+    } catch (error) {
+      this.#watched = new Map();
+      throw error;
+    }
   }
 
   async #lose(node: HeardNode, watched: Watched): Promise<void> {

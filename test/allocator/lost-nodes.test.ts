@@ -4,7 +4,7 @@ import { LostNodes } from '../../src/allocator/lost-nodes.ts';
 import { WarmpoolError } from '../../src/domain/errors.ts';
 import type { EndReason } from '../../src/domain/sandbox.ts';
 import { MemoryPoolStore } from '../../src/store/memory/memory-pool-store.ts';
-import type { HeardNode } from '../../src/store/pool-store.ts';
+import type { HeardNode, NodeStatus } from '../../src/store/pool-store.ts';
 import { ManualClock } from '../guest-link/manual-clock.ts';
 import { SilentLog } from '../support/silent-log.ts';
 import { StoreScenario } from '../support/store-scenario.ts';
@@ -17,6 +17,8 @@ class ShakyStore extends MemoryPoolStore {
   #sinceMs: number;
   #runId = 'one';
   away = false;
+  /** Answers questions and refuses every write, as one without the replicas that it has to have, or with a full disk. */
+  readOnly = false;
   /** Added to every age that it tells. */
   jumpMs = 0;
   /** What it lists instead of what it knows. */
@@ -47,7 +49,13 @@ class ShakyStore extends MemoryPoolStore {
     }));
   }
 
-  override declareLost(nodeId: string, silentMs: number) {
+  override async heartbeat(node: NodeStatus) {
+    if (this.readOnly) throw new WarmpoolError('STORE_UNAVAILABLE', 'the store takes no writes');
+    return super.heartbeat(node);
+  }
+
+  override async declareLost(nodeId: string, silentMs: number) {
+    if (this.readOnly) throw new WarmpoolError('STORE_UNAVAILABLE', 'the store takes no writes');
     return super.declareLost(nodeId, silentMs - this.jumpMs);
   }
 }
@@ -185,6 +193,27 @@ test('I10 old heartbeats of a store that was put back, and a jump of its clock, 
   store.listed = null;
   await pass(20, [lostNodes], ['node-a']);
   assert.equal(await stateOf(id), 'ready');
+});
+
+test('I10 a store that answers questions but took no heartbeats makes no node lost when it takes writes again', async () => {
+  const { store, clock, watcher, scenario, beat, pass, stateOf } = await setUp();
+  const lostNodes = watcher();
+  await beat();
+  const { id } = await scenario.ready();
+  await pass(40, [lostNodes], ['node-a']);
+  for (const refusedSeconds of [15, 16, 30, 31, 61]) {
+    store.readOnly = true;
+    await pass(refusedSeconds, [lostNodes]);
+    store.readOnly = false;
+    // The look comes before any heartbeat.
+    clock.advance(1_000);
+    await lostNodes.pass();
+    assert.equal(await stateOf(id), 'ready', `after ${refusedSeconds} s`);
+    await pass(5, [lostNodes], ['node-a']);
+  }
+  // One that does not come back is lost all the same.
+  await pass(17, [lostNodes]);
+  assert.equal(await stateOf(id), 'failed');
 });
 
 test('I11 an empty or partial list of nodes says nothing about those that it lacks', async () => {
