@@ -81,7 +81,11 @@ export class SandboxCreator {
       failpoint('claim');
       return answer;
     };
-    const first = await ask(claim);
+    let first = await ask(claim);
+    if (first.kind === 'empty' && claim.cold === null && onMissOf(pool, request) === 'cold') {
+      const nodeId = await this.#deps.placement.chooseSoon(pool.spec.name, signal);
+      if (nodeId !== null) first = await ask({ ...claim, waiting: true, cold: coldOn(nodeId, pool) });
+    }
     if (first.kind !== 'waiting') return this.#settle(first, pool, request, signal);
     this.#deps.observer.missed('no_ready');
     const waitMs = request.waitMs ?? waitMsDefault;
@@ -151,14 +155,7 @@ export class SandboxCreator {
       warm: true,
       ...(onMiss === 'wait' && { wait: waitTerms(spec.waiting) }),
       ...(limits && { limits }),
-      cold:
-        nodeId === null
-          ? null
-          : {
-              id: newSandboxId(shardOfPool(spec.name)),
-              nodeId,
-              bootTimeoutMs: spec.template.bootTimeoutMs + coldQueueMs,
-            },
+      cold: nodeId === null ? null : coldOn(nodeId, pool),
     };
   }
 
@@ -230,6 +227,14 @@ export interface CreatorDeps {
   readonly limitsOf?: (tenant: string) => ClaimLimits | null;
   /** Boots in this process when the record's node is here; null when it is elsewhere. */
   readonly startCold: (record: SandboxRecord) => Promise<SandboxRecord | null> | null;
+}
+
+function coldOn(nodeId: string, { spec }: CatalogPool): NonNullable<ClaimRequest['cold']> {
+  return {
+    id: newSandboxId(shardOfPool(spec.name)),
+    nodeId,
+    bootTimeoutMs: spec.template.bootTimeoutMs + coldQueueMs,
+  };
 }
 
 function onMissOf(pool: CatalogPool, request: CreateRequest) {

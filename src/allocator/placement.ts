@@ -1,4 +1,4 @@
-import type { Clock } from '../domain/clock.ts';
+import { type Clock, pause } from '../domain/clock.ts';
 import type { Log } from '../observability/log.ts';
 import type { HeardNode, NodeStatus, PoolStore } from '../store/pool-store.ts';
 
@@ -20,6 +20,7 @@ export class Placement implements AsyncDisposable {
   /** Chosen here since the list was read: by node. */
   #placed = new Map<string, number>();
   #cancelTimer: () => void = () => {};
+  #reading: Promise<void> | null = null;
   #refreshing: Promise<void> = Promise.resolve();
   #stopped = false;
 
@@ -48,6 +49,20 @@ export class Placement implements AsyncDisposable {
     const chosen = other.freeShare > one.freeShare ? other : one;
     this.#placed.set(chosen.nodeId, (this.#placed.get(chosen.nodeId) ?? 0) + 1);
     return chosen.nodeId;
+  }
+
+  /**
+   * The same, for a create that has found none: nodes say with their heartbeats which pools they carry, so nobody has said
+   * so of one that was just added. Looks again until one does, or `heartbeatsMs` have gone by. Nodes that are full stay so.
+   */
+  async chooseSoon(pool: string, signal: AbortSignal): Promise<string | null> {
+    const endMs = this.#clock.monotonicMs() + heartbeatsMs;
+    const isCarried = () => this.#seen.some(({ status }) => status.pools.includes(pool));
+    while (!isCarried() && !signal.aborted && this.#clock.monotonicMs() < endMs) {
+      await this.#read();
+      if (!isCarried()) await pause(this.#clock, lookAgainMs, signal);
+    }
+    return this.choose(pool);
   }
 
   /** What a node said of itself last; null for one that was never heard of. */
@@ -90,7 +105,15 @@ export class Placement implements AsyncDisposable {
     if (!this.#stopped) this.#cancelTimer = this.#clock.after(refreshIntervalMs, () => void this.#refresh());
   }
 
-  async #read(): Promise<void> {
+  /** One look at a time, however many creates ask for it. */
+  #read(): Promise<void> {
+    this.#reading ??= this.#readOnce().finally(() => {
+      this.#reading = null;
+    });
+    return this.#reading;
+  }
+
+  async #readOnce(): Promise<void> {
     try {
       const nodes = await this.#store.nodes();
       const nowMs = this.#clock.monotonicMs();
@@ -122,5 +145,8 @@ interface Room {
 }
 
 const refreshIntervalMs = 1_000;
+const lookAgainMs = 250;
+/** Two, and some time for them to be written. */
+const heartbeatsMs = 2_500;
 /** Five missed heartbeats. */
 export const nodeSilentMs = 5_000;

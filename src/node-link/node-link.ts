@@ -11,7 +11,8 @@ import { parseError } from '../../protocol/control-messages.ts';
 import { encodeExecStart } from '../../protocol/exec-messages.ts';
 import { encodeFrameInto, type Frame, headerBytes, noPayload, parseFrame } from '../../protocol/frame.ts';
 import { payloadBytesMax, u32Max } from '../../protocol/limits.ts';
-import { brokenRule, messageName, messageTypes } from '../../protocol/message-types.ts';
+import { brokenRule, isTerminal, messageName, messageTypes } from '../../protocol/message-types.ts';
+import { parseAckPayload, parseEndPayload, parsePayload } from '../../protocol/payload-parsers.ts';
 import type { Ready } from '../../protocol/session-messages.ts';
 import { parseLeaseNotice, parseReady } from '../../protocol/session-messages.ts';
 import type { Clock } from '../domain/clock.ts';
@@ -19,12 +20,13 @@ import { assertThat, invalidRequest, WarmpoolError } from '../domain/errors.ts';
 import { type Deferred, deferred } from '../guest-link/deferred.ts';
 import { ExecChannel } from '../guest-link/exec-channel.ts';
 import type { Guest, GuestCommand, GuestProcess, OutputSink } from '../guest-link/guest.ts';
+import type { Log } from '../observability/log.ts';
 import { PendingRequests } from '../socket-channels/pending-requests.ts';
 import { SocketChannel } from '../socket-channels/socket-channel.ts';
 import { NodeChannel } from './node-channel.ts';
 import { dialNode, type NodeSocket, type NodeTarget, nodeUnreachable } from './node-socket.ts';
 
-const { Ack, Error: Refusal, LeaseNotice, Ping, Pong, Ready: ReadyMessage } = messageTypes;
+const { Ack, End, Error: Refusal, LeaseNotice, Ping, Pong, Ready: ReadyMessage } = messageTypes;
 
 /**
  * A sandbox on another node, over one WebSocket to that node's data port: to those who use it the same as the link of a
@@ -44,10 +46,11 @@ const { Ack, Error: Refusal, LeaseNotice, Ping, Pong, Ready: ReadyMessage } = me
 export class NodeLink implements ChannelOpener, Pick<Guest, 'spawn'> {
   readonly closed: Promise<string>;
   readonly #clock: Clock;
+  readonly #log: Log;
   readonly #target: NodeTarget;
   readonly #closed: Deferred<string> = deferred();
   readonly #readyArrived: Deferred<void> = deferred();
-  readonly #channels = new Map<number, SocketChannel>();
+  readonly #channels = new Map<number, { readonly request: number; readonly channel: SocketChannel }>();
   readonly #requests = new PendingRequests((frame) => this.#send(frame));
   #socket: NodeSocket | null = null;
   #ready: Ready | null = null;
@@ -59,7 +62,7 @@ export class NodeLink implements ChannelOpener, Pick<Guest, 'spawn'> {
   #lastChannel = 0;
 
   /** Throws what the node refused with (SANDBOX_NOT_FOUND, CLAIM_CONFLICT, …), or NODE_UNREACHABLE. */
-  static async open(deps: { readonly clock: Clock }, target: NodeTarget): Promise<NodeLink> {
+  static async open(deps: NodeLinkDeps, target: NodeTarget): Promise<NodeLink> {
     const first = await NodeLink.#dial(deps, target);
     if (!first.isClosed) return first;
     // It broke between the upgrade and Ready, and has carried nothing: a second one may do.
@@ -69,12 +72,14 @@ export class NodeLink implements ChannelOpener, Pick<Guest, 'spawn'> {
   }
 
   /** Open, or closed before it was. */
-  static async #dial(deps: { readonly clock: Clock }, target: NodeTarget): Promise<NodeLink> {
-    const link = new NodeLink(deps.clock, target);
+  static async #dial(deps: NodeLinkDeps, target: NodeTarget): Promise<NodeLink> {
+    const link = new NodeLink(deps, target);
     link.#socket = await dialNode(target, {
       onMessage: (message) => link.#onMessage(message),
       onClose: (code, reason) => link.#onClose(code, reason),
     });
+    // What came with the upgrade may have ended it before there was a socket to close.
+    if (link.isClosed) link.#socket.abort();
     const cancel = deps.clock.after(readyMsMax, () =>
       link.#giveUp('it accepted the connection and says nothing'),
     );
@@ -83,8 +88,9 @@ export class NodeLink implements ChannelOpener, Pick<Guest, 'spawn'> {
     return link;
   }
 
-  private constructor(clock: Clock, target: NodeTarget) {
+  private constructor({ clock, log }: NodeLinkDeps, target: NodeTarget) {
     this.#clock = clock;
+    this.#log = log;
     this.#target = target;
     this.closed = this.#closed.promise;
   }
@@ -134,7 +140,7 @@ export class NodeLink implements ChannelOpener, Pick<Guest, 'spawn'> {
     };
     const channel = new NodeChannel(receiver, (counting) => {
       const opened = new SocketChannel({ socket, receiver: counting }, { number, kind, outputWindowBytes });
-      this.#channels.set(number, opened);
+      this.#channels.set(number, { request: type, channel: opened });
       return opened;
     });
     this.#send({ type, channel: number, id: 0, payload });
@@ -168,10 +174,16 @@ export class NodeLink implements ChannelOpener, Pick<Guest, 'spawn'> {
   #onMessage(message: Uint8Array | null): void {
     if (this.#closeReason !== null) return;
     this.#heardSinceTick = true;
-    const broken = message === null ? 'a text message' : this.#take(message);
-    if (broken === undefined) return;
-    this.#socket?.close(closeCodes.protocolBroken);
-    this.#finish(`it broke the protocol: ${broken}`);
+    try {
+      const broken = message === null ? 'a text message' : this.#take(message);
+      if (broken === undefined) return;
+      this.#socket?.close(closeCodes.protocolBroken);
+      this.#finish(`it broke the protocol: ${broken}`);
+    } catch (error) {
+      // A mistake of ours, met in the middle of a frame: what goes over this link is lost, and the process goes on.
+      this.#log.error({ err: error }, 'a receiver of output threw; its connection to a node is closed');
+      this.#giveUp('a receiver of output failed');
+    }
   }
 
   /** Which rule the message breaks, if it does. */
@@ -183,8 +195,9 @@ export class NodeLink implements ChannelOpener, Pick<Guest, 'spawn'> {
     if (broken !== undefined) return broken;
     if (this.#ready === null) return this.#takeReady(frame);
     if (frame.channel === 0) return this.#takeControl(frame);
-    const channel = this.#channels.get(frame.channel);
-    return channel ? channel.take(frame) : `${messageName(frame.type)} on a channel that is not open`;
+    const open = this.#channels.get(frame.channel);
+    if (!open) return `${messageName(frame.type)} on a channel that is not open`;
+    return wrongPayload(frame, open.request) ?? open.channel.take(frame);
   }
 
   #takeReady(frame: Frame): string | undefined {
@@ -192,7 +205,7 @@ export class NodeLink implements ChannelOpener, Pick<Guest, 'spawn'> {
     const ready = parseReady(frame.payload);
     if ('error' in ready) return `Ready: ${ready.error}`;
     this.#ready = ready.value;
-    this.#planTick(Math.max(ready.value.pingMs, pingMsMin));
+    this.#planTick(Math.min(Math.max(ready.value.pingMs, pingMsMin), pingMsMax));
     this.#readyArrived.resolve();
     return undefined;
   }
@@ -247,8 +260,17 @@ export class NodeLink implements ChannelOpener, Pick<Guest, 'spawn'> {
     this.#requests.lose(error);
     const channels = [...this.#channels.values()];
     this.#channels.clear();
-    for (const channel of channels) channel.lose(error);
+    for (const { channel } of channels) this.#lose(channel, error);
     this.#closed.resolve(why);
+  }
+
+  /** Every channel hears of the loss, whatever another's receiver makes of it. */
+  #lose(channel: SocketChannel, error: Error): void {
+    try {
+      channel.lose(error);
+    } catch (failure) {
+      this.#log.error({ err: failure }, 'a receiver threw when its connection to a node was lost');
+    }
   }
 
   #lost(): WarmpoolError {
@@ -264,6 +286,23 @@ export class NodeLink implements ChannelOpener, Pick<Guest, 'spawn'> {
   }
 }
 
+interface NodeLinkDeps {
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** What a receiver reads is right before it has it, as on the link to a guest: a node that is wrong ends its own link. */
+function wrongPayload({ type, payload }: Frame, request: number): string | undefined {
+  if (type !== Ack.code && !isTerminal(type)) return undefined;
+  const parsed =
+    type === Ack.code
+      ? parseAckPayload(request, payload)
+      : type === End.code
+        ? parseEndPayload(request, payload)
+        : parsePayload(type, 'socket', payload);
+  return 'error' in parsed ? `${messageName(type)}: ${parsed.error}` : undefined;
+}
+
 /** Where frames are put together: the socket has copied a message when `send` returns, so one room does for all. */
 const room = new Uint8Array(headerBytes + payloadBytesMax);
 /** Four times what the output windows of a connection come to; input has windows as well, but for each channel. */
@@ -271,3 +310,5 @@ const bufferedBytesMax = 4_194_304;
 const readyMsMax = 10_000;
 /** A node may not make the others spin. */
 const pingMsMin = 100;
+/** Nor may it have them wait for ever; what Node's timers cannot count is due at once, again and again. */
+const pingMsMax = 60_000;

@@ -6,6 +6,7 @@ import type { NodeStatus } from '../../src/store/pool-store.ts';
 import { ManualClock } from '../guest-link/manual-clock.ts';
 import { seededRandom } from '../support/random.ts';
 import { SilentLog } from '../support/silent-log.ts';
+import { until } from '../support/until.ts';
 
 function statusOf(nodeId: string, change: Partial<NodeStatus> = {}): NodeStatus {
   return {
@@ -93,5 +94,37 @@ test('I11 an empty or failed list of nodes leaves the one before', async () => {
     await new Promise(setImmediate);
     assert.equal(placement.choose('base'), 'node-a');
   }
+  await placement[Symbol.asyncDispose]();
+});
+
+test('a cold start of a pool that was just added waits until a node says that it carries it', async () => {
+  const { store, clock, placement } = await placementOver([statusOf('node-a')]);
+  assert.equal(placement.choose('added'), null);
+  const chosen: unknown[] = [];
+  const { signal } = new AbortController();
+  const choosing = placement.chooseSoon('added', signal).then((nodeId) => chosen.push(nodeId));
+  const passed = () => {
+    clock.advance(50);
+    return chosen.length > 0;
+  };
+  await store.heartbeat(statusOf('node-a', { pools: ['base', 'added'] }));
+  await until(passed, 'a node');
+  await choosing;
+  assert.deepEqual([...chosen], ['node-a']);
+
+  // Nobody carries this one, and it is found out soon; where all are full there is nothing to wait for.
+  chosen.length = 0;
+  const beganMs = clock.monotonicMs();
+  const failing = placement.chooseSoon('nobodys', signal).then((nodeId) => chosen.push(nodeId));
+  await until(passed, 'an answer');
+  await failing;
+  assert.deepEqual([...chosen], [null]);
+  assert.ok(clock.monotonicMs() - beganMs <= 10_000);
+  await store.heartbeat(statusOf('node-a', { pools: ['full'], sandboxes: 100 }));
+  await until(() => {
+    clock.advance(50);
+    return placement.known('node-a')?.pools.includes('full') === true;
+  }, 'the heartbeat');
+  assert.equal(await placement.chooseSoon('full', signal), null);
   await placement[Symbol.asyncDispose]();
 });

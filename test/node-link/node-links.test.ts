@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { promisify } from 'node:util';
+import type { WebSocket } from 'ws';
 import { encodeCredit } from '../../protocol/control-messages.ts';
 import type { Frame } from '../../protocol/frame.ts';
 import { encodeMap } from '../../protocol/map-message.ts';
@@ -160,6 +161,69 @@ test('a node that breaks the protocol is cut off', async () => {
   assert.ok(socket);
   node.send(socket, { type: type.Output.code, channel: 77, id: 0, payload: new Uint8Array(1) });
   assert.match(await guest.closed, /broke the protocol: Output on a channel that is not open/);
+});
+
+test('G2 answers that are not what they should be end the connection, and nothing else', async () => {
+  await using node = await ScriptedNode.start();
+  const { links, log } = linksTo(node);
+  const started = encodeMap({ pid: 7, process: 1 });
+  const garbage = Uint8Array.of(0xc1);
+  assert.ok('value' in started);
+  const command = { argv: ['true'], env: {}, cwd: '/', user: '', stdin: false, timeoutMs: 0 };
+  const output = { onOutput() {} };
+
+  node.onFrame = ({ channel }, socket) =>
+    node.send(socket, { type: type.Ack.code, channel, id: 0, payload: garbage });
+  const first = await links.enter(record);
+  await assert.rejects(first.guest.spawn(command, output), /broke the protocol: Ack/);
+
+  node.onFrame = ({ channel }, socket) => {
+    node.send(socket, { type: type.Ack.code, channel, id: 0, payload: started.value });
+    node.send(socket, { type: type.ExecExit.code, channel, id: 0, payload: garbage });
+  };
+  const second = await links.enter(record);
+  const process = await second.guest.spawn(command, output);
+  await assert.rejects(process.exited, /broke the protocol: ExecExit/);
+
+  node.onFrame = ({ channel }, socket) =>
+    node.send(socket, { type: type.Ack.code, channel, id: 0, payload: started.value });
+  const third = await links.enter(record);
+  let isLost = false;
+  const failing = () => {
+    throw new Error('a mistake of ours');
+  };
+  third.guest.open(type.ExecStart.code, new Uint8Array(), { onFrame: failing, onLost: failing });
+  const told = { ...receiver, onLost: () => (isLost = true) };
+  third.guest.open(type.ExecStart.code, new Uint8Array(), told);
+  assert.match(await third.guest.closed, /a receiver of output failed/);
+  assert.ok(isLost);
+  assert.equal(log.lines.length, 2);
+});
+
+test('a socket is not kept whose node breaks the protocol in the breath of the upgrade', async () => {
+  await using node = await ScriptedNode.start();
+  const { links } = linksTo(node);
+  const breaks = (socket: WebSocket) => socket.send('text');
+  node.onSocket = (socket) => {
+    node.onSocket = breaks;
+    breaks(socket);
+  };
+  node.corked = true;
+  const error = await refused(links);
+  assert.match(error.message, /a text message/);
+  await until(() => node.sockets.every(({ readyState }) => readyState === 3), 'both sockets to be closed');
+});
+
+test('a node cannot ask for pings that a timer has no count for', async () => {
+  await using node = await ScriptedNode.start();
+  node.pingMs = 0xffff_ffff;
+  const { clock, links } = linksTo(node);
+  const { guest } = await links.enter(record);
+  assert.deepEqual(
+    [...clock.waiting.keys()].filter((delayMs) => delayMs > 10_000),
+    [60_000],
+  );
+  guest.close();
 });
 
 test('credit beyond what came is not passed on', async () => {

@@ -20,6 +20,8 @@ export class ScriptedNode implements AsyncDisposable {
   onSocket: ((socket: WebSocket) => void) | null = null;
   onFrame: (frame: Frame, socket: WebSocket) => void = () => {};
   pingMs = 15_000;
+  /** Whether what it sends at once arrives together with its answer to the upgrade. */
+  corked = false;
   readonly #server: Server;
   readonly #upgrades = new WebSocketServer({ noServer: true, perMessageDeflate: false });
 
@@ -57,6 +59,7 @@ export class ScriptedNode implements AsyncDisposable {
       );
       return;
     }
+    if (this.corked) socket.cork();
     this.#upgrades.handleUpgrade(request, socket, head, (webSocket) => {
       this.sockets.push(webSocket);
       webSocket.on('error', () => {});
@@ -65,6 +68,7 @@ export class ScriptedNode implements AsyncDisposable {
       this.onSocket = null;
       if (script) script(webSocket);
       else this.ready(webSocket);
+      if (this.corked) process.nextTick(() => socket.uncork());
     });
   }
 

@@ -34,7 +34,7 @@ async function readyOf(store: MemoryPoolStore, nodeId: string): Promise<number> 
 
 test('D18 nothing of a cordoned node is handed out once the call is answered; what runs goes on, and the rest of the fleet fills the pool', async () => {
   await using store = new LastingStore({ clock: new SystemClock() });
-  const { a, b, runtimes } = await twoNodes(store);
+  const { a, b } = await twoNodes(store);
   await using _a = a;
   await using _b = b;
   await a.until('base', ({ ready }) => ready === 4);

@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { SystemClock } from '../../src/domain/clock.ts';
 import type { ClaimAnswer, ClaimLimits } from '../../src/store/pool-store.ts';
-import { keysOfTenant } from '../../src/store/redis/keys.ts';
+import { keysOfPool, keysOfTenant } from '../../src/store/redis/keys.ts';
 import { RedisPoolStore } from '../../src/store/redis/redis-pool-store.ts';
+import { arrivalsPerRound } from '../../src/store/store-limits.ts';
 import { RedisServer } from '../support/redis-server.ts';
 import { requirement } from '../support/requirements.ts';
 import { StoreScenario } from '../support/store-scenario.ts';
@@ -120,6 +121,32 @@ test('redis: I19 one queue for all processes, and that of a dead one is gone whe
   await until(isServed, 'the dead kept their places');
   const keys = await server.client().keys('*:wait*');
   assert.deepEqual(keys, [], 'a queue of nobody leaves no keys');
+});
+
+test('redis: I19 many who have gone are cleared away in few steps, and those behind them take the turns that are free', {
+  skip,
+}, async () => {
+  await using processes = await twoProcesses();
+  const [one] = processes.scenarios;
+  const raw = server.client();
+  const { pool } = keysOfPool(one.pool);
+  const turns = Array.from({ length: 200 }, (_, place) => (place + 1) * arrivalsPerRound + place);
+  const seed = raw.pipeline().hset(pool, 'round', 0);
+  for (const [place, turn] of turns.entries()) {
+    const request = `alice:${place}`;
+    seed.zadd(`${pool}:waiters`, turn, request).zadd(`${pool}:waiters:alice`, turn, request);
+    // Every other one has died.
+    seed.zadd(`${pool}:waiting`, place % 2 === 0 ? 1 : '+inf', request);
+  }
+  await seed.exec();
+  await raw.config('RESETSTAT');
+  assert.equal((await one.claim()).kind, 'empty');
+  const [, calls = ''] = /cmdstat_zadd:calls=(\d+)/.exec(await raw.info('commandstats')) ?? [];
+  assert.ok(Number(calls) < 10, `${calls} calls`);
+  const left = turns.slice(0, 100).flatMap((turn, place) => [`alice:${2 * place + 1}`, String(turn)]);
+  for (const key of [`${pool}:waiters`, `${pool}:waiters:alice`])
+    assert.deepEqual(await raw.zrange(key, '0', '-1', 'WITHSCORES'), left);
+  assert.equal(await raw.zcard(`${pool}:waiting`), 100);
 });
 
 test('redis: queues that nobody comes to clear expire by themselves', { skip }, async () => {

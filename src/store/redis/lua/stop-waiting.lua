@@ -18,6 +18,6 @@ if remembered and select(10, cmsgpack.unpack(remembered)) == claim_id then retur
 if kept_ms > 0 then
   redis.call('ZADD', pool .. ':waiting', 'XX', 'LT', now_ms + kept_ms, request)
 else
-  leave_queue(pool, request)
+  leave_queue(pool, { request })
 end
 return { STATUS_DONE, now_ms }

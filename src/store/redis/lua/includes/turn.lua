@@ -5,18 +5,39 @@
 -- round after its tenant's last one, or after the one that is being served, so that each tenant has one turn in a round.
 -- The hash's `round` is there while somebody may wait, and `reserved` while something is kept for a tenant: without both
 -- a claim reads none of this. `<pool>:share:<tenant>` holds what a tenant with a reserved share has of the pool.
-local function leave_queue(pool, request)
+-- Takes claims out of the queue. Those behind them of the same tenant move up into the turns that have become free: a tenant
+-- loses no turn with one that has gone. All of them in one go, because a dead process may leave a long queue behind.
+local function leave_queue(pool, requests)
   local queue = pool .. ':waiters'
-  local own_queue = queue .. ':' .. string.match(request, '^[^:]*')
-  local rank = redis.call('ZRANK', own_queue, request)
-  local later = rank and redis.call('ZRANGE', own_queue, rank, -1, 'WITHSCORES') or {}
-  redis.call('ZREM', queue, request)
-  redis.call('ZREM', own_queue, request)
-  redis.call('ZREM', pool .. ':waiting', request)
-  -- Those behind it each take the turn before their own: a tenant loses no turn with one that has gone.
-  for place = 3, #later, 2 do
-    redis.call('ZADD', queue, later[place - 1], later[place])
-    redis.call('ZADD', own_queue, later[place - 1], later[place])
+  local is_gone, first_ranks = {}, {}
+  for _, request in ipairs(requests) do
+    local own_queue = queue .. ':' .. string.match(request, '^[^:]*')
+    local rank = redis.call('ZRANK', own_queue, request)
+    if rank then first_ranks[own_queue] = math.min(rank, first_ranks[own_queue] or rank) end
+    is_gone[request] = true
+    redis.call('ZREM', queue, request)
+    redis.call('ZREM', pool .. ':waiting', request)
+  end
+  for own_queue, first_rank in pairs(first_ranks) do
+    local later = redis.call('ZRANGE', own_queue, first_rank, -1, 'WITHSCORES')
+    local moved, free_turn = {}, 2
+    local function move()
+      if #moved == 0 then return end
+      redis.call('ZADD', queue, 'XX', unpack(moved))
+      redis.call('ZADD', own_queue, 'XX', unpack(moved))
+      moved = {}
+    end
+    for place = 1, #later, 2 do
+      if is_gone[later[place]] then
+        redis.call('ZREM', own_queue, later[place])
+      else
+        moved[#moved + 1], moved[#moved + 2] = later[free_turn], later[place]
+        free_turn = free_turn + 2
+        -- Lua passes some thousand arguments at most.
+        if #moved == 1000 then move() end
+      end
+    end
+    move()
   end
 end
 
@@ -24,7 +45,7 @@ local function turn_of(pool, tenant, request, round, reserved, now_ms)
   local queue, waiting = pool .. ':waiters', pool .. ':waiting'
   local own_queue = queue .. ':' .. string.match(request, '^[^:]*')
   local gone = redis.call('ZRANGEBYSCORE', waiting, '-inf', now_ms, 'LIMIT', 0, LIMIT_GONE_WAITERS)
-  for _, each in ipairs(gone) do leave_queue(pool, each) end
+  if #gone > 0 then leave_queue(pool, gone) end
   if round and redis.call('ZCARD', queue) == 0 then
     redis.call('HDEL', pool, 'round', 'arrivals')
     round = nil
