@@ -105,6 +105,20 @@ test('redis: a tenant that had sandboxes before it had a limit is counted with t
   assert.equal((await one.claim({ limits: three })).kind, 'over_limit');
 });
 
+test('redis: creates that come at once are all counted with what their tenant had before it had a limit', {
+  skip,
+}, async () => {
+  await using processes = await twoProcesses();
+  const [one, two] = processes.scenarios;
+  for (let made = 0; made < 8; made += 1) await one.ready();
+  await one.claim();
+  await one.claim();
+  const answers = await Promise.all(
+    [1, 2, 3, 4].map((number) => two.claim({ requestId: `at-once-${number}`, limits: three })),
+  );
+  assert.equal(answers.filter(({ kind }) => kind === 'claimed').length, 1);
+});
+
 test('redis: I19 one queue for all processes, and that of a dead one is gone when its places are', {
   skip,
 }, async () => {

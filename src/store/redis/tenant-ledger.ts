@@ -31,6 +31,8 @@ export class TenantLedger {
   readonly #clock: Clock;
   /** When each tenant's holds were last put right by this process. Also who has limits: the healer goes through them. */
   readonly #settledAtMs = new Map<string, number>();
+  /** Tenants that are met for the first time just now. Whoever comes meanwhile waits as well: nothing is counted yet. */
+  readonly #meetings = new Map<string, Promise<void>>();
 
   constructor(connections: LedgerConnections, clock: Clock) {
     this.#connections = connections;
@@ -41,7 +43,7 @@ export class TenantLedger {
   async charge(request: ClaimRequest, limits: ClaimLimits): Promise<OverLimit | null> {
     const { tenant } = request;
     // It may have had sandboxes before it had limits.
-    if (limits.maxRunning !== null && !this.#settledAtMs.has(tenant)) await this.#settle(tenant, 0);
+    if (limits.maxRunning !== null) await this.#meet(tenant);
     const refusal = await this.#charge(request, limits);
     if (refusal?.limit !== 'running') return refusal;
     // Perhaps one of the holds is of nobody.
@@ -75,6 +77,24 @@ export class TenantLedger {
     let changed = 0;
     for (const tenant of [...this.#settledAtMs.keys()]) changed += await this.#settle(tenant, 0);
     return changed;
+  }
+
+  async #meet(tenant: string): Promise<void> {
+    let meeting = this.#meetings.get(tenant);
+    if (meeting === undefined) {
+      if (this.#settledAtMs.has(tenant)) return;
+      meeting = this.#settle(tenant, 0).then(() => {});
+      this.#meetings.set(tenant, meeting);
+    }
+    try {
+      await meeting;
+    } catch (error) {
+      // The next one meets the tenant for the first time again.
+      this.#settledAtMs.delete(tenant);
+      throw error;
+    } finally {
+      this.#meetings.delete(tenant);
+    }
   }
 
   async #charge(request: ClaimRequest, limits: ClaimLimits): Promise<OverLimit | null> {
