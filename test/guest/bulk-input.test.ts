@@ -55,7 +55,8 @@ describe('bulk input', () => {
     await using guest = await GuestDriver.start(checked);
     const bytes = randomBytes(6 * busyBytes);
     const hash = guest.begin(['sha256sum'], { stdin: true });
-    const echo = guest.begin(['cat'], { stdin: true });
+    // No grants for its output: they would be sent into the frames that are cut.
+    const echo = guest.begin(['cat'], { stdin: true, givesCredit: false });
     // Without chance, so that a failure repeats itself: sizes that begin and end everywhere in header, payload and trailer.
     let step = 0;
     const frameSizes = [largeBytes, largeBytes, 16_384, largeBytes, 1, 40_000, largeBytes, 16_383, 65_535];
