@@ -8,7 +8,7 @@ import { promisify } from 'node:util';
 import type { WebSocket } from 'ws';
 import { encodeCredit } from '../../protocol/control-messages.ts';
 import type { Frame } from '../../protocol/frame.ts';
-import { encodeMap } from '../../protocol/map-message.ts';
+import { emptyMap, encodeMap } from '../../protocol/map-message.ts';
 import { messageTypes as type } from '../../protocol/message-types.ts';
 import { SystemClock } from '../../src/domain/clock.ts';
 import { isWarmpoolError, type WarmpoolError } from '../../src/domain/errors.ts';
@@ -230,15 +230,13 @@ test('credit beyond what came is not passed on', async () => {
   await using node = await ScriptedNode.start();
   const { links } = linksTo(node);
   const { guest } = await links.enter(record);
-  const answer = encodeMap({ size: 3 });
-  assert.ok('value' in answer);
   node.onFrame = ({ type: code, channel }, socket) => {
-    if (code !== type.FileRead.code) return;
-    node.send(socket, { type: type.Ack.code, channel, id: 0, payload: answer.value });
+    if (code !== type.PortConnect.code) return;
+    node.send(socket, { type: type.Ack.code, channel, id: 0, payload: emptyMap });
     node.send(socket, { type: type.Output.code, channel, id: 0, payload: new Uint8Array(3) });
   };
   const frames: Frame[] = [];
-  const channel = guest.open(type.FileRead.code, new Uint8Array(), {
+  const channel = guest.open(type.PortConnect.code, new Uint8Array(), {
     ...receiver,
     onFrame: (frame) => frames.push(frame),
   });
