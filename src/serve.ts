@@ -153,7 +153,9 @@ class Signals implements Disposable {
     // One listener for both: between taking one off and putting another on, a signal would have its default effect.
     this.#onStop = (name) => {
       count += 1;
-      if (count > 1) process.exit(exitForced);
+      // A worker hears of one stop twice, by the terminal or the service manager and by the process above it; when that one
+      // is made to end at once, its workers end with it.
+      if (count > 1 && !isWorker()) process.exit(exitForced);
       first(name);
     };
     process.on('SIGTERM', this.#onStop);
