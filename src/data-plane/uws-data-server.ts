@@ -1,4 +1,10 @@
-import type { HttpRequest, HttpResponse, us_listen_socket, us_socket_context_t } from 'uWebSockets.js';
+import type {
+  HttpRequest,
+  HttpResponse,
+  us_listen_socket,
+  us_socket_context_t,
+  WebSocket,
+} from 'uWebSockets.js';
 import { createRequire } from 'node:module';
 import {
   cannotListen,
@@ -10,7 +16,7 @@ import {
 import { httpAnswer, type Refusal, refusal } from './refusal.ts';
 import type { Admission, SocketDoor } from './socket-door.ts';
 import { isUpgrade, parseUpgrade } from './upgrade-headers.ts';
-import { UwsSocket, type UwsSocketDeps, type UwsUserData } from './uws-socket.ts';
+import { type UwsConnection, UwsSocket, type UwsSocketDeps, type UwsUserData } from './uws-socket.ts';
 
 export type Uws = typeof import('uWebSockets.js');
 
@@ -53,16 +59,18 @@ export async function startUwsDataServer(
     sendPingsAutomatically: false,
     idleTimeout: idleTimeoutSeconds,
     maxLifetime: 0,
-    upgrade: (response, request, context) => upgrade({ door, pending }, response, request, context),
+    upgrade: (response, request, context) => upgrade({ door, pending, deps }, response, request, context),
     open: (ws) => {
-      const { admission } = ws.getUserData();
-      ws.getUserData().socket = new UwsSocket(ws, admission, deps);
+      ws.getUserData().connection.ws = ws;
     },
-    message: (ws, message, isBinary) => ws.getUserData().socket?.onMessage(message, isBinary),
-    drain: (ws) => ws.getUserData().socket?.onDrain(),
-    pong: (ws) => ws.getUserData().socket?.onPong(),
-    ping: (ws) => ws.getUserData().socket?.onPong(),
-    close: (ws, code) => ws.getUserData().socket?.onClosed(code),
+    message: (ws, message, isBinary) => socketOf(ws)?.onMessage(message, isBinary),
+    drain: (ws) => socketOf(ws)?.onDrain(),
+    pong: (ws) => socketOf(ws)?.onPong(),
+    ping: (ws) => socketOf(ws)?.onPong(),
+    close: (ws, code) => {
+      ws.getUserData().connection.ws = null;
+      socketOf(ws)?.onClosed(code);
+    },
   });
   app.any('/*', (response) => {
     respond(response, refusal(noSuchPath.status, noSuchPath.code, noSuchPath.message));
@@ -98,7 +106,7 @@ export interface UwsOptions {
 }
 
 function upgrade(
-  { door, pending }: { readonly door: SocketDoor; readonly pending: PendingConnections },
+  { door, pending, deps }: UpgradeDeps,
   response: HttpResponse,
   request: HttpRequest,
   context: us_socket_context_t,
@@ -127,19 +135,36 @@ function upgrade(
       response.cork(() => respond(response, answer));
     } else {
       pending.upgraded();
-      response.cork(() => accept(response, answer, key, context));
+      accept({ response, key, context }, answer, deps);
     }
   });
 }
 
+interface UpgradeDeps {
+  readonly door: SocketDoor;
+  readonly pending: PendingConnections;
+  readonly deps: UwsSocketDeps;
+}
+
+/**
+ * The session begins behind the cork and not in the addon's `open`: when the cork ends, the addon still reads a flag of the
+ * request, whose memory the upgrade has let go of, and closes the connection if it is set. So nothing may take up memory
+ * in between.
+ */
 function accept(
-  response: HttpResponse,
+  request: { readonly response: HttpResponse; readonly key: string; readonly context: us_socket_context_t },
   admission: Admission,
-  key: string,
-  context: us_socket_context_t,
+  deps: UwsSocketDeps,
 ): void {
-  const userData: UwsUserData = { admission, socket: null };
-  response.upgrade(userData, key, admission.subprotocol ?? '', '', context);
+  const connection: UwsConnection = { ws: null, socket: null };
+  const { response, key, context } = request;
+  response.cork(() => response.upgrade({ connection }, key, admission.subprotocol ?? '', '', context));
+  if (connection.ws === null) admission.abandon();
+  else connection.socket = new UwsSocket(connection.ws, admission, deps);
+}
+
+function socketOf(ws: WebSocket<UwsUserData>): UwsSocket | null {
+  return ws.getUserData().connection.socket;
 }
 
 function respond(response: HttpResponse, refused: Refusal): void {

@@ -109,8 +109,14 @@ export class UwsSocket implements DataSocket {
   }
 }
 
+/** The addon copies its properties into an object of its own. */
 export interface UwsUserData {
-  readonly admission: Admission;
+  readonly connection: UwsConnection;
+}
+
+export interface UwsConnection {
+  /** null: not open yet, or closed. */
+  ws: WebSocket<UwsUserData> | null;
   socket: UwsSocket | null;
 }
 

@@ -3,6 +3,9 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { describe, test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
+import { WebSocket } from 'ws';
+import type { DataSocket } from '../../src/data-plane/data-socket.ts';
 import { SendQueues } from '../../src/data-plane/send-queues.ts';
 import { until } from '../support/until.ts';
 import { within } from '../support/within.ts';
@@ -41,6 +44,30 @@ export function socketContract(adapter: SocketAdapter): void {
         ],
       );
       client.terminate();
+    });
+
+    // The addon looks once more at the memory of the request that it has upgraded: a flag of it may be anything by then.
+    test('stays open, whatever its session keeps in memory that was free', async () => {
+      const kept: Uint8Array[] = [];
+      const keep = (socket: DataSocket) => {
+        for (let count = 0; count < 50; count += 1)
+          kept.push(new Uint8Array(new ArrayBuffer(16 + count * 16)).fill(0x10));
+        void setImmediate().then(() => socket.send(Buffer.from('open')));
+      };
+      const admit = async () => {
+        await setImmediate();
+        return 'admit' as const;
+      };
+      await using fixture = await SocketFixture.start(adapter, { admit, onOpen: keep });
+      for (let count = 0; count < 500; count += 1) {
+        const client = new WebSocket(fixture.url, { perMessageDeflate: false });
+        const said = await within(
+          Promise.race([once(client, 'message'), once(client, 'close')]),
+          () => 'news',
+        );
+        assert.equal(String(said[0]), 'open', `connection ${count}`);
+        client.terminate();
+      }
     });
 
     test('never compresses, though the client offers it', async () => {
