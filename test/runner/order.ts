@@ -17,6 +17,9 @@ export const longestFiles: readonly string[] = [
   'test/client/node-restart.test.ts',
   'test/e2e/files-docker.test.ts',
   'test/e2e/files-bubblewrap.test.ts',
+  'test/e2e/node-loss.test.ts',
+  'test/roles/hop.test.ts',
+  'test/store/redis-failover.test.ts',
 ];
 
 export function longestFirst(root: string, files: readonly string[]): readonly string[] {
