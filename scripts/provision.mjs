@@ -50,6 +50,14 @@ const needs = {
     units: ['docker.service', 'docker.socket', 'containerd.service'],
     isThere: async () => isOnPath('dockerd') || (await engineAnswers()),
   },
+  gvisor: {
+    program: 'runsc',
+    why: 'the tests of sandboxes under gVisor give it to their engine',
+    packages: ['runsc'],
+    units: [],
+    apart: true,
+    isThere: () => isOnPath('runsc'),
+  },
   imageTool: {
     program: 'mmdebstrap',
     why: 'makes the base image of the tests where no registry can be reached',
@@ -78,7 +86,7 @@ const needs = {
 const goals = {
   install: ['compiler'],
   start: ['bubblewrap'],
-  test: ['compiler', 'bubblewrap', 'redis', 'engine', 'imageTool', 'mounts', 'browser'],
+  test: ['compiler', 'bubblewrap', 'redis', 'engine', 'gvisor', 'imageTool', 'mounts', 'browser'],
 };
 
 const policyFile = '/usr/sbin/policy-rc.d';
