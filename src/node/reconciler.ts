@@ -19,8 +19,8 @@ import type { SandboxSupervisor, SupervisedSandbox } from './sandbox-supervisor.
  * that cannot be settled (its record is damaged, its object will not go) is left as it is and keeps no other waiting.
  *
  * An object without a record is destroyed only on evidence (D13): it is older than `orphanAgeMs`, the store has been
- * healthy and the same run for `storeHealthyMs`, and the budget of this minute is not spent. The one exception needs no
- * patience: an object whose record lived in another process's embedded store, which died with that process.
+ * healthy and the same run for `storeHealthyMs`, and the budget of this minute is not spent. Two kinds need no patience:
+ * an object that died with the process that made it, and one whose record lived in another process's embedded store.
  *
  * What somebody uses is no orphan, whatever the store has forgotten (I10): where the store differs from the node's journal
  * of claims, the store is told anew (D9), the whole time that the sandbox runs. A store that lost its pools is told of
@@ -227,7 +227,7 @@ export class Reconciler {
         return;
       }
     }
-    if (!this.#isOfDeadStore(object)) {
+    if (!object.leftOver && !this.#isOfDeadStore(object)) {
       if (object.ageMs < orphanAgeMs || !this.#storeIsTrusted()) return;
       // The inventory leaves damaged records out; the record itself has the last word, and a damaged one throws.
       if (await store.get(sandboxId, null)) return;

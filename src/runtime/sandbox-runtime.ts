@@ -55,6 +55,8 @@ export interface RuntimeObject {
   /** The store whose record it had; null when a crash came before that was written down. */
   readonly storeId: string | null;
   readonly running: boolean;
+  /** An earlier process made it, and it is of no use to this one: its link ended with that process. */
+  readonly leftOver: boolean;
   /** Milliseconds since it was made, by the host's or engine's clock. */
   readonly ageMs: number;
 }

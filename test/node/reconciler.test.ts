@@ -171,6 +171,14 @@ test('an object of an embedded store that died with its process goes at once', a
   assert.equal(runtime.objects.size, 0);
 });
 
+test('what an earlier process left unusable goes at once, though the crash came before its store was written down', async () => {
+  const { runtime, reconciler } = setUp();
+  const leftOver = { storeId: null, running: false, leftOver: true, madeAtMs: performance.now() };
+  for (let index = 0; index < 20; index += 1) runtime.objects.set(newSandboxId(0), leftOver);
+  await reconciler.pass();
+  assert.equal(runtime.objects.size, 0);
+});
+
 test('I10 objects of another lasting store are not killed at once', async () => {
   const { runtime, reconciler, orphan } = setUp();
   orphan('a-redis', 5_000);

@@ -207,7 +207,12 @@ describe('faults under the bubblewrap runtime', await bubblewrapAsRoot(), () => 
     const stray = spawn('/bin/sleep', ['600'], { uid: notedUid, gid: notedUid, stdio: 'ignore' });
     const strayEnded = once(stray, 'exit');
 
+    const { id: own } = await sandboxes.boot();
     const found = new Map((await sandboxes.runtime.list()).map((object) => [object.sandboxId, object]));
+    assert.equal(found.get(own)?.leftOver, false);
+    await sandboxes.runtime.destroy(own);
+    found.delete(own);
+    assert.ok([...found.values()].every(({ leftOver }) => leftOver));
     assert.deepEqual([...found.keys()].sort(), [bare, lent, noted, grouped].sort());
     assert.deepEqual(
       [bare, lent, noted, grouped].map((id) => found.get(id)?.storeId),

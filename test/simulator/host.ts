@@ -59,8 +59,10 @@ export class Host {
         if (object.state === 'making' && this.#world.chance.is(0.5)) object.state = 'running';
       } else {
         this.#options.observer.died(id, 'its node died');
-        if (object.state === 'making' && this.#world.chance.is(0.3)) object.state = 'dead';
-        else this.#remove(id);
+        if (object.state === 'making' && this.#world.chance.is(0.3)) {
+          object.state = 'dead';
+          object.isLeftOver = true;
+        } else this.#remove(id);
       }
     }
   }
@@ -89,7 +91,14 @@ export class Host {
     const { sandboxId, storeId } = request;
     if (this.isEngineAway) return actor.awaits(this.#away());
     const madeAtMs = this.#world.nowMs;
-    const object: HostObject = { storeId, state: 'making', madeAtMs, link: null, wasCut: false };
+    const object: HostObject = {
+      storeId,
+      state: 'making',
+      madeAtMs,
+      link: null,
+      wasCut: false,
+      isLeftOver: false,
+    };
     this.objects.set(sandboxId, object);
     this.#options.observer.made(this.name, sandboxId);
     const { tookMs, fails } = this.#options.nextBoot();
@@ -127,10 +136,11 @@ export class Host {
 
   async #list(): Promise<readonly RuntimeObject[]> {
     await this.#answers();
-    return [...this.objects].map(([sandboxId, { storeId, state, madeAtMs }]) => ({
+    return [...this.objects].map(([sandboxId, { storeId, state, madeAtMs, isLeftOver }]) => ({
       sandboxId,
       storeId,
       running: state === 'running',
+      leftOver: isLeftOver,
       ageMs: this.#world.nowMs - madeAtMs,
     }));
   }
@@ -179,6 +189,7 @@ export interface HostObject {
   readonly madeAtMs: number;
   link: { readonly actor: Actor; readonly guest: FakeGuest } | null;
   wasCut: boolean;
+  isLeftOver: boolean;
 }
 
 export interface HostOptions {

@@ -12,6 +12,13 @@ import type {
   SandboxRuntime,
 } from '../../src/runtime/sandbox-runtime.ts';
 
+interface FakeObject {
+  readonly storeId: string | null;
+  running: boolean;
+  readonly leftOver?: boolean;
+  readonly madeAtMs: number;
+}
+
 /**
  * A runtime in memory, to inject faults a real one cannot be asked for: boots that hang or fail, objects that vanish,
  * links that drop at a chosen moment. Its guests answer a few commands: `true`, `false`, `env`, `cat`, `sleep`.
@@ -19,7 +26,7 @@ import type {
 export class FakeRuntime implements SandboxRuntime {
   readonly name = 'docker';
   readonly survivesNode: boolean;
-  readonly objects = new Map<string, { storeId: string | null; running: boolean; madeAtMs: number }>();
+  readonly objects = new Map<string, FakeObject>();
   readonly guests = new Map<string, FakeGuest>();
   boots = 0;
   /** Awaited in each boot: reject to fail it, stay pending to hang it. */
@@ -70,6 +77,7 @@ export class FakeRuntime implements SandboxRuntime {
       sandboxId,
       storeId: object.storeId,
       running: object.running,
+      leftOver: object.leftOver ?? false,
       ageMs: this.#nowMs() - object.madeAtMs,
     }));
   }

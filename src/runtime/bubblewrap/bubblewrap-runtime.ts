@@ -149,6 +149,8 @@ export class BubblewrapRuntime implements SandboxRuntime {
 
   async list(): Promise<readonly RuntimeObject[]> {
     const holdings = this.#holdingsOn(await this.#host());
+    // One that is let go of while the folders are read is no left-over.
+    const own = new Set(this.#sandboxes.keys());
     const found = await holdings.list(this.#startedAtMs);
     const nowMs = this.#clock.wallMs();
     return Promise.all(
@@ -156,6 +158,7 @@ export class BubblewrapRuntime implements SandboxRuntime {
         sandboxId: each.sandboxId,
         storeId: each.note?.storeId ?? null,
         running: this.#sandboxes.get(each.sandboxId)?.running ?? (await holdings.hasProcesses(each)),
+        leftOver: !own.has(each.sandboxId) && !this.#sandboxes.has(each.sandboxId),
         ageMs: Math.max(0, nowMs - each.madeAtMs),
       })),
     );

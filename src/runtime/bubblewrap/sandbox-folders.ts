@@ -2,7 +2,7 @@ import { mkdir, readdir, readFile, rm, rmdir, stat, writeFile } from 'node:fs/pr
 import { join } from 'node:path';
 import { isMissing } from '../cgroup/cgroup-files.ts';
 
-/** What is written down of a sandbox, once, before anything else of it is made. */
+/** What is written down of a sandbox, once, while its control group is made; no process of it is there yet. */
 export interface SandboxNote {
   readonly storeId: string;
   /** null: it runs under this process's own uid. */
@@ -17,7 +17,7 @@ export interface FoundSandbox {
 
 /**
  * One folder per sandbox below the state folder: the first thing made of a sandbox and the last removed, so that whatever
- * a crash leaves is found by it (D14). A folder without a note means the crash came before anything else was made.
+ * a crash leaves is found by it (D14). A folder without a note means the crash came before any process was started.
  */
 export class SandboxFolders {
   readonly #folder: string;

@@ -162,6 +162,7 @@ export class DockerRuntime implements SandboxRuntime {
           sandboxId,
           storeId: container.Labels[labels.store] ?? null,
           running: container.State === 'running' || container.State === 'paused',
+          leftOver: false,
           ageMs: Math.max(0, nowMs - container.Created * 1_000),
         };
       });
