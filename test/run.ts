@@ -8,6 +8,7 @@ import { spec } from 'node:test/reporters';
 import { packageRoot } from '../src/package-root.ts';
 import { chooseEngine, type TestEngineChoice } from './runner/choose-engine.ts';
 import { CompiledTree } from './runner/compiled-tree.ts';
+import { takeCosts } from './runner/cost.ts';
 import { HangWatch } from './runner/hang-watch.ts';
 import { Leftovers, makeRunFolder } from './runner/leftovers.ts';
 import { longestFirst } from './runner/order.ts';
@@ -80,11 +81,12 @@ async function main(): Promise<number> {
   await finished(output);
 
   hangs.look();
+  const costs = takeCosts(runFolder);
   const left = await leftovers.find();
   const refusedSkips = skipsAgainst(required.names, summary.skips);
   const interrupted = interrupt.signal.aborted;
   process.stdout.write(
-    summary.describe({ left, refusedSkips, hung: interrupted ? [] : hangs.findings, interrupted }),
+    summary.describe({ costs, left, refusedSkips, hung: interrupted ? [] : hangs.findings, interrupted }),
   );
   if (interrupted) return 130;
   return summary.failed || hangs.findings.length > 0 || left.length > 0 || refusedSkips.length > 0 ? 1 : 0;

@@ -4,12 +4,14 @@ import { join, relative } from 'node:path';
 import process from 'node:process';
 import { afterEach, beforeEach } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { leaveCost } from './cost.ts';
 import { noteName } from './hang-watch.ts';
 
 /**
  * Loaded by the runner into the process of each test file, before the file. It notes which tests are in progress, where
- * HangWatch reads it, and it keeps a failed `assert.ok` from hanging: to make up a message Node parses the file at the
- * place of the call, which in what tsx makes of it is another one, and it may parse there for ever (nodejs/node#52677).
+ * HangWatch reads it, and leaves word of what the file took. And it keeps a failed `assert.ok` from hanging: to make up a
+ * message Node parses the file at the place of the call, which in what is compiled is another one, and it may parse there
+ * for ever (nodejs/node#52677).
  */
 
 const runFolder = process.env.TMPDIR ?? '';
@@ -35,7 +37,10 @@ afterEach((context) => {
 });
 
 writeNote();
-process.on('exit', () => rmSync(note, { force: true }));
+process.on('exit', () => {
+  rmSync(note, { force: true });
+  leaveCost(runFolder, file);
+});
 
 const ok: (value: unknown, message?: string | Error) => void = assert.ok;
 Object.assign(assert, {

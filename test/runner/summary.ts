@@ -1,5 +1,6 @@
 import { relative } from 'node:path';
 import type { TestsStream } from 'node:test';
+import type { Cost } from './cost.ts';
 
 export interface SkippedTest {
   readonly file: string;
@@ -8,6 +9,7 @@ export interface SkippedTest {
 }
 
 interface Verdict {
+  readonly costs: readonly Cost[];
   readonly left: readonly string[];
   readonly refusedSkips: readonly SkippedTest[];
   /** What was ended because it hung, by its file and test. */
@@ -15,12 +17,11 @@ interface Verdict {
   readonly interrupted: boolean;
 }
 
-const slowFilesShown = 10;
+const slowFilesShown = 15;
 
 /** Listens to the runner and, at the end, says what its own lines do not. */
 export class Summary {
   readonly skips: SkippedTest[] = [];
-  readonly #msOfFile = new Map<string, number>();
   /** Node's closing lines (`tests 12`, `pass 12`, …), said again at the very end where people and scripts look. */
   readonly #closing: string[] = [];
   #failures = 0;
@@ -49,7 +50,7 @@ export class Summary {
       if (items.length > 0) lines.push(title, ...items.map((item) => `  ${item}`), '');
     };
     section(`Skipped (${this.skips.length}):`, this.skips.map(describeSkip));
-    section('Slowest files:', this.#slowest());
+    section('Slowest files, and what they had of the processor:', slowest(verdict.costs));
     section('HUNG, and was ended with what it had started:', verdict.hung);
     section('LEFT BEHIND by the tests:', verdict.left);
     section('SKIPPED, though WARMPOOL_REQUIRE lists it:', verdict.refusedSkips.map(describeSkip));
@@ -63,23 +64,29 @@ export class Summary {
     readonly nesting: number;
     readonly file?: string;
     readonly skip?: string | boolean;
-    readonly details: { readonly duration_ms: number };
   }): void {
     const file = relative(process.cwd(), test.file ?? '');
     const unasked = typeof test.skip === 'string' && /^test name does not match/.test(test.skip);
     if (test.skip !== undefined && test.skip !== false && !unasked) {
       this.skips.push({ file, name: test.name, reason: test.skip === true ? '' : test.skip });
     }
-    if (test.nesting === 0)
-      this.#msOfFile.set(file, (this.#msOfFile.get(file) ?? 0) + test.details.duration_ms);
   }
+}
 
-  #slowest(): string[] {
-    return [...this.#msOfFile]
-      .sort(([, a], [, b]) => b - a)
-      .slice(0, slowFilesShown)
-      .map(([file, durationMs]) => `${(durationMs / 1_000).toFixed(1).padStart(6)} s  ${file}`);
-  }
+function slowest(costs: readonly Cost[]): string[] {
+  const all = { file: 'all files', wallMs: sum(costs, 'wallMs'), cpuMs: sum(costs, 'cpuMs') };
+  const shown = costs.toSorted((one, other) => other.wallMs - one.wallMs).slice(0, slowFilesShown);
+  return [...shown, all].map(
+    ({ file, wallMs, cpuMs }) => `${seconds(wallMs)}  ${seconds(cpuMs)} CPU  ${file}`,
+  );
+}
+
+function sum(costs: readonly Cost[], what: 'wallMs' | 'cpuMs'): number {
+  return costs.reduce((total, cost) => total + cost[what], 0);
+}
+
+function seconds(durationMs: number): string {
+  return `${(durationMs / 1_000).toFixed(1).padStart(6)} s`;
 }
 
 function describeSkip(skip: SkippedTest): string {
