@@ -36,7 +36,6 @@ export async function terminalsKeepEveryByte(context: TestContext, size: Termina
   using warmpool = new Warmpool({ address: service.grpc });
   const made = await Promise.all(Array.from({ length: sandboxes }, () => warmpool.create('base')));
   const zombiesBefore = zombiesOf(service.process.pid);
-  let cuts = 0;
   const work = Array.from({ length: size.terminals }, async (_, index) => {
     const sandbox = made[Math.floor(index / size.perSandbox)];
     assert.ok(sandbox);
@@ -44,9 +43,10 @@ export async function terminalsKeepEveryByte(context: TestContext, size: Termina
     await using proxy = await TcpProxy.start(wsUrl);
     const reconnect = { firstPauseMs: 1, pauseMsMax: 20 };
     const through = { wsUrl: proxy.urlOf(wsUrl), token, reconnect };
-    cuts += await oneTerminal(through, proxy, size, index);
+    // Its connections need the proxy until it has ended.
+    return await oneTerminal(through, proxy, size, index);
   });
-  await Promise.all(work);
+  const cuts = (await Promise.all(work)).reduce((sum, each) => sum + each, 0);
   context.diagnostic(`${size.terminals} terminals of ${size.bytesEach} bytes, ${cuts} cuts`);
   assert.ok(cuts >= size.cuts, `${cuts} cuts`);
   for (const sandbox of made) {
