@@ -15,6 +15,7 @@ import { RedisServer } from '../support/redis-server.ts';
 import { requirement } from '../support/requirements.ts';
 import { ServiceFolder, TestService } from '../support/service.ts';
 import { untilNoTraces } from '../support/traces.ts';
+import { until } from '../support/until.ts';
 import { mainJob, smallPool, untilReady } from './main-job.ts';
 
 const noDocker = dockerEngineMissing() ?? false;
@@ -126,9 +127,7 @@ test('Docker gone and back: creates fail clearly in between, then work again wit
 });
 
 /** The service asks its runtimes every five seconds. */
-async function untilReadyz(service: TestService, status: number): Promise<void> {
-  const endMs = performance.now() + 60_000;
-  while ((await fetch(`${service.http}/readyz`)).status !== status) {
-    assert.ok(performance.now() < endMs, `readyz did not become ${status}`);
-  }
+function untilReadyz(service: TestService, status: number): Promise<void> {
+  const isSo = async () => (await fetch(`${service.http}/readyz`)).status === status;
+  return until(isSo, `readyz to become ${status}`);
 }

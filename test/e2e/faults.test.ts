@@ -6,6 +6,7 @@ import { RedisServer } from '../support/redis-server.ts';
 import { requirement } from '../support/requirements.ts';
 import { ServiceFolder, TestService } from '../support/service.ts';
 import { untilNoTraces } from '../support/traces.ts';
+import { until } from '../support/until.ts';
 import { smallPool, untilReady } from './main-job.ts';
 
 const noBubblewrap = (await requirement('bubblewrap')).skip;
@@ -204,15 +205,14 @@ test('T2 a missing Redis at start is a clear error', async () => {
 });
 
 /** Repeats while the store is said to be unavailable. */
-async function untilServed(call: () => Promise<void>): Promise<void> {
-  const endMs = performance.now() + 60_000;
-  for (;;) {
+function untilServed(call: () => Promise<void>): Promise<void> {
+  return until(async () => {
     try {
       await call();
-      return;
+      return true;
     } catch (error) {
-      const isAway = isWarmpoolError(error) && error.code === 'STORE_UNAVAILABLE';
-      if (!isAway || performance.now() > endMs) throw error;
+      if (isWarmpoolError(error) && error.code === 'STORE_UNAVAILABLE') return false;
+      throw error;
     }
-  }
+  }, 'the store to be available');
 }

@@ -6,6 +6,7 @@ import { isWarmpoolError } from '../../src/domain/errors.ts';
 import { deferred } from '../../src/guest-link/deferred.ts';
 import { type PoolFile, ServiceFolder, TestService } from '../support/service.ts';
 import { killFromOutside, tracesOf, untilNoTraces } from '../support/traces.ts';
+import { until } from '../support/until.ts';
 
 /** One way to run the service: a runtime and a store, both real. */
 export interface Setup {
@@ -189,7 +190,7 @@ export function mainJob(setup: Setup): void {
   });
 }
 
-/** Settles when the pool has so many ready sandboxes; rejects with the pool's own reason after a minute. */
+/** Settles when the pool has so many ready sandboxes; rejects with what the pool says of itself when it takes too long. */
 export function untilReady(client: WarmpoolClient, ready: number): Promise<void> {
   return untilPool(client, `${ready} ready`, (pool) => pool.ready >= ready);
 }
@@ -199,13 +200,14 @@ async function untilPool(
   what: string,
   isAsAsked: (pool: PoolSummary) => boolean,
 ): Promise<void> {
-  const endMs = performance.now() + 60_000;
-  for (;;) {
-    const pool = await client.pool('base');
-    if (isAsAsked(pool)) return;
-    if (performance.now() > endMs) throw new Error(`waited for ${what}: ${JSON.stringify(pool)}`);
-    await new Promise<void>((resolve) => setImmediate(resolve));
-  }
+  let seen: PoolSummary | null = null;
+  await until(
+    async () => {
+      seen = await client.pool('base');
+      return isAsAsked(seen);
+    },
+    () => `${what}: ${JSON.stringify(seen)}`,
+  );
 }
 
 /** Sandboxes on Docker outlive their service, so a test that shares a store takes its own away. */

@@ -8,6 +8,7 @@ import type { Resources, TemplateSpec } from '../../src/domain/pool-spec.ts';
 import { BubblewrapRuntime } from '../../src/runtime/bubblewrap/bubblewrap-runtime.ts';
 import { guestPath, openLink, type RunningSandbox } from './docker-sandboxes.ts';
 import { requirement } from './requirements.ts';
+import { until } from './until.ts';
 
 /** Real bubblewrap with all its means: own uids and control groups are for root alone. */
 export async function bubblewrapAsRoot(): Promise<{ readonly skip: string | false }> {
@@ -139,13 +140,9 @@ export function groupFileOf(sandboxId: string, file: string): string | null {
   return null;
 }
 
-/** Settles when `isSo`, looked at every few milliseconds; fails with the sentence when it takes too long. */
-export async function eventually(isSo: () => boolean | Promise<boolean>, sentence: string): Promise<void> {
-  const deadline = performance.now() + eventuallyMsMax;
-  while (!(await isSo())) {
-    if (performance.now() > deadline) throw new Error(`not within ${eventuallyMsMax} ms: ${sentence}`);
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
+/** As `until`; fails with the sentence when it takes too long. */
+export function eventually(isSo: () => boolean | Promise<boolean>, sentence: string): Promise<void> {
+  return until(isSo, sentence);
 }
 
 function loans(): { uid: number; borrower: string }[] {
@@ -196,4 +193,3 @@ function read(path: string): string {
 }
 
 const bootMsMax = 60_000;
-const eventuallyMsMax = 90_000;

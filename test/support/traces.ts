@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import Docker from 'dockerode';
 import type { ServiceFolder } from './service.ts';
+import { until } from './until.ts';
 
 /**
  * What a service has on this host right now: the mounts below its folder, the processes and control groups that carry
@@ -43,15 +44,16 @@ export async function killFromOutside(folder: ServiceFolder, dockerHost: string 
   for (const { Id } of await containersOf(engine, folder)) await engine.getContainer(Id).kill();
 }
 
-/** Looks until there is no trace left, or gives up after a minute with what there is (I6). */
+/** Looks until there is no trace left, or gives up with what there is (I6). */
 export async function untilNoTraces(folder: ServiceFolder, dockerHost: string | null = null): Promise<void> {
-  const endMs = performance.now() + 60_000;
-  for (;;) {
-    const traces = await tracesOf(folder, dockerHost);
-    if (traces.length === 0) return;
-    if (performance.now() > endMs) throw new Error(`left behind:\n${traces.join('\n')}`);
-    await new Promise<void>((resolve) => setImmediate(resolve));
-  }
+  let traces: readonly string[] = [];
+  await until(
+    async () => {
+      traces = await tracesOf(folder, dockerHost);
+      return traces.length === 0;
+    },
+    () => `left behind:\n${traces.join('\n')}`,
+  );
 }
 
 /** What an earlier kill took with it is gone already. */
