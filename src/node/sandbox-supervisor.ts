@@ -1,5 +1,6 @@
 import type { Clock } from '../domain/clock.ts';
 import { isWarmpoolError, WarmpoolError } from '../domain/errors.ts';
+import { withResources } from '../domain/pool-spec.ts';
 import type { EndReason, SandboxRecord } from '../domain/sandbox.ts';
 import { failpoint } from '../failpoints.ts';
 import type { Guest } from '../guest-link/guest.ts';
@@ -131,13 +132,14 @@ export class SandboxSupervisor {
       await this.#reportLoss(record, 'runtime_unavailable', failure);
       return { kind: 'failed' };
     }
+    const template = withResources(pool.spec.template, record.claim?.customisation.resources);
     let leave: (() => void) | undefined;
     const startedMs = clock.monotonicMs();
     try {
       leave = await this.#enterGate(entry, kind);
       const making = bootSandbox(
         { runtime, openGuest: this.#deps.openGuest, clock },
-        { sandboxId: record.id, pool: record.pool, storeId: store.storeId, template: pool.spec.template },
+        { sandboxId: record.id, pool: record.pool, storeId: store.storeId, template },
         entry.abort.signal,
       );
       entry.making = making;
@@ -259,12 +261,12 @@ export class SandboxSupervisor {
   }
 
   /**
-   * A docker sandbox may have outlived its link (the engine restarted): a claimed one is worth another. While the engine
-   * or the store is away, or the record is missing, nothing here is evidence that it is dead (I10): it is let go of, and
+   * A docker sandbox may have outlived its link (the engine restarted): a claimed one is worth another, also one whose
+   * lease goes on by the node's own timer only (D12). While the engine or the store is away, or the record is missing, nothing here is evidence that it is dead (I10): it is let go of, and
    * the reconciler adopts it or fails it once both answer. Links that break one after the other are the guest's doing.
    */
   async #mayLiveOn(entry: Entry, runtime: SandboxRuntime, record: SandboxRecord | null): Promise<boolean> {
-    if (record && !(record.claim && record.state === 'running')) return false;
+    if (record && !this.#isInUse(record)) return false;
     const lastedMs = this.#deps.clock.monotonicMs() - entry.upSinceMs;
     const relinks = lastedMs < soundLinkMs ? entry.relinks + 1 : 1;
     if (record && relinks > relinksMax) return false;
@@ -275,6 +277,11 @@ export class SandboxSupervisor {
     } catch {
       return true;
     }
+  }
+
+  #isInUse(record: SandboxRecord): boolean {
+    if (record.claim === undefined) return false;
+    return record.state === 'running' || this.#deps.journal.timerLeftMs(record) > 0;
   }
 
   /** Tells the store that the sandbox is lost, at whatever incarnation it has by now, then removes the object. */
@@ -359,7 +366,7 @@ export type Adoptable = Pick<SandboxRecord, 'id' | 'pool' | 'specVersion' | 'inc
 
 export interface SupervisorDeps {
   readonly store: PoolStore;
-  readonly journal: Pick<BindJournal, 'agrees' | 'forget'>;
+  readonly journal: Pick<BindJournal, 'agrees' | 'forget' | 'timerLeftMs'>;
   readonly pools: NodePools;
   readonly gate: StartGate;
   readonly openGuest: OpenGuest;

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { SystemClock } from '../../src/domain/clock.ts';
 import { MemoryPoolStore } from '../../src/store/memory/memory-pool-store.ts';
 import { alice, never, plain, startCore } from '../support/core.ts';
+import { FakeRuntime } from '../support/fake-runtime.ts';
 import { until } from '../support/until.ts';
 
 /** The clock of the store's host, which is no other's. */
@@ -14,9 +15,9 @@ class JumpingClock extends SystemClock {
   }
 }
 
-async function inUse() {
+async function inUse(runtime = new FakeRuntime()) {
   const clock = new JumpingClock();
-  const core = await startCore({ store: new MemoryPoolStore({ clock }) });
+  const core = await startCore({ store: new MemoryPoolStore({ clock }), runtime });
   const { record } = await core.allocator.createSandbox(alice, { ...plain, timeoutMs: 600_000 }, never);
   const request = { sandboxId: record.id, argv: ['true'], env: {}, stdin: new Uint8Array() };
   await core.allocator.exec(alice, request, never);
@@ -34,6 +35,18 @@ test('T19 D12 a jump of the store’s clock makes no node end a sandbox whose le
   assert.deepEqual([stopping?.state, stopping?.endReason], ['stopping', 'lease_expired']);
   if (stopping) await core.node.remove(stopping);
   assert.ok(core.runtime.objects.get(record.id)?.running, 'it lives');
+});
+
+test('T19 D12 a sandbox that is kept through a jump of the store’s clock is kept when its link breaks as well', async () => {
+  const { core, clock, record } = await inUse(new FakeRuntime({ survivesNode: true }));
+  await using _core = core;
+  clock.jumpMs = 1_200_000;
+  const said = (sentence: RegExp) => core.log.lines.some(({ message }) => sentence.test(message));
+  await until(() => said(/expired before its time/), 'the node to be told that it has expired');
+  core.runtime.guests.get(record.id)?.cut('the engine was restarted');
+  await until(() => said(/adopted a running sandbox/), 'another link');
+  assert.ok(core.runtime.objects.get(record.id)?.running, 'it lives');
+  assert.notEqual(core.node.guest(record), null);
 });
 
 test('D12 a lease that its owner has shortened ends when the store says so, whatever the node has seen before', async () => {
