@@ -131,14 +131,13 @@ export class Reconciler {
     found: FoundObject | undefined,
     isSameRun: boolean,
   ): Promise<void> {
-    const { supervisor, journal } = this.#deps;
+    const { supervisor } = this.#deps;
     if (await this.#settleBound(record, found, isSameRun)) return;
     switch (record.state) {
       case 'stopping':
       case 'stopped':
       case 'failed':
-        // The node's own timer has a say as well (D12), and comes back to it.
-        if (journal.timerLeftMs(record) === 0) await supervisor.remove(record.id);
+        if (await this.#isStillOver(record)) await supervisor.remove(record.id);
         return;
       case 'starting':
         if (supervisor.has(record.id)) {
@@ -158,6 +157,18 @@ export class Reconciler {
         }
         await this.#lose(record, 'object_lost', 'nothing runs on the node under this id any more');
     }
+  }
+
+  /**
+   * What was removed before it may have kept the pass waiting, and a store that was put back meanwhile may have taken back
+   * the end of what somebody uses: that is looked up once more. The node's own timer has a say as well (D12), and comes
+   * back to it.
+   */
+  async #isStillOver(record: SandboxRecord): Promise<boolean> {
+    const { store, journal } = this.#deps;
+    if (journal.of(record.id) === null) return true;
+    const now = await store.get(record.id, null);
+    return now !== null && journal.agrees(now) && isEnding(now.state) && journal.timerLeftMs(now) === 0;
   }
 
   /** For a sandbox that somebody has used and that runs: true when there is nothing else to do about its record. */

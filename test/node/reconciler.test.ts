@@ -214,3 +214,20 @@ test('I10 the end of a claim made by mistake ends nothing while the link to its 
   await reconciler.pass();
   assert.equal((await store.get(record.id, 'alice'))?.state, 'running');
 });
+
+test('I10 an end that the store has taken back while a pass was waiting ends nothing', async () => {
+  const { store, runtime, reconciler, supervisor, journal } = setUp();
+  const scenario = new StoreScenario(store);
+  await scenario.declare();
+  const record = await scenario.claimed();
+  journal.bind(record);
+  runtime.objects.set(record.id, { storeId: store.storeId, running: true, madeAtMs: performance.now() });
+  assert.equal(await supervisor.adopt(record, runtime), true);
+  // As it was when the pass began: then the store was put back to before that.
+  store.inventory = async () => [{ ...record, state: 'stopping', endReason: 'lease_expired' }];
+  await reconciler.pass();
+  assert.ok(runtime.objects.get(record.id)?.running, 'it lives');
+  await store.beginStop({ id: record.id, tenant: 'alice' }, 'deleted');
+  await reconciler.pass();
+  assert.ok(!runtime.objects.has(record.id), 'now it is over');
+});
