@@ -84,6 +84,8 @@ export class Allocator implements AllocatorApi {
       record = await store.get(id, principal.tenant);
       if (record && !isEnded(record.state)) await feed.news(id, 1_000, signal);
     }
+    // The record of a failure outlives its object for who wants to know why. Whoever deletes it does not.
+    if (record?.state === 'failed') await store.beginStop(target, 'deleted').catch(() => {});
   }
 
   async keepAlive(principal: Principal, id: string, ttlMs: number | null): Promise<SandboxRecord> {
@@ -120,8 +122,8 @@ export class Allocator implements AllocatorApi {
     return this.#executor.exec(principal, request, signal);
   }
 
-  openSession(grant: SessionGrant, sandboxId: string): Promise<SandboxSession> {
-    return this.#sessions.openSession(grant, sandboxId);
+  openSession(grant: SessionGrant, sandboxId: string, signal?: AbortSignal): Promise<SandboxSession> {
+    return this.#sessions.openSession(grant, sandboxId, signal);
   }
 
   async listPools(_principal: Principal): Promise<readonly PoolView[]> {

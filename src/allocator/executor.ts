@@ -34,7 +34,9 @@ export class Executor {
     const { catalog, observer } = this.#deps;
     const { sandboxId } = request;
     const record = requireRunning(await readOwned(this.#deps, sandboxId, principal.tenant), sandboxId);
-    const use = await useGuest(this.#deps, record);
+    const use = await useGuest(this.#deps, record, signal).catch((error: unknown) => {
+      throw signal.aborted ? abortError(signal) : error;
+    });
     let process: GuestProcess;
     try {
       if (signal.aborted) throw abortError(signal);

@@ -19,15 +19,22 @@ export interface GuestAccess {
    * when the node has the sandbox as another claim's (D7).
    */
   readonly guestOf: (record: SandboxRecord) => Guest | null;
-  /** The same on another node. Throws what that node refuses with. Absent: only sandboxes of this process can be used. */
-  readonly reach?: (record: SandboxRecord) => Promise<GuestUse>;
+  /**
+   * The same on another node. Throws what that node refuses with, or the signal's reason. Absent: only sandboxes of this
+   * process can be used.
+   */
+  readonly reach?: (record: SandboxRecord, signal?: AbortSignal) => Promise<GuestUse>;
 }
 
-export async function useGuest({ guestOf, reach }: GuestAccess, record: SandboxRecord): Promise<GuestUse> {
+export async function useGuest(
+  { guestOf, reach }: GuestAccess,
+  record: SandboxRecord,
+  signal?: AbortSignal,
+): Promise<GuestUse> {
   const guest = guestOf(record);
   if (guest) return { guest, lost: () => linkLost, leave() {} };
   if (reach === undefined) throw unreachable(record);
-  return reach(record);
+  return reach(record, signal);
 }
 
 const linkLost = { reason: 'link_lost', failed: true };

@@ -38,23 +38,33 @@ export class Sessions implements Pick<AllocatorApi, 'openSession'> {
     });
   }
 
-  async openSession(grant: SessionGrant, sandboxId: string): Promise<SandboxSession> {
+  async openSession(grant: SessionGrant, sandboxId: string, signal?: AbortSignal): Promise<SandboxSession> {
     const { clock } = this.#deps;
     if (!isSandboxId(sandboxId)) throw sandboxNotFound(sandboxId);
     const askedAtMs = clock.monotonicMs();
-    const record = requireLeased(await readOwned(this.#deps, sandboxId, grant.tenant), sandboxId);
+    const record = requireLeased(await this.#readGranted(grant, sandboxId), sandboxId);
     if (grant.claimId !== undefined && grant.claimId !== record.claim.claimId) {
       throw new WarmpoolError('PERMISSION_DENIED', 'the token was given out for another claim', {
         facts: { sandbox: sandboxId },
       });
     }
     // Another process of the service has come here because this node has it: it is not sent on.
-    const use = await useGuest(grant.hop ? { guestOf: this.#deps.guestOf } : this.#deps, record);
+    const access = grant.hop ? { guestOf: this.#deps.guestOf } : this.#deps;
+    const use = await useGuest(access, record, signal);
     const sandbox = this.#sandboxOf(record, askedAtMs);
     const { catalog } = this.#deps;
     const session = new OpenSession({ sandbox, catalog, use }, record, { extendsLease: !grant.hop });
     this.#watchLink(session, use);
     return session;
+  }
+
+  /** Where the store names another claim of the same tenant, the node has its say as well: the store may have lost this one. */
+  async #readGranted({ tenant, claimId }: SessionGrant, sandboxId: string): Promise<SandboxRecord | null> {
+    const record = await readOwned(this.#deps, sandboxId, tenant);
+    if (claimId === undefined || claimId === record?.claim?.claimId) return record;
+    return record !== null && (await this.#deps.vouch(sandboxId, tenant))
+      ? readOwned(this.#deps, sandboxId, tenant)
+      : record;
   }
 
   /** Somebody of this process has renewed a lease. */

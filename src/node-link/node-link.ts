@@ -9,8 +9,8 @@ import {
 import { closeCodes } from '../../protocol/close-codes.ts';
 import { parseError } from '../../protocol/control-messages.ts';
 import { encodeExecStart } from '../../protocol/exec-messages.ts';
-import { encodeFrameInto, type Frame, headerBytes, noPayload, parseFrame } from '../../protocol/frame.ts';
-import { payloadBytesMax, u32Max } from '../../protocol/limits.ts';
+import { type Frame, noPayload, parseFrame } from '../../protocol/frame.ts';
+import { u32Max } from '../../protocol/limits.ts';
 import { brokenRule, isTerminal, messageName, messageTypes } from '../../protocol/message-types.ts';
 import { parseAckPayload, parseEndPayload, parsePayload } from '../../protocol/payload-parsers.ts';
 import type { Ready } from '../../protocol/session-messages.ts';
@@ -23,10 +23,13 @@ import type { Guest, GuestCommand, GuestProcess, OutputSink } from '../guest-lin
 import type { Log } from '../observability/log.ts';
 import { PendingRequests } from '../socket-channels/pending-requests.ts';
 import { SocketChannel } from '../socket-channels/socket-channel.ts';
+import type { ChannelQueue } from './channel-queue.ts';
+import type { HeldBytes } from './held-bytes.ts';
+import { LinkOutbox } from './link-outbox.ts';
 import { NodeChannel } from './node-channel.ts';
 import { dialNode, type NodeSocket, type NodeTarget, nodeUnreachable } from './node-socket.ts';
 
-const { Ack, End, Error: Refusal, LeaseNotice, Ping, Pong, Ready: ReadyMessage } = messageTypes;
+const { Ack, ChannelClose, End, Error: Refusal, LeaseNotice, Ping, Pong, Ready: ReadyMessage } = messageTypes;
 
 /**
  * A sandbox on another node, over one WebSocket to that node's data port: to those who use it the same as the link of a
@@ -36,8 +39,8 @@ const { Ack, End, Error: Refusal, LeaseNotice, Ping, Pong, Ready: ReadyMessage }
  *
  * Invariants: nothing is sent before Ready; a frame that breaks a rule ends the link, and nothing of it reaches a
  * receiver; once closed, every channel and every request has been told. What is on the way is bounded by credit in both
- * directions, which the client and the guest give each other; this end keeps no queue but the socket's, and a node that
- * takes nothing from that any more is given up.
+ * directions, which the client and the guest give each other; what a slow node does not take waits in `LinkOutbox`, and a
+ * node that says nothing any more is given up.
  *
  * Turned down: to pass the messages of a client's socket on as they come. The socket of the data port cannot stop
  * reading, so that only credit bounds what is in between; and a client's credential, scopes and lease are judged where
@@ -50,9 +53,10 @@ export class NodeLink implements ChannelOpener, Pick<Guest, 'spawn'> {
   readonly #target: NodeTarget;
   readonly #closed: Deferred<string> = deferred();
   readonly #readyArrived: Deferred<void> = deferred();
-  readonly #channels = new Map<number, { readonly request: number; readonly channel: SocketChannel }>();
+  readonly #channels = new Map<number, OpenChannel>();
   readonly #requests = new PendingRequests((frame) => this.#send(frame));
   #socket: NodeSocket | null = null;
+  #outbox: LinkOutbox | null = null;
   #ready: Ready | null = null;
   #closeReason: string | null = null;
   #endingReason = '';
@@ -61,30 +65,32 @@ export class NodeLink implements ChannelOpener, Pick<Guest, 'spawn'> {
   #cancelTick: () => void = () => {};
   #lastChannel = 0;
 
-  /** Throws what the node refused with (SANDBOX_NOT_FOUND, CLAIM_CONFLICT, …), or NODE_UNREACHABLE. */
-  static async open(deps: NodeLinkDeps, target: NodeTarget): Promise<NodeLink> {
-    const first = await NodeLink.#dial(deps, target);
+  /**
+   * Throws what the node refused with (SANDBOX_NOT_FOUND, CLAIM_CONFLICT, …), or NODE_UNREACHABLE; and the reason of the
+   * signal, which says how long it may take.
+   */
+  static async open(deps: NodeLinkDeps, target: NodeTarget, signal: AbortSignal): Promise<NodeLink> {
+    const first = await NodeLink.#dial(deps, target, signal);
     if (!first.isClosed) return first;
     // It broke between the upgrade and Ready, and has carried nothing: a second one may do.
-    const second = await NodeLink.#dial(deps, target);
+    const second = await NodeLink.#dial(deps, target, signal);
     if (second.isClosed) throw second.#lost();
     return second;
   }
 
   /** Open, or closed before it was. */
-  static async #dial(deps: NodeLinkDeps, target: NodeTarget): Promise<NodeLink> {
+  static async #dial(deps: NodeLinkDeps, target: NodeTarget, signal: AbortSignal): Promise<NodeLink> {
     const link = new NodeLink(deps, target);
-    link.#socket = await dialNode(target, {
-      onMessage: (message) => link.#onMessage(message),
-      onClose: (code, reason) => link.#onClose(code, reason),
-    });
-    // What came with the upgrade may have ended it before there was a socket to close.
-    if (link.isClosed) link.#socket.abort();
-    const cancel = deps.clock.after(readyMsMax, () =>
-      link.#giveUp('it accepted the connection and says nothing'),
-    );
+    const events = {
+      onMessage: (message: Uint8Array | null) => link.#onMessage(message),
+      onClose: (code: number, reason: string) => link.#onClose(code, reason),
+    };
+    link.#connected(await dialNode(target, events, signal), deps.held);
+    const giveUp = () => link.#giveUp('nobody waits for it any more');
+    signal.addEventListener('abort', giveUp, { once: true });
     await Promise.race([link.#readyArrived.promise, link.closed]);
-    cancel();
+    signal.removeEventListener('abort', giveUp);
+    signal.throwIfAborted();
     return link;
   }
 
@@ -138,10 +144,17 @@ export class NodeLink implements ChannelOpener, Pick<Guest, 'spawn'> {
       send: (frame: Frame) => this.#send(frame),
       released: (ended: number) => void this.#channels.delete(ended),
     };
+    let opened: SocketChannel | undefined;
     const channel = new NodeChannel(receiver, (counting) => {
-      const opened = new SocketChannel({ socket, receiver: counting }, { number, kind, outputWindowBytes });
-      this.#channels.set(number, { request: type, channel: opened });
+      opened = new SocketChannel({ socket, receiver: counting }, { number, kind, outputWindowBytes });
       return opened;
+    });
+    assertThat(opened !== undefined, 'a channel opens its own in its constructor');
+    this.#channels.set(number, {
+      request: type,
+      channel: opened,
+      giveUp: () => channel.giveUp(),
+      tellGivenUp: () => channel.tellGivenUp(),
     });
     this.#send({ type, channel: number, id: 0, payload });
     return channel;
@@ -164,11 +177,38 @@ export class NodeLink implements ChannelOpener, Pick<Guest, 'spawn'> {
     return this.#ready;
   }
 
+  #connected(socket: NodeSocket, held: HeldBytes): void {
+    this.#socket = socket;
+    this.#outbox = new LinkOutbox({
+      socket,
+      held,
+      onGivenUp: (number, unsent) => this.#channelGivenUp(number, unsent),
+    });
+    // What came with the upgrade may have ended it before there was a socket to close.
+    if (this.isClosed) socket.abort();
+  }
+
   #send(frame: Frame): void {
-    const socket = this.#socket;
-    if (this.#closeReason !== null || socket === null) return;
-    socket.send(encodeFrameInto(room, frame));
-    if (socket.bufferedBytes > bufferedBytesMax) this.#giveUp('it takes nothing any more');
+    if (this.#closeReason === null) this.#outbox?.send(frame);
+  }
+
+  /** Its receiver hears of it when whoever sends now has done, because that may be the receiver. */
+  #channelGivenUp(number: number, unsent: ChannelQueue): void {
+    const open = this.#channels.get(number);
+    if (open === undefined) return;
+    open.giveUp();
+    const close = { type: ChannelClose.code, channel: number, id: 0, payload: noPayload };
+    if (unsent.holds(open.request)) this.#channels.delete(number);
+    else if (unsent.holds(close.type)) this.#send(close);
+    const { sandboxId: sandbox, nodeId: node } = this.#target;
+    this.#log.warn({ sandbox, node }, 'a channel was given up: its node takes nothing, and too much waits');
+    queueMicrotask(() => {
+      try {
+        open.tellGivenUp();
+      } catch (error) {
+        this.#log.error({ err: error }, 'a receiver threw when its channel to a node was given up');
+      }
+    });
   }
 
   #onMessage(message: Uint8Array | null): void {
@@ -211,8 +251,9 @@ export class NodeLink implements ChannelOpener, Pick<Guest, 'spawn'> {
   }
 
   #takeControl(frame: Frame): string | undefined {
-    if (frame.type === Ping.code) this.#send({ ...frame, type: Pong.code });
-    else if (frame.type === LeaseNotice.code) {
+    if (frame.type === Ping.code) {
+      if (this.#outbox?.isPaused === false) this.#send({ ...frame, type: Pong.code });
+    } else if (frame.type === LeaseNotice.code) {
       const notice = parseLeaseNotice(frame.payload);
       if ('error' in notice) return `LeaseNotice: ${notice.error}`;
       if (notice.value.kind === 'ending') this.#endingReason = notice.value.reason ?? '';
@@ -256,6 +297,7 @@ export class NodeLink implements ChannelOpener, Pick<Guest, 'spawn'> {
     if (this.#closeReason !== null) return;
     this.#closeReason = why;
     this.#cancelTick();
+    this.#outbox?.close();
     const error = this.#lost();
     this.#requests.lose(error);
     const channels = [...this.#channels.values()];
@@ -286,9 +328,17 @@ export class NodeLink implements ChannelOpener, Pick<Guest, 'spawn'> {
   }
 }
 
-interface NodeLinkDeps {
+export interface NodeLinkDeps {
   readonly clock: Clock;
   readonly log: Log;
+  readonly held: HeldBytes;
+}
+
+interface OpenChannel {
+  readonly request: number;
+  readonly channel: SocketChannel;
+  readonly giveUp: () => void;
+  readonly tellGivenUp: () => void;
 }
 
 /** What a receiver reads is right before it has it, as on the link to a guest: a node that is wrong ends its own link. */
@@ -303,11 +353,6 @@ function wrongPayload({ type, payload }: Frame, request: number): string | undef
   return 'error' in parsed ? `${messageName(type)}: ${parsed.error}` : undefined;
 }
 
-/** Where frames are put together: the socket has copied a message when `send` returns, so one room does for all. */
-const room = new Uint8Array(headerBytes + payloadBytesMax);
-/** Four times what the output windows of a connection come to; input has windows as well, but for each channel. */
-const bufferedBytesMax = 4_194_304;
-const readyMsMax = 10_000;
 /** A node may not make the others spin. */
 const pingMsMin = 100;
 /** Nor may it have them wait for ever; what Node's timers cannot count is due at once, again and again. */

@@ -1,6 +1,7 @@
 import type { Clock } from '../domain/clock.ts';
 import type { SandboxRecord } from '../domain/sandbox.ts';
 import type { Log } from '../observability/log.ts';
+import { HeldBytes } from './held-bytes.ts';
 import { NodeLink } from './node-link.ts';
 import { type NodeTarget, nodeUnreachable, otherKey } from './node-socket.ts';
 
@@ -9,14 +10,16 @@ import { type NodeTarget, nodeUnreachable, otherKey } from './node-socket.ts';
  * uses of the same claim, and closed some seconds after the last.
  *
  *   (none) ──enter──▶ opening ──▶ used ──last use leaves──▶ idle ──time, or too many──▶ closed
- *                        └──refused──▶ (none)                └──enter──▶ used
+ *                        │                                   └──enter──▶ used
+ *                        └──refused, not open in time, nobody waits any more──▶ (none)
  *
  * Invariants: a link is of one claim; what it opens is within what the node granted that claim. A use has a link to
  * itself as long as there are fewer than `linksOfSandboxMax`, because the windows of one connection add up to a bound; more
- * of them share.
+ * of them share. What waits for nodes that take nothing has one bound for all links.
  */
 export class NodeLinks implements AsyncDisposable {
   readonly #deps: NodeLinksDeps;
+  readonly #held: HeldBytes;
   /** By sandbox and claim. */
   readonly #links = new Map<string, Set<SharedLink>>();
   #idle = 0;
@@ -24,6 +27,7 @@ export class NodeLinks implements AsyncDisposable {
 
   constructor(deps: NodeLinksDeps) {
     this.#deps = deps;
+    this.#held = new HeldBytes(deps.heldBytesMax);
   }
 
   /** Links that are open or being opened. */
@@ -33,14 +37,18 @@ export class NodeLinks implements AsyncDisposable {
     return count;
   }
 
-  /** A use of the sandbox of this record, which is claimed. Throws what its node refused with, or NODE_UNREACHABLE. */
-  async enter(record: SandboxRecord): Promise<NodeLinkUse> {
+  /**
+   * A use of the sandbox of this record, which is claimed. Throws what its node refused with, NODE_UNREACHABLE, or the
+   * reason of the signal, as soon as that is aborted.
+   */
+  async enter(record: SandboxRecord, signal?: AbortSignal): Promise<NodeLinkUse> {
+    signal?.throwIfAborted();
     const key = `${record.id} ${record.claim?.claimId}`;
     const shared = leastUsed(this.#links.get(key)) ?? this.#dial(key, record);
     shared.uses += 1;
     shared.cancelIdle();
     try {
-      const link = await shared.opening;
+      const link = signal ? await orAborted(shared.opening, signal) : await shared.opening;
       return {
         guest: link,
         lost: () => ({
@@ -50,6 +58,8 @@ export class NodeLinks implements AsyncDisposable {
         leave: once(() => this.#leave(shared, link)),
       };
     } catch (error) {
+      if (shared.link !== null) this.#leave(shared, shared.link);
+      else this.#leaveOpening(shared);
       if (error instanceof Error && error.message.includes(otherKey)) {
         this.#deps.log.error({ node: record.nodeId, why: otherKey }, 'a node cannot be used');
       }
@@ -62,6 +72,7 @@ export class NodeLinks implements AsyncDisposable {
     const all = [...this.#links.values()].flatMap((links) => [...links]);
     for (const shared of all) {
       shared.cancelIdle();
+      shared.giveUp(new Error('this process is being shut down'));
       await shared.opening.then(
         (link) => link.close(),
         () => {},
@@ -85,10 +96,28 @@ export class NodeLinks implements AsyncDisposable {
 
   /** Known at once, so that whoever comes while it is being opened sees it. */
   #dial(key: string, record: SandboxRecord): SharedLink {
+    const { clock, log } = this.#deps;
     const links = this.#links.get(key) ?? new Set<SharedLink>();
     this.#links.set(key, links);
-    const opening = this.#targetOf(record).then((target) => NodeLink.open(this.#deps, target));
-    const shared: SharedLink = { opening, link: null, uses: 0, cancelIdle: () => {} };
+    const over = new AbortController();
+    const { nodeId, id: sandboxId } = record;
+    const cancel = clock.after(openMsMax, () => {
+      const why = `a connection to its node was not open within ${openMsMax / 1_000} s`;
+      over.abort(nodeUnreachable({ nodeId, sandboxId }, why));
+    });
+    const opening = orAborted(this.#targetOf(record), over.signal)
+      .then((target) => NodeLink.open({ clock, log, held: this.#held }, target, over.signal))
+      .finally(cancel);
+    const shared: SharedLink = {
+      opening,
+      link: null,
+      uses: 0,
+      cancelIdle: () => {},
+      giveUp(why) {
+        gone();
+        over.abort(why);
+      },
+    };
     links.add(shared);
     const gone = () => {
       shared.cancelIdle();
@@ -98,10 +127,18 @@ export class NodeLinks implements AsyncDisposable {
     opening
       .then((link) => {
         shared.link = link;
+        // Given up in the moment in which it opened.
+        if (over.signal.aborted) link.close();
         return link.closed;
       })
       .then(gone, gone);
     return shared;
+  }
+
+  /** Whoever was to use it waits no longer; the last one takes it with him. */
+  #leaveOpening(shared: SharedLink): void {
+    shared.uses -= 1;
+    if (shared.uses === 0) shared.giveUp(new Error('nobody waits for it any more'));
   }
 
   #leave(shared: SharedLink, link: NodeLink): void {
@@ -129,6 +166,8 @@ export interface NodeLinksDeps {
   readonly tokenFor: (claim: { readonly tenant: string; readonly claimId: string }) => string;
   /** Certificates in PEM that are trusted in place of the system's; null: the system's. */
   readonly ca: string | null;
+  /** Absent: what is meant for a service. */
+  readonly heldBytesMax?: number;
 }
 
 /** One use of a guest elsewhere. */
@@ -145,6 +184,8 @@ interface SharedLink {
   link: NodeLink | null;
   uses: number;
   cancelIdle: () => void;
+  /** Before it is open. */
+  giveUp(why: Error): void;
 }
 
 /** null: one more is better. */
@@ -154,6 +195,16 @@ function leastUsed(links: ReadonlySet<SharedLink> = new Set()): SharedLink | nul
   if (first === undefined) return null;
   const least = rest.reduce((least, each) => (each.uses < least.uses ? each : least), first);
   return least.uses === 0 || good.length >= linksOfSandboxMax ? least : null;
+}
+
+/** What is promised, or the reason of the signal if that comes first. */
+function orAborted<T>(promised: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const onAbort = () => reject(signal.reason);
+    signal.addEventListener('abort', onAbort, { once: true });
+    if (signal.aborted) onAbort();
+    promised.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
+  });
 }
 
 function once(run: () => void): () => void {
@@ -170,3 +221,5 @@ const linksOfSandboxMax = 8;
 /** Commands of one agent follow each other within seconds; a link that is kept costs the node a socket. */
 const idleMs = 10_000;
 const idleLinksMax = 1_024;
+/** From asking where the node is to its Ready, with a second try: whoever waits for it is told in time to try again. */
+const openMsMax = 10_000;

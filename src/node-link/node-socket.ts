@@ -26,29 +26,41 @@ export interface NodeSocketEvents {
 export interface NodeSocket {
   /** Waiting for the network. */
   readonly bufferedBytes: number;
-  /** The bytes are the caller's again when this returns. */
-  send(message: Uint8Array): void;
+  /** The bytes are the caller's again when this returns. `onWritten`: the network has it and all before it, or never will. */
+  send(message: Uint8Array, onWritten?: () => void): void;
   close(code: number): void;
   /** Ends it at once: the other side is not expected to answer any more. */
   abort(): void;
 }
 
-/** Throws what the node refused with, in the words of the catalogue, or NODE_UNREACHABLE. */
-export function dialNode(target: NodeTarget, events: NodeSocketEvents): Promise<NodeSocket> {
+/**
+ * Throws what the node refused with, in the words of the catalogue, or NODE_UNREACHABLE; or the signal's reason, which is
+ * what bounds it: a node may send its answer byte by byte.
+ */
+export function dialNode(
+  target: NodeTarget,
+  events: NodeSocketEvents,
+  signal: AbortSignal,
+): Promise<NodeSocket> {
   return new Promise((resolve, reject) => {
+    signal.throwIfAborted();
     const url = `${target.baseUrl}/warmpool/v1/sandboxes/${target.sandboxId}/connect`;
     const socket = new WebSocket(url, 'warmpool.v1', {
       perMessageDeflate: false,
       // Whoever can write to the store names the host: it gets no second one to send a token to.
       followRedirects: false,
       maxPayload: messageBytesMax,
-      handshakeTimeout: handshakeTimeoutMs,
       generateMask,
       headers: { authorization: `Bearer ${target.token}` },
       ...(target.ca !== undefined && { ca: target.ca }),
     });
     let isOpen = false;
     let failure = '';
+    const giveUp = () => {
+      reject(signal.reason);
+      socket.terminate();
+    };
+    signal.addEventListener('abort', giveUp, { once: true });
     // An error is always followed by `close`, which knows nothing of its reason.
     socket.on('error', (cause) => {
       failure = 'code' in cause ? String(cause.code) : cause.message;
@@ -62,11 +74,12 @@ export function dialNode(target: NodeTarget, events: NodeSocketEvents): Promise<
     });
     socket.on('open', () => {
       isOpen = true;
+      signal.removeEventListener('abort', giveUp);
       resolve({
         get bufferedBytes() {
           return socket.bufferedAmount;
         },
-        send: (message) => socket.send(message),
+        send: (message, onWritten) => socket.send(message, onWritten),
         close: (code) => closeSoon(socket, code),
         abort: () => socket.terminate(),
       });
@@ -75,6 +88,7 @@ export function dialNode(target: NodeTarget, events: NodeSocketEvents): Promise<
       events.onMessage(isBinary && data instanceof Uint8Array ? data : null);
     });
     socket.on('close', (code, reason) => {
+      signal.removeEventListener('abort', giveUp);
       if (isOpen) events.onClose(code, reason.toString() || failure);
       else reject(nodeUnreachable(target, 'it hung up'));
     });
@@ -160,6 +174,5 @@ function parseRefusal(text: string): { readonly code: ErrorCode | null; readonly
 const goodbyeMsMax = 1_000;
 /** A frame of the largest payload. */
 const messageBytesMax = 65_545;
-const handshakeTimeoutMs = 10_000;
 const refusalCharactersMax = 16_384;
 const messageCharactersMax = 512;

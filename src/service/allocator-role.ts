@@ -35,9 +35,9 @@ export function openAllocatorRole(core: Core, node: Node | null, started: Closin
     startCold: (record) => node?.startCold(record) ?? null,
     remove: (record) => node?.remove(record) ?? null,
     guestOf: (record) => node?.guest(record) ?? null,
-    reach: async (record) => {
+    reach: async (record, signal) => {
       if (record.nodeId === ownNodeId) throw unreachable(record);
-      return links.enter(record);
+      return links.enter(record, signal);
     },
     vouch: async (sandboxId, tenant) => (await node?.vouch(sandboxId, tenant)) ?? false,
     describePool: (name) => node?.describePool(name) ?? { runtime: '', note: '' },

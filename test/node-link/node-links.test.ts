@@ -10,54 +10,15 @@ import { encodeCredit } from '../../protocol/control-messages.ts';
 import type { Frame } from '../../protocol/frame.ts';
 import { emptyMap, encodeMap } from '../../protocol/map-message.ts';
 import { messageTypes as type } from '../../protocol/message-types.ts';
-import { SystemClock } from '../../src/domain/clock.ts';
 import { isWarmpoolError, type WarmpoolError } from '../../src/domain/errors.ts';
-import type { SandboxRecord } from '../../src/domain/sandbox.ts';
-import { NodeLinks } from '../../src/node-link/node-links.ts';
+import type { NodeLinks } from '../../src/node-link/node-links.ts';
 import { findProgram } from '../support/docker-engine.ts';
-import { SilentLog } from '../support/silent-log.ts';
 import { until } from '../support/until.ts';
+import { linksTo, receiver, record } from './links-fixture.ts';
 import { ScriptedNode } from './scripted-node.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'wp-node-link-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
-
-/** As much of a record as a link needs. */
-const record = {
-  id: '07aaaaaaaaaaaaaaaaaa',
-  nodeId: 'node-b',
-  claim: { tenant: 'alice', claimId: 'c'.repeat(20) },
-} as unknown as SandboxRecord;
-
-/** Idle links are closed when the test says so. */
-class StoppedClock extends SystemClock {
-  readonly waiting = new Map<number, Set<() => void>>();
-
-  override after(delayMs: number, callback: () => void): () => void {
-    const calls = this.waiting.get(delayMs) ?? new Set();
-    this.waiting.set(delayMs, calls.add(callback));
-    return () => calls.delete(callback);
-  }
-
-  pass(delayMs: number): void {
-    const calls = [...(this.waiting.get(delayMs) ?? [])];
-    this.waiting.get(delayMs)?.clear();
-    for (const call of calls) call();
-  }
-}
-
-function linksTo(node: ScriptedNode, ca: string | null = null) {
-  const clock = new StoppedClock();
-  const log = new SilentLog();
-  const links = new NodeLinks({
-    clock,
-    log,
-    addressOf: async () => node.url,
-    tokenFor: ({ tenant, claimId }) => `${tenant}.${claimId}`,
-    ca,
-  });
-  return { clock, links, log };
-}
 
 async function refused(links: NodeLinks): Promise<WarmpoolError> {
   const error: unknown = await links.enter(record).then(
@@ -67,8 +28,6 @@ async function refused(links: NodeLinks): Promise<WarmpoolError> {
   assert.ok(isWarmpoolError(error), String(error));
   return error;
 }
-
-const receiver = { onFrame() {}, onLost() {} };
 
 test('D7 what a node refuses a sandbox with comes back as the same error, and anything else as an unreachable node', async () => {
   await using node = await ScriptedNode.start();
@@ -266,7 +225,7 @@ test('a node by wss is one whose certificate the configured authority has signed
   const [key, cert] = ['key.pem', 'cert.pem'].map((name) => readFileSync(join(folder, name)));
   assert.ok(key && cert);
   await using node = await ScriptedNode.start({ key, cert });
-  const trusting = linksTo(node, cert.toString());
+  const trusting = linksTo(node, { ca: cert.toString() });
   (await trusting.links.enter(record)).guest.close();
   const error = await refused(linksTo(node).links);
   assert.equal(error.code, 'NODE_UNREACHABLE');

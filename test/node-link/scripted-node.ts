@@ -20,6 +20,7 @@ export class ScriptedNode implements AsyncDisposable {
   onSocket: ((socket: WebSocket) => void) | null = null;
   onFrame: (frame: Frame, socket: WebSocket) => void = () => {};
   pingMs = 15_000;
+  channelsMax = 4;
   /** Whether what it sends at once arrives together with its answer to the upgrade. */
   corked = false;
   readonly #server: Server;
@@ -78,7 +79,7 @@ export class ScriptedNode implements AsyncDisposable {
       lease: { remainingMs: 60_000, ttlMs: 60_000, endOfLifeMs: 60_000 },
       window: 262_144,
       inputWindow: 262_144,
-      channelsMax: 4,
+      channelsMax: this.channelsMax,
       frameBytesMax: 65_536,
       pingMs: this.pingMs,
     });
