@@ -1,6 +1,5 @@
 import type { Clock } from '../domain/clock.ts';
 import { isWarmpoolError, WarmpoolError } from '../domain/errors.ts';
-import { withResources } from '../domain/pool-spec.ts';
 import type { EndReason, SandboxRecord } from '../domain/sandbox.ts';
 import { failpoint } from '../failpoints.ts';
 import type { Guest } from '../guest-link/guest.ts';
@@ -132,14 +131,13 @@ export class SandboxSupervisor {
       await this.#reportLoss(record, 'runtime_unavailable', failure);
       return { kind: 'failed' };
     }
-    const template = withResources(pool.spec.template, record.claim?.customisation.resources);
     let leave: (() => void) | undefined;
     const startedMs = clock.monotonicMs();
     try {
       leave = await this.#enterGate(entry, kind);
       const making = bootSandbox(
         { runtime, openGuest: this.#deps.openGuest, clock },
-        { sandboxId: record.id, pool: record.pool, storeId: store.storeId, template },
+        { sandboxId: record.id, pool: record.pool, storeId: store.storeId, template: pool.spec.template },
         entry.abort.signal,
       );
       entry.making = making;
@@ -262,8 +260,9 @@ export class SandboxSupervisor {
 
   /**
    * A docker sandbox may have outlived its link (the engine restarted): a claimed one is worth another, also one whose
-   * lease goes on by the node's own timer only (D12). While the engine or the store is away, or the record is missing, nothing here is evidence that it is dead (I10): it is let go of, and
-   * the reconciler adopts it or fails it once both answer. Links that break one after the other are the guest's doing.
+   * lease goes on by the node's own timer only (D12). While the engine or the store is away, or the record is missing,
+   * nothing here is evidence that it is dead (I10): it is let go of, and the reconciler adopts it or fails it once both
+   * answer. Links that break one after the other are the guest's doing.
    */
   async #mayLiveOn(entry: Entry, runtime: SandboxRuntime, record: SandboxRecord | null): Promise<boolean> {
     if (record && !this.#isInUse(record)) return false;
