@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { describe, test } from 'node:test';
+import { after, before, describe, test } from 'node:test';
 import { connect, type WarmpoolClient } from '../../src/client/grpc-client.ts';
 import type { PoolSummary } from '../../src/client/views.ts';
 import { isWarmpoolError } from '../../src/domain/errors.ts';
@@ -27,45 +27,58 @@ export function smallPool(change: { size?: object; template?: object; lease?: ob
   };
 }
 
-/** The main job, end to end, as a client sees it. The same facts must hold whatever carries them. */
+/**
+ * The main job, end to end, as a client sees it. The same facts must hold whatever carries them. One service serves them
+ * all, as it would its clients: a start costs more than most of them.
+ */
 export function mainJob(setup: Setup): void {
   describe(`on ${setup.name}`, { skip: setup.skip }, () => {
-    test('a client creates, runs a command, keeps alive, deletes; SIGTERM leaves nothing behind', async () => {
-      using folder = new ServiceFolder([smallPool()]);
-      {
-        await using service = await TestService.start({ pools: [], folder, env: setup.env });
-        using client = connect(service.grpc);
-        await untilReady(client, 2);
+    // Of the second nothing is there that nobody has asked for.
+    const pools = [
+      smallPool({ size: { maxTotal: 14 } }),
+      { ...smallPool({ size: { minReady: 0 } }), name: 'cold' },
+    ];
+    let folder: ServiceFolder;
+    let service: TestService;
+    let client: WarmpoolClient;
 
-        const sandbox = await client.create('base', { env: { GREETING: 'hello' }, metadata: { job: '1' } });
-        assert.deepEqual([sandbox.state, sandbox.launch], ['running', 'warm']);
-        const said = await client.exec({
-          sandboxId: sandbox.id,
-          argv: ['sh', '-c', 'echo "$GREETING $(id -un) $(pwd)"; echo oops >&2; exit 3'],
-        });
-        assert.equal(said.stdout.toString(), 'hello user /home/user\n');
-        assert.equal(said.stderr.toString(), 'oops\n');
-        assert.equal(said.exitCode, 3);
+    before(async () => {
+      folder = new ServiceFolder(pools);
+      service = await TestService.start({ pools: [], folder, env: setup.env });
+      client = connect(service.grpc);
+    });
+    after(async () => {
+      client?.close();
+      await service?.[Symbol.asyncDispose]();
+      folder?.[Symbol.dispose]();
+    });
 
-        const kept = await client.keepAlive(sandbox.id, 3_600_000);
-        assert.ok((kept.remainingMs ?? 0) > 3_590_000);
-        const listed = [];
-        for await (const each of client.list({ metadata: { job: '1' } })) listed.push(each.id);
-        assert.deepEqual(listed, [sandbox.id]);
+    test('a client creates, runs a command, keeps alive, deletes', async () => {
+      await untilReady(client, 2);
+      const sandbox = await client.create('base', { env: { GREETING: 'hello' }, metadata: { job: '1' } });
+      assert.deepEqual([sandbox.state, sandbox.launch], ['running', 'warm']);
+      const said = await client.exec({
+        sandboxId: sandbox.id,
+        argv: ['sh', '-c', 'echo "$GREETING $(id -un) $(pwd)"; echo oops >&2; exit 3'],
+      });
+      assert.equal(said.stdout.toString(), 'hello user /home/user\n');
+      assert.equal(said.stderr.toString(), 'oops\n');
+      assert.equal(said.exitCode, 3);
 
-        await client.delete(sandbox.id);
-        await assert.rejects(
-          client.get(sandbox.id),
-          (error) => isWarmpoolError(error) && error.code === 'SANDBOX_NOT_FOUND',
-        );
-        assert.notDeepEqual(await tracesOf(folder, setup.dockerHost), []);
-      }
-      await untilNoTraces(folder, setup.dockerHost);
+      const kept = await client.keepAlive(sandbox.id, 3_600_000);
+      assert.ok((kept.remainingMs ?? 0) > 3_590_000);
+      const listed = [];
+      for await (const each of client.list({ metadata: { job: '1' } })) listed.push(each.id);
+      assert.deepEqual(listed, [sandbox.id]);
+
+      await client.delete(sandbox.id);
+      await assert.rejects(
+        client.get(sandbox.id),
+        (error) => isWarmpoolError(error) && error.code === 'SANDBOX_NOT_FOUND',
+      );
     });
 
     test('files written by one command are there for the next, and not in another sandbox', async () => {
-      await using service = await TestService.start({ pools: [smallPool()], env: setup.env });
-      using client = connect(service.grpc);
       const [one, two] = await Promise.all([client.create('base'), client.create('base')]);
       const sh = (id: string, script: string) => client.exec({ sandboxId: id, argv: ['sh', '-c', script] });
       assert.equal((await sh(one.id, 'echo secret > ~/note && cat ~/note')).stdout.toString(), 'secret\n');
@@ -74,27 +87,23 @@ export function mainJob(setup: Setup): void {
       await deleteAll(client);
     });
 
-    test('a sandbox nobody keeps alive ends, and nothing of it is left', async () => {
-      using folder = new ServiceFolder([smallPool({ size: { minReady: 0 } })]);
-      await using service = await TestService.start({ pools: [], folder, env: setup.env });
-      using client = connect(service.grpc);
-      const { id, launch } = await client.create('base');
-      assert.equal(launch, 'cold');
-      const stop = new AbortController();
-      // A lease as short as that from the start could end before the watch is on.
-      const onReady = () => void client.setTimeout(id, 1_000);
-      for await (const event of client.watch({ id, onReady }, { signal: stop.signal })) {
-        if (event.to !== 'stopped') continue;
-        assert.equal(event.reason, 'lease_expired');
-        stop.abort();
-      }
-      await untilNoTraces(folder, setup.dockerHost);
+    test('command errors are told apart', async () => {
+      const { id: sandboxId } = await client.create('base');
+      const codeOf = (command: object) =>
+        client.exec({ sandboxId, argv: ['true'], ...command }).then(
+          () => 'none',
+          (error: unknown) => (isWarmpoolError(error) ? error.code : String(error)),
+        );
+      assert.equal(await codeOf({ argv: ['no-such-command'] }), 'COMMAND_NOT_FOUND');
+      assert.equal(await codeOf({ argv: ['/etc/passwd'] }), 'COMMAND_NOT_EXECUTABLE');
+      assert.equal(await codeOf({ cwd: '/no/such/folder' }), 'CWD_INVALID');
+      assert.equal(await codeOf({ user: 'nobody-knows' }), 'USER_UNKNOWN');
+      const late = await client.exec({ sandboxId, argv: ['sleep', '100'], timeoutMs: 100 });
+      assert.ok(late.timedOut);
+      await deleteAll(client);
     });
 
     test('20 clients at once on a pool of 2 all get a working sandbox of their own or a clear refusal', async () => {
-      const pools = [smallPool({ size: { maxTotal: 14 } })];
-      await using service = await TestService.start({ pools, env: setup.env });
-      using client = connect(service.grpc);
       const results = await Promise.allSettled(
         Array.from({ length: 20 }, async () => {
           const sandbox = await client.create('base', {}, { deadlineMs: 60_000 });
@@ -112,35 +121,28 @@ export function mainJob(setup: Setup): void {
       await deleteAll(client);
     });
 
-    test('kill -9 of the service and a new start: no orphan container, process, mount, cgroup or lease', async () => {
-      using folder = new ServiceFolder([smallPool()]);
-      await using service = await TestService.start({ pools: [], folder, env: setup.env });
-      {
-        using client = connect(service.grpc);
-        await untilReady(client, 2);
-        await client.create('base', { timeoutMs: 2_000 });
+    test('a sandbox nobody keeps alive ends, and nothing of it is left', async () => {
+      const { id, launch } = await client.create('cold');
+      assert.equal(launch, 'cold');
+      assert.notDeepEqual(await tracesOfSandbox(id), []);
+      const stop = new AbortController();
+      // A lease as short as that from the start could end before the watch is on.
+      const onReady = () => void client.setTimeout(id, 1_000);
+      for await (const event of client.watch({ id, onReady }, { signal: stop.signal })) {
+        if (event.to !== 'stopped') continue;
+        assert.equal(event.reason, 'lease_expired');
+        stop.abort();
       }
-      await service.kill('SIGKILL');
-      {
-        await using again = await TestService.start({ pools: [], folder, env: setup.env });
-        using client = connect(again.grpc);
-        await untilReady(client, 2);
-        // Whatever was claimed before either lives on until its lease ends, or is gone already: then only the pool is left.
-        await client.scalePool('base', { minReady: 0, maxReady: 0 });
-        await untilNoTraces(folder, setup.dockerHost);
-        await untilPool(client, 'no record of anything alive', (pool) => pool.live === 0);
-        assert.deepEqual(
-          (await client.listPage({ states: ['starting', 'running', 'stopping'] })).sandboxes,
-          [],
-        );
-      }
+      await until(async () => (await tracesOfSandbox(id)).length === 0, 'every trace of it to go');
     });
 
+    /** Its container, or the control group that goes with its last process. */
+    async function tracesOfSandbox(id: string): Promise<readonly string[]> {
+      return (await tracesOf(folder, setup.dockerHost)).filter((trace) => trace.includes(id));
+    }
+
     test('the guest cannot be killed from inside; killed from outside, its sandbox fails and the pool goes on', async () => {
-      using folder = new ServiceFolder([smallPool({ size: { minReady: 0 } })]);
-      await using service = await TestService.start({ pools: [], folder, env: setup.env });
-      using client = connect(service.grpc);
-      const { id: sandboxId } = await client.create('base');
+      const { id: sandboxId } = await client.create('cold');
       await client.exec({ sandboxId, argv: ['sh', '-c', 'kill -9 1; kill -9 -1'] });
       assert.equal((await client.exec({ sandboxId, argv: ['echo', 'alive'] })).stdout.toString(), 'alive\n');
 
@@ -155,7 +157,7 @@ export function mainJob(setup: Setup): void {
         }
       })();
       await watchIsOn.promise;
-      await killFromOutside(folder, setup.dockerHost);
+      await killFromOutside(folder, setup.dockerHost, sandboxId);
       await watching;
       assert.deepEqual(states, ['failed']);
       assert.match((await client.get(sandboxId)).failure, /link to the guest was lost/);
@@ -166,26 +168,39 @@ export function mainJob(setup: Setup): void {
       ];
       for (const use of uses)
         await assert.rejects(use, (error) => isWarmpoolError(error) && error.code === 'SANDBOX_FAILED');
-      assert.equal((await client.create('base')).launch, 'cold');
+      assert.equal((await client.create('cold')).launch, 'cold');
       await deleteAll(client);
     });
 
-    test('command errors are told apart', async () => {
-      await using service = await TestService.start({ pools: [smallPool()], env: setup.env });
-      using client = connect(service.grpc);
-      const { id: sandboxId } = await client.create('base');
-      const codeOf = (command: object) =>
-        client.exec({ sandboxId, argv: ['true'], ...command }).then(
-          () => 'none',
-          (error: unknown) => (isWarmpoolError(error) ? error.code : String(error)),
+    test('SIGTERM leaves nothing behind', async () => {
+      await untilReady(client, 2);
+      assert.notDeepEqual(await tracesOf(folder, setup.dockerHost), []);
+      assert.deepEqual(await service.kill('SIGTERM'), { code: 0, signal: null });
+      await untilNoTraces(folder, setup.dockerHost);
+    });
+
+    test('kill -9 of the service and a new start: no orphan container, process, mount, cgroup or lease', async () => {
+      using killed = new ServiceFolder([smallPool()]);
+      await using first = await TestService.start({ pools: [], folder: killed, env: setup.env });
+      {
+        using before = connect(first.grpc);
+        await untilReady(before, 2);
+        await before.create('base', { timeoutMs: 2_000 });
+      }
+      await first.kill('SIGKILL');
+      {
+        await using again = await TestService.start({ pools: [], folder: killed, env: setup.env });
+        using afterwards = connect(again.grpc);
+        await untilReady(afterwards, 2);
+        // Whatever was claimed before either lives on until its lease ends, or is gone already: then only the pool is left.
+        await afterwards.scalePool('base', { minReady: 0, maxReady: 0 });
+        await untilNoTraces(killed, setup.dockerHost);
+        await untilPool(afterwards, 'no record of anything alive', (pool) => pool.live === 0);
+        assert.deepEqual(
+          (await afterwards.listPage({ states: ['starting', 'running', 'stopping'] })).sandboxes,
+          [],
         );
-      assert.equal(await codeOf({ argv: ['no-such-command'] }), 'COMMAND_NOT_FOUND');
-      assert.equal(await codeOf({ argv: ['/etc/passwd'] }), 'COMMAND_NOT_EXECUTABLE');
-      assert.equal(await codeOf({ cwd: '/no/such/folder' }), 'CWD_INVALID');
-      assert.equal(await codeOf({ user: 'nobody-knows' }), 'USER_UNKNOWN');
-      const late = await client.exec({ sandboxId, argv: ['sleep', '100'], timeoutMs: 100 });
-      assert.ok(late.timedOut);
-      await deleteAll(client);
+      }
     });
   });
 }

@@ -31,17 +31,23 @@ export async function tracesOf(folder: ServiceFolder, dockerHost: string | null 
   return traces;
 }
 
-/** Ends every sandbox of a service behind its back, as the kernel or an operator might. */
-export async function killFromOutside(folder: ServiceFolder, dockerHost: string | null): Promise<void> {
+/** Ends every sandbox of a service, or that one, behind its back, as the kernel or an operator might. */
+export async function killFromOutside(
+  folder: ServiceFolder,
+  dockerHost: string | null,
+  sandboxId = '',
+): Promise<void> {
   if (dockerHost === null) {
     for (const trace of await tracesOf(folder)) {
       const pid = /^process (\d+)/.exec(trace)?.[1];
-      if (pid !== undefined) kill(Number(pid));
+      if (pid !== undefined && readQuietly(`/proc/${pid}/cgroup`).includes(sandboxId)) kill(Number(pid));
     }
     return;
   }
   const engine = engineAt(dockerHost);
-  for (const { Id } of await containersOf(engine, folder)) await engine.getContainer(Id).kill();
+  for (const { Id, Names } of await containersOf(engine, folder)) {
+    if (Names.join().includes(sandboxId)) await engine.getContainer(Id).kill();
+  }
 }
 
 /** Looks until there is no trace left, or gives up with what there is (I6). */
