@@ -76,6 +76,19 @@ test('I3 I10 the end of a claim that the store gave out by mistake ends nothing'
   assert.equal(await core.node.vouch(record.id, alice.tenant), true);
 });
 
+test('D7 D9 whoever has used a sandbox opens it by its claim, also when the store has given it to the same tenant again', async () => {
+  await using core = await startCore();
+  const record = await claimed(core);
+  await run(core, record.id);
+  const bound = core.journal.of(record.id);
+  assert.ok(bound);
+  await core.store.registerBound({ ...bound, claim: { ...bound.claim, claimId: 'second' } });
+  const grant = (claimId: string) => ({ ...alice, claimId });
+  (await core.allocator.openSession(grant(bound.claim.claimId), record.id)).close();
+  assert.equal((await core.store.get(record.id, 'alice'))?.claim?.claimId, bound.claim.claimId);
+  await assert.rejects(core.allocator.openSession(grant('second'), record.id), hasCode('PERMISSION_DENIED'));
+});
+
 test('I10 the event of such an end ends nothing while the link is being made anew', async () => {
   const runtime = new FakeRuntime({ survivesNode: true });
   await using core = await startCore({ runtime });

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { Redis } from 'ioredis';
 import { type Clock, pause } from '../../domain/clock.ts';
 import { assertKept, endOf, readEntries, type StreamEntry } from './event-reader.ts';
@@ -77,6 +78,8 @@ export class EventTail {
 
   #start(): { readonly stop: AbortController; readonly waiting: Promise<unknown> } {
     const stop = new AbortController();
+    // Each lane listens twice, and a cluster has sixteen of them: Node would warn of a leak.
+    setMaxListeners(2 * this.#lanes.length, stop.signal);
     const waiting = this.#lanes.map(
       (lane) =>
         new Promise<void>((resolve) => {
