@@ -76,7 +76,10 @@ export interface PoolStore extends AsyncDisposable {
    * was not reaped yet may still be renewed: owners who could not reach the store keep what is theirs.
    */
   renew(owner: Owner, ttlMs: number | null, mode: 'extend' | 'set'): Promise<RenewAnswer>;
-  /** running (or starting, ready) → stopping, for an owner's delete (`tenant`) or the system's (`null`). */
+  /**
+   * running (or starting, ready) → stopping, for an owner's delete (`tenant`) or the system's (`null`). A failed one is
+   * refused as such, and when its owner deletes it after its object is gone, its record goes at once.
+   */
   beginStop(target: StopTarget, reason: EndReason): Promise<TransitionAnswer>;
   /** ready → stopping, only while more are ready than the pool wants: nodes that see one surplus never end two (D4). */
   retireSurplus(target: { readonly id: string; readonly incarnation: number }): Promise<RetireAnswer>;

@@ -73,6 +73,10 @@ describe('the ends of xgen sockets', { skip }, () => {
     for (const method of ['GET', 'DELETE']) {
       assert.equal((await service.call(method, `/api/v1/sandboxes/${id}`)).status, 404);
     }
+    const late = await refusedUpgrade(service.socketUrl(id), {
+      headers: { authorization: `ApiKey ${keys.admin}` },
+    });
+    assert.deepEqual([late.status, late.body.code], [404, 'SANDBOX_NOT_FOUND']);
   });
 });
 

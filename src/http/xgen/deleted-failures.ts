@@ -2,11 +2,11 @@ import type { Clock } from '../../domain/clock.ts';
 import { endedRecordMs } from '../../domain/limits.ts';
 
 /**
- * The failed sandboxes that their callers have deleted here. The core keeps the record of a failure for a while, so that
- * whoever had the sandbox learns why it is gone; in this dialect what was deleted is not there any more.
+ * The failed sandboxes that their callers have deleted here. The core forgets a failure when its owner deletes it, but not
+ * before its object is gone: until then, which is a moment unless its node is away, this process knows that in this
+ * dialect it is not there any more.
  *
- * It is this process's own knowledge: another one shows such a sandbox as failed until its record is gone. Turned down: a
- * state of its own in the store, which every other reader would have to know.
+ * Turned down: a state of its own in the store, which every other reader would have to know.
  */
 export class DeletedFailures {
   readonly #clock: Clock;

@@ -246,6 +246,8 @@ export class MemoryPoolStore implements PoolStore {
       return staleIncarnation(sandbox);
     }
     if (sandbox.state === 'stopping' || sandbox.state === 'stopped') return done(sandbox, nowMs);
+    // Kept for its owner to learn why: who deletes it does not want to know.
+    if (sandbox.state === 'failed' && target.tenant !== null) this.#sandboxes.forget(sandbox);
     if (!isAllowed(sandbox.state, 'stopping')) return wrongState(sandbox);
     this.#transition(sandbox, 'stopping', reason, nowMs);
     return done(sandbox, nowMs);

@@ -55,6 +55,13 @@ export class MemorySandboxes {
     if (sandbox.claim !== undefined) removeFrom(this.#owned, sandbox.claim.tenant, sandbox);
   }
 
+  /** Before its time, if it was let go. */
+  forget(sandbox: MemorySandbox): void {
+    if (sandbox.forgetAtMs === undefined) return;
+    for (const letGo of Object.values(this.#letGo)) letGo.delete(sandbox);
+    this.#byId.delete(sandbox.id);
+  }
+
   /** Ids of a pool's sandboxes that have not ended; looks at all of them. */
   liveOf(pool: string): readonly string[] {
     return [...this.#byId.values()]

@@ -96,6 +96,11 @@ export function endingContract(contract: Contract): void {
     assert.deepEqual(await store.inventory('node-a'), []);
     assert.deepEqual((await store.list({ tenant: 'alice', pageSize: 10 })).records, []);
     assert.equal((await store.get(record.id, 'alice'))?.failure, 'the container is gone');
+    await store.beginStop({ id: record.id, tenant: null }, 'node_drained');
+    assert.equal((await store.get(record.id, 'alice'))?.state, 'failed', 'kept for its owner');
+    const deleted = await store.beginStop({ id: record.id, tenant: 'alice' }, 'deleted');
+    assert.deepEqual(deleted, { kind: 'refused', why: 'wrong_state', state: 'failed' });
+    assert.equal(await store.get(record.id, 'alice'), null, 'who deletes it does not want to know');
   });
 
   test(`${name}: one that stops may still fail, and says the later reason`, { skip }, async () => {
