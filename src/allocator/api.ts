@@ -1,6 +1,6 @@
 import type { ChannelOpener } from '../../protocol/channel-opener.ts';
 import type { NodeState } from '../domain/node-state.ts';
-import type { OnMiss } from '../domain/pool-spec.ts';
+import type { AskedResources, OnMiss } from '../domain/pool-spec.ts';
 import type { SandboxRecord, SandboxState } from '../domain/sandbox.ts';
 import type { Scope } from '../domain/scopes.ts';
 import type { GuestProcess, OutputSink } from '../guest-link/guest.ts';
@@ -167,6 +167,13 @@ export interface CreateRequest {
   readonly metadata: Readonly<Record<string, string>>;
   readonly user?: string;
   readonly cwd?: string;
+  /**
+   * What the template does not have so already is booted for this claim, whatever `onMiss` says: a sandbox's limits are
+   * set when it is booted, and how much of its memory its files may take is one of them.
+   */
+  readonly resources?: AskedResources;
+  /** Kept alive it may live on, unless the pool's file names a `maxLifetime`. */
+  readonly livesWhileKept?: true;
   /** Absent: made up, so every create is idempotent inside. */
   readonly requestId?: string;
   /** Absent: the pool's. */

@@ -2,7 +2,9 @@ import { createHash } from 'node:crypto';
 import { type Clock, pause } from '../domain/clock.ts';
 import { invalidRequest, isWarmpoolError, WarmpoolError } from '../domain/errors.ts';
 import { newClaimId, newSandboxId, shardOfPool } from '../domain/ids.ts';
+import { lifetimeWhileKeptMs } from '../domain/limits.ts';
 import type { CatalogPool, PoolCatalog } from '../domain/pool-catalog.ts';
+import { hasResources } from '../domain/pool-spec.ts';
 import type { Customisation, SandboxRecord } from '../domain/sandbox.ts';
 import { canonicalJson } from '../domain/spec-version.ts';
 import { failpoint } from '../failpoints.ts';
@@ -108,7 +110,8 @@ export class SandboxCreator {
       case 'claimed':
         return { record: answer.record, repeated: answer.repeated };
       case 'starting': {
-        if (!answer.repeated) this.#deps.observer.missed('no_ready');
+        if (!answer.repeated)
+          this.#deps.observer.missed(takesWarm(pool, request) ? 'no_ready' : 'not_as_asked');
         const record = await this.#awaitColdStart(answer.record, request, signal);
         return { record, repeated: answer.repeated };
       }
@@ -138,6 +141,7 @@ export class SandboxCreator {
       metadata: request.metadata,
       ...(request.user !== undefined && { user: request.user }),
       ...(request.cwd !== undefined && { cwd: request.cwd }),
+      ...(!takesWarm(pool, request) && request.resources && { resources: request.resources }),
     };
     const onMiss = onMissOf(pool, request);
     const limits = this.#deps.limitsOf?.(principal.tenant) ?? null;
@@ -149,10 +153,13 @@ export class SandboxCreator {
       bodyHash: request.requestId === undefined ? '' : hashOf(request),
       claimId: newClaimId(),
       leaseTtlMs: request.timeoutMs ?? spec.lease.ttlMs,
-      maxLifetimeMs: spec.lease.maxLifetimeMs,
+      maxLifetimeMs:
+        request.livesWhileKept && spec.lease.maxLifetimeIsDefault
+          ? lifetimeWhileKeptMs
+          : spec.lease.maxLifetimeMs,
       onExpiry: spec.lease.onExpiry,
       customisation,
-      warm: true,
+      warm: takesWarm(pool, request),
       ...(onMiss === 'wait' && { wait: waitTerms(spec.waiting) }),
       ...(limits && { limits }),
       cold: nodeId === null ? null : coldOn(nodeId, pool),
@@ -237,7 +244,14 @@ function coldOn(nodeId: string, { spec }: CatalogPool): NonNullable<ClaimRequest
   };
 }
 
+/** Whether a sandbox that is ready has what is asked for. */
+function takesWarm({ spec }: CatalogPool, { resources }: CreateRequest): boolean {
+  return resources === undefined || hasResources(spec.template, resources);
+}
+
 function onMissOf(pool: CatalogPool, request: CreateRequest) {
+  // There is nothing that it could wait for.
+  if (!takesWarm(pool, request)) return 'cold';
   return request.onMiss ?? (request.waitMs !== undefined ? 'wait' : pool.spec.size.onMiss);
 }
 

@@ -7,8 +7,11 @@ export interface AllocatorObserver {
     outcome: 'warm' | 'cold' | 'no_capacity' | 'over_limit' | 'failed' | 'cancelled',
     seconds: number,
   ): void;
-  /** `node_lost`: beside the miss that its cold start began with. */
-  missed(cause: EmptyReason | 'over_limit' | 'node_lost'): void;
+  /**
+   * `not_as_asked`: none that is kept ready is as the claim wants it. `node_lost`: beside the miss that its cold start
+   * began with.
+   */
+  missed(cause: EmptyReason | 'not_as_asked' | 'over_limit' | 'node_lost'): void;
   execEnded(outcome: 'exited' | 'signalled' | 'timed_out' | 'refused' | 'lost', seconds: number): void;
   sandboxEnded(reason: EndReason): void;
   indexHealed(count: number): void;

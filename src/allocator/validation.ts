@@ -1,5 +1,6 @@
 import { type FieldViolation, invalidRequest } from '../domain/errors.ts';
 import * as limits from '../domain/limits.ts';
+import type { AskedResources } from '../domain/pool-spec.ts';
 import type { CreateRequest, ExecRequest, ListRequest, SpawnRequest } from './api.ts';
 
 /**
@@ -14,6 +15,7 @@ export function assertCreateRequest(request: CreateRequest): void {
   check.metadata(request.metadata);
   if (request.user !== undefined) check.text('user', request.user, 1, limits.userBytesMax);
   if (request.cwd !== undefined) check.workingDirectory(request.cwd);
+  if (request.resources !== undefined) check.resources(request.resources);
   if (request.requestId !== undefined) check.requestId(request.requestId);
   if (request.waitMs !== undefined) {
     if (request.onMiss !== undefined && request.onMiss !== 'wait') {
@@ -121,6 +123,19 @@ class Violations {
     }
   }
 
+  resources({
+    cpu = limits.cpuMin,
+    memoryMb = limits.memoryMbMin,
+    diskMb = limits.diskMbMin,
+  }: AskedResources): void {
+    this.#amount('resources.cpu', cpu, limits.cpuMin, limits.cpuMax);
+    this.#amount('resources.memory_mb', memoryMb, limits.memoryMbMin, limits.memoryMbMax);
+    this.#amount('resources.disk_mb', diskMb, limits.diskMbMin, limits.diskMbMax);
+    for (const [name, value] of Object.entries({ memory_mb: memoryMb, disk_mb: diskMb })) {
+      if (!Number.isInteger(value)) this.add(`resources.${name}`, 'must be a whole number');
+    }
+  }
+
   workingDirectory(cwd: string): void {
     this.text('cwd', cwd, 1, limits.cwdBytesMax);
     if (cwd !== '' && !cwd.startsWith('/')) this.add('cwd', 'must be an absolute path');
@@ -142,6 +157,10 @@ class Violations {
         this.add(`metadata.${key}`, `keys that begin with "${limits.reservedMetadataPrefix}" are reserved`);
       }
     }
+  }
+
+  #amount(field: string, value: number, min: number, max: number): void {
+    if (!(value >= min && value <= max)) this.add(field, `must be ${min} to ${max}`);
   }
 
   #entries(

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { PoolSpec } from '../domain/pool-spec.ts';
 import { ConfigError, type ConfigIssue } from './config-error.ts';
 import { deepFreeze } from './deep-freeze.ts';
-import { poolFieldsAt, poolSchema } from './pool-schema.ts';
+import { maxLifetimeMsDefault, poolFieldsAt, poolSchema } from './pool-schema.ts';
 import { issuesOf, YamlSource } from './yaml-source.ts';
 
 /** Each pool is a closed metrics label and a replenisher of its own; hundreds are a mistake of the folder's name. */
@@ -91,7 +91,12 @@ export function parsePoolFile(
       template: { ...templateRest, bootTimeoutMs: bootTimeout },
       size: { ...sizeRest, maxIdleAgeMs: maxIdleAge, scaleToZeroAfterMs: scaleToZeroAfter },
       waiting,
-      lease: { ttlMs: lease.ttl, maxLifetimeMs: lease.maxLifetime, onExpiry: lease.onExpiry },
+      lease: {
+        ttlMs: lease.ttl,
+        maxLifetimeMs: lease.maxLifetime ?? maxLifetimeMsDefault,
+        ...(lease.maxLifetime === undefined && { maxLifetimeIsDefault: true as const }),
+        onExpiry: lease.onExpiry,
+      },
     }),
   };
 }

@@ -1,14 +1,20 @@
 import { z } from 'zod';
 import {
   argvEntriesMax,
+  cpuMax,
+  cpuMin,
   customisationBytesMax,
   cwdBytesMax,
+  diskMbMax,
+  diskMbMin,
   envEntriesMax,
   envNameBytesMax,
   envValueBytesMax,
   execBytesMax,
   leaseTtlMsMax,
   leaseTtlMsMin,
+  memoryMbMax,
+  memoryMbMin,
   poolNamePattern,
   userBytesMax,
 } from '../domain/limits.ts';
@@ -34,6 +40,8 @@ const scaleToZeroAfterMsMax = 86_400_000;
 /** Each asks the store once a second: over this they cost more than the creates that they wait for. */
 const waitingLimit = 10_000;
 const warmupCommandsMax = 64;
+/** A day: what is forgotten goes, and a working day is never cut short. */
+export const maxLifetimeMsDefault = 86_400_000;
 /** The longest reference that registries take. */
 const imageBytesMax = 255;
 
@@ -90,15 +98,12 @@ const environment = z
     `must not be over ${Math.min(customisationBytesMax, execBytesMax)} bytes in all`,
   );
 
+const cpuRange = `must be a number of cores from ${cpuMin} to ${cpuMax}`;
+
 const resources = section({
-  /** Cores; below a hundredth the guest itself would crawl. */
-  cpu: z
-    .number({ error: 'must be a number of cores from 0.01 to 1024' })
-    .min(0.01, 'must be a number of cores from 0.01 to 1024')
-    .max(1024, 'must be a number of cores from 0.01 to 1024')
-    .default(1),
-  memoryMb: integer(16, 4_194_304).default(512),
-  diskMb: integer(1, 16_777_216).default(1024),
+  cpu: z.number({ error: cpuRange }).min(cpuMin, cpuRange).max(cpuMax, cpuRange).default(1),
+  memoryMb: integer(memoryMbMin, memoryMbMax).default(512),
+  diskMb: integer(diskMbMin, diskMbMax).default(1024),
   /** The guest, a shell and what it starts: fewer cannot run a pipeline. 4194304 is the kernel's pid_max limit. */
   pids: integer(8, 4_194_304).default(256),
 });
@@ -161,14 +166,14 @@ const waiting = section({
 
 const lease = section({
   ttl: duration(leaseTtlMsMin, leaseTtlMsMax).prefault('5m'),
-  maxLifetime: duration(leaseTtlMsMin, leaseTtlMsMax).prefault('24h'),
+  maxLifetime: duration(leaseTtlMsMin, leaseTtlMsMax).optional(),
   onExpiry: z.literal('kill', { error: 'must be kill; nothing else is offered yet' }).default('kill'),
-}).superRefine((value, context) => {
-  if (value.ttl > value.maxLifetime) {
+}).superRefine(({ ttl, maxLifetime = maxLifetimeMsDefault }, context) => {
+  if (ttl > maxLifetime) {
     context.addIssue({
       code: 'custom',
       path: ['ttl'],
-      message: `is ${formatDuration(value.ttl)}, which is over lease.maxLifetime (${formatDuration(value.maxLifetime)})`,
+      message: `is ${formatDuration(ttl)}, which is over lease.maxLifetime (${formatDuration(maxLifetime)})`,
     });
   }
 });

@@ -24,6 +24,16 @@ export const expiredRecordMs = 3_600_000;
 
 export const leaseTtlMsMin = 1_000;
 export const leaseTtlMsMax = 7 * 24 * 3_600_000;
+/** Of a claim that may be kept alive without end: longer than any host runs, and still a time that every clock can tell. */
+export const lifetimeWhileKeptMs = 3_650 * 24 * 3_600_000;
+
+/** Cores; below a hundredth the guest itself would crawl. */
+export const cpuMin = 0.01;
+export const cpuMax = 1_024;
+export const memoryMbMin = 16;
+export const memoryMbMax = 4_194_304;
+export const diskMbMin = 1;
+export const diskMbMax = 16_777_216;
 
 export const poolNamePattern = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 

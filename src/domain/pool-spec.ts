@@ -37,6 +37,20 @@ export interface Resources {
   readonly pids: number;
 }
 
+/** What a claim may ask for other than its template has: what is absent is the template's. */
+export type AskedResources = Partial<Pick<Resources, 'cpu' | 'memoryMb' | 'diskMb'>>;
+
+/** Whether a sandbox of the template, as it is kept ready, has what is asked for. */
+export function hasResources(template: Pick<TemplateSpec, 'resources'>, asked: AskedResources): boolean {
+  const { cpu, memoryMb, diskMb } = { ...template.resources, ...asked };
+  const { resources } = template;
+  return cpu === resources.cpu && memoryMb === resources.memoryMb && diskMb === resources.diskMb;
+}
+
+export function withResources(template: TemplateSpec, asked: AskedResources | undefined): TemplateSpec {
+  return asked === undefined ? template : { ...template, resources: { ...template.resources, ...asked } };
+}
+
 export interface PoolSize {
   readonly minReady: number;
   readonly maxReady: number;
@@ -64,5 +78,7 @@ export interface WaitingSpec {
 export interface LeaseSpec {
   readonly ttlMs: number;
   readonly maxLifetimeMs: number;
+  /** The pool file names no maximum: it is the default, which binds no claim that lives for as long as it is kept alive. */
+  readonly maxLifetimeIsDefault?: true;
   readonly onExpiry: OnExpiry;
 }

@@ -1,4 +1,4 @@
-import type { OnExpiry } from './pool-spec.ts';
+import type { AskedResources, OnExpiry } from './pool-spec.ts';
 
 export const sandboxStates = [
   'starting',
@@ -52,6 +52,8 @@ export interface Customisation {
   /** Absent means the template's. */
   readonly user?: string;
   readonly cwd?: string;
+  /** Present where they are not the template's: the sandbox is booted with them. */
+  readonly resources?: AskedResources;
 }
 
 /** The lease of a claimed sandbox. Times are milliseconds of the store's clock (Unix epoch). */

@@ -1,5 +1,6 @@
 import type { Clock } from '../domain/clock.ts';
 import { isWarmpoolError, WarmpoolError } from '../domain/errors.ts';
+import { withResources } from '../domain/pool-spec.ts';
 import type { EndReason, SandboxRecord } from '../domain/sandbox.ts';
 import { failpoint } from '../failpoints.ts';
 import type { Guest } from '../guest-link/guest.ts';
@@ -131,13 +132,14 @@ export class SandboxSupervisor {
       await this.#reportLoss(record, 'runtime_unavailable', failure);
       return { kind: 'failed' };
     }
+    const template = withResources(pool.spec.template, record.claim?.customisation.resources);
     let leave: (() => void) | undefined;
     const startedMs = clock.monotonicMs();
     try {
       leave = await this.#enterGate(entry, kind);
       const making = bootSandbox(
         { runtime, openGuest: this.#deps.openGuest, clock },
-        { sandboxId: record.id, pool: record.pool, storeId: store.storeId, template: pool.spec.template },
+        { sandboxId: record.id, pool: record.pool, storeId: store.storeId, template },
         entry.abort.signal,
       );
       entry.making = making;

@@ -3,6 +3,7 @@ import type { RuntimeName } from '../domain/pool-spec.ts';
 import { type EndReason, endReasons } from '../domain/sandbox.ts';
 import { ClosedCounter, ClosedHistogram, PoolGauge } from './closed-metrics.ts';
 import { DataPlaneMetrics } from './data-plane-metrics.ts';
+import type { Figures } from './figures.ts';
 
 /** How a create call ended: served from the pool or by a boot in the foreground, or not served. */
 export const claimOutcomes = ['warm', 'cold', 'no_capacity', 'over_limit', 'failed', 'cancelled'] as const;
@@ -10,13 +11,14 @@ export type ClaimOutcome = (typeof claimOutcomes)[number];
 
 /**
  * Why no ready sandbox served a claim: there was none, the pool's hard maximum was reached as well, too many wait already (in
- * all, or of this tenant), or the tenant had reached a limit of its own.
+ * all, or of this tenant), none is kept with the resources that were asked for, or the tenant had reached a limit of its own.
  */
 export const missCauses = [
   'no_ready',
   'max_total',
   'queue_full',
   'tenant_queue_full',
+  'not_as_asked',
   'over_limit',
   'node_lost',
 ] as const;
@@ -295,9 +297,19 @@ export class Metrics {
 
   /** The Prometheus text format. */
   async expose(): Promise<string> {
+    await this.#gather();
+    return this.#registry.metrics();
+  }
+
+  /** The same, for another process to put together with its own. */
+  async figures(): Promise<Figures> {
+    await this.#gather();
+    return this.#registry.getMetricsAsJSON();
+  }
+
+  async #gather(): Promise<void> {
     await this.#refresh().catch(() => {});
     this.dataPlane.flush();
-    return this.#registry.metrics();
   }
 
   #counter<const Labels extends Readonly<Record<string, readonly string[]>>>(

@@ -77,6 +77,19 @@ test('no keepalive moves the lease past maxLifetime', async () => {
   assert.ok((kept.lease?.remainingMs ?? 0) <= 30_000);
 });
 
+test('a claim that lives while it is kept is bound by a maxLifetime that its pool file names, and by no default', async () => {
+  const lease = { ttlMs: 20_000, maxLifetimeMs: 86_400_000 };
+  for (const [named, outlivesIt] of [
+    [lease, false],
+    [{ ...lease, maxLifetimeIsDefault: true as const }, true],
+  ] as const) {
+    await using core = await startCore({ pools: [poolSpec({ lease: named })] });
+    const { record } = await core.allocator.createSandbox(alice, { ...plain, livesWhileKept: true }, never);
+    const kept = await core.allocator.keepAlive(alice, record.id, 2 * 86_400_000);
+    assert.equal((kept.lease?.remainingMs ?? 0) > 86_400_000, outlivesIt);
+  }
+});
+
 test('D12 a sandbox whose lease runs out is ended and removed', async () => {
   await using core = await startCore({ pools: [poolSpec({ size: { minReady: 0 } })] });
   const { record } = await core.allocator.createSandbox(alice, { ...plain, timeoutMs: 1_000 }, never);

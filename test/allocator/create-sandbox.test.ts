@@ -43,6 +43,26 @@ test('an empty pool is a cold start, not an error', async () => {
   assert.deepEqual([record.state, record.launch], ['running', 'cold']);
 });
 
+test('other resources than the template has are booted for their claim, whatever is ready and whatever onMiss says', async () => {
+  await using core = await startCore({ pools: [poolSpec({ size: { minReady: 1, onMiss: 'fail' } })] });
+  await core.until('base', (pool) => pool.ready === 1);
+  const booted: unknown[] = [];
+  core.runtime.onBoot = async ({ template }) => void booted.push(template.resources);
+  const { cpu, memoryMb, diskMb, pids } = poolSpec().template.resources;
+  const { record } = await core.allocator.createSandbox(
+    alice,
+    { ...plain, resources: { memoryMb: memoryMb + 1 } },
+    never,
+  );
+  assert.deepEqual([record.state, record.launch], ['running', 'cold']);
+  assert.deepEqual(booted, [{ cpu, memoryMb: memoryMb + 1, diskMb, pids }]);
+  assert.equal((await core.store.readPool('base'))?.counters.missesUncacheable, 1);
+  const same = await core.allocator.createSandbox(alice, { ...plain, resources: { cpu, memoryMb } }, never);
+  assert.equal(same.record.launch, 'warm');
+  const tooMuch = { ...plain, resources: { cpu: 2_000, memoryMb: 0.5 } };
+  await assert.rejects(core.allocator.createSandbox(alice, tooMuch, never), hasCode('INVALID_REQUEST'));
+});
+
 test('onMiss fail refuses at once with a time to try again', async () => {
   await using core = await startCore({ pools: [poolSpec({ size: { minReady: 0, onMiss: 'fail' } })] });
   await assert.rejects(core.allocator.createSandbox(alice, plain, never), (error) => {

@@ -145,7 +145,12 @@ export function restAcceptance(service: () => XgenService): void {
       { capabilities: ['browser'] },
       { resources: { cpu: '5' } },
       { resources: { cpu: 'much' } },
+      { resources: { cpu: '1m' } },
       { resources: { memory: '5Gi' } },
+      { resources: { memory: 512 } },
+      { resources: { memory: '1Mi' } },
+      { resources: { disk: 'all' } },
+      { resources: { disk: '65Gi' } },
     ];
     for (const body of wrong) {
       const answer = await service().call('POST', '/api/v1/sandboxes', { body, key: keys.user });
@@ -168,15 +173,29 @@ export function restAcceptance(service: () => XgenService): void {
 
   it('20. members that are not known are taken and named, and null is absent', async () => {
     const answer = await service().call('POST', '/api/v1/sandboxes', {
-      body: { template: null, env: null, timeout_seconds: 0, color: 'red', resources: { cpu: '500m' } },
+      body: { template: null, env: null, timeout_seconds: 0, color: 'red', resources: { cpu: 1, gpu: 1 } },
     });
     assert.equal(answer.status, 201);
-    assert.equal(answer.headers.get('x-warmpool-ignored'), 'color,resources');
+    assert.equal(answer.headers.get('x-warmpool-ignored'), 'color,resources.gpu');
     assert.ok(answer.headers.get('x-request-id'));
     assert.equal(answer.headers.get('access-control-allow-origin'), '*');
     const { id } = answer.body as SandboxObject;
     assert.equal((await service().call('POST', `/api/v1/sandboxes/${id}/keepalive`)).status, 204);
     assert.equal((await service().call('DELETE', `/api/v1/sandboxes/${id}`)).status, 204);
+  });
+
+  it('20. the resources of a create are what the sandbox has', async () => {
+    const created = await service().call('POST', '/api/v1/sandboxes', {
+      body: { resources: { cpu: '500m', memory: '96Mi', disk: '32Mi' } },
+    });
+    assert.deepEqual([created.status, created.headers.get('x-warmpool')], [201, 'miss']);
+    const exec = execOf(service(), String(created.body.id));
+    const size = await exec({ command: 'df', args: ['--block-size=1M', '--output=size', '/tmp'] });
+    assert.ok(Number(/\d+/.exec(String(size.body.stdout))?.[0]) <= 32, String(size.body.stdout));
+    const fill = (mebibytes: number) =>
+      exec({ command: 'python3', args: ['-c', `len(bytearray(b"x") * (${mebibytes} << 20))`] });
+    assert.equal((await fill(32)).body.exit_code, 0);
+    assert.equal((await fill(200)).body.exit_code, 137, 'more than its memory');
   });
 
   it('21. a keepalive gives an hour more, up to a day from now, and never shortens', async () => {

@@ -7,18 +7,20 @@ import { XgenFailure } from '../../data-plane/xgen/xgen-failure.ts';
 export class BodyReader {
   readonly #body: Readonly<Record<string, unknown>>;
   readonly #read = new Set<string>();
+  readonly #ignored: string[] = [];
 
   constructor(body: Readonly<Record<string, unknown>>) {
     this.#body = body;
   }
 
-  /** Members that nobody has asked for, or that were checked but are not followed. */
+  /** Members that nobody has asked for. */
   ignored(): readonly string[] {
-    return Object.keys(this.#body).filter((name) => !this.#read.has(name));
+    return [...Object.keys(this.#body).filter((name) => !this.#read.has(name)), ...this.#ignored];
   }
 
-  ignore(name: string): void {
-    this.#read.delete(name);
+  /** A part of a member that means nothing here. */
+  ignore(path: string): void {
+    this.#ignored.push(path);
   }
 
   value(name: string): unknown {

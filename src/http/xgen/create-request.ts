@@ -1,5 +1,6 @@
 import type { XgenVersion } from '../../data-plane/xgen/xgen-failure.ts';
 import { xgenMetadataPrefix } from '../../data-plane/xgen/xgen-lifetime.ts';
+import type { AskedResources } from '../../domain/pool-spec.ts';
 import { type BodyReader, invalid, isObject } from './body-reader.ts';
 
 /** A create, checked. */
@@ -9,6 +10,7 @@ export interface XgenCreate {
   readonly env: Readonly<Record<string, string>>;
   readonly metadata: Readonly<Record<string, string>>;
   readonly ports: readonly number[];
+  readonly resources: AskedResources;
 }
 
 /** Throws XgenFailure INVALID_PARAMETER for the first member that is wrong. */
@@ -19,11 +21,11 @@ export function readCreate(body: BodyReader, version: XgenVersion): XgenCreate {
     env: readEnv(body),
     metadata: readMetadata(body),
     ports: readPorts(body),
+    resources: readResources(body),
   };
   if (body.boolean('gui')) throw invalid('gui', true, { reason: 'this server has no desktop template' });
   const [capability] = body.texts('capabilities');
   if (capability !== undefined) throw invalid('capabilities', capability, { reason: 'not offered here' });
-  checkResources(body.value('resources'));
   return create;
 }
 
@@ -74,23 +76,35 @@ function readPorts(body: BodyReader): readonly number[] {
   return ports;
 }
 
-/**
- * What is asked for is checked, and no more: the sizes of a sandbox are its template's. The caller learns that from the
- * header that names what was not followed.
- */
-function checkResources(value: unknown): void {
-  if (value === undefined) return;
+/** What is absent is the template's. Memory and disk are counted in whole MiB, so a part of one counts as one. */
+function readResources(body: BodyReader): AskedResources {
+  const value = body.value('resources');
+  if (value === undefined) return {};
   if (!isObject(value)) throw invalid('resources', value, { reason: 'must be an object' });
-  const { cpu, memory, disk } = value;
-  if (cpu !== undefined && cpu !== null && !(cores(cpu) <= 4)) {
-    throw invalid('resources.cpu', cpu, { reason: 'must be at most 4 cores, such as "500m" or "2"' });
-  }
-  if (memory !== undefined && memory !== null && !(bytesOf(memory) <= 4 * gibibyte)) {
-    throw invalid('resources.memory', memory, { reason: 'must be at most 4Gi, such as "512Mi"' });
-  }
-  if (disk !== undefined && disk !== null && Number.isNaN(bytesOf(disk))) {
-    throw invalid('resources.disk', disk, { reason: 'must be a quantity such as "2Gi"' });
-  }
+  const { cpu, memory, disk, ...others } = value;
+  for (const name of Object.keys(others)) body.ignore(`resources.${name}`);
+  return {
+    ...(isPresent(cpu) && { cpu: amount('cpu', cpu, cores(cpu), 0.01, 4, 'from "10m" to "4" cores') }),
+    ...(isPresent(memory) && {
+      memoryMb: amount('memory', memory, mebibytes(memory), 16, 4_096, 'from "16Mi" to "4Gi"'),
+    }),
+    ...(isPresent(disk) && {
+      diskMb: amount('disk', disk, mebibytes(disk), 1, 65_536, 'from "1Mi" to "64Gi"'),
+    }),
+  };
+}
+
+function isPresent(value: unknown): boolean {
+  return value !== undefined && value !== null;
+}
+
+function amount(name: string, said: unknown, value: number, min: number, max: number, range: string): number {
+  if (value >= min && value <= max) return value;
+  throw invalid(`resources.${name}`, said, { reason: `must be a quantity ${range}` });
+}
+
+function mebibytes(value: unknown): number {
+  return Math.ceil(bytesOf(value) / mebibyte);
 }
 
 /** NaN for what is no quantity above 0. */
@@ -107,11 +121,11 @@ function bytesOf(value: unknown): number {
   return bytes > 0 ? bytes : Number.NaN;
 }
 
-const gibibyte = 1_073_741_824;
+const mebibyte = 1_048_576;
 const units: Readonly<Record<string, number>> = {
   Ki: 1_024,
-  Mi: 1_048_576,
-  Gi: gibibyte,
+  Mi: mebibyte,
+  Gi: 1_073_741_824,
   k: 1e3,
   M: 1e6,
   G: 1e9,

@@ -50,8 +50,6 @@ export class SandboxRoutes {
       const gone = new AbortController().signal;
       await this.#deps.allocator.deleteSandbox(request.caller, record.id, gone);
     }
-    // They are checked and not followed.
-    if (request.body.value('resources') !== undefined) request.body.ignore('resources');
     return {
       status: 201,
       body: sandboxView(record, request.version, this.#places(request)),
@@ -168,6 +166,8 @@ export class SandboxRoutes {
           env: create.env,
           metadata: { ...create.metadata, [xgenRequestKey]: keptRequest(create), [xgenCreateKey]: createId },
           requestId: createId,
+          resources: create.resources,
+          livesWhileKept: true,
           onMiss: 'cold',
         },
         new AbortController().signal,

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { readdir, rm, writeFile } from 'node:fs/promises';
-import { isAbsolute, join } from 'node:path';
+import { dirname, isAbsolute, join } from 'node:path';
 import { WarmpoolError } from '../../domain/errors.ts';
 import type { TemplateSpec } from '../../domain/pool-spec.ts';
 import { type Account, accountOf } from './accounts.ts';
@@ -16,14 +16,16 @@ export interface PreparedTemplate {
 }
 
 /**
- * Makes templates bootable, each once per process. What it makes lies in folders with random names, so that no second
- * process on the same state folder can change what a boot is reading.
+ * Makes templates bootable, each once for each size that is asked for. What it makes lies in folders with random names, so
+ * that no second process on the same state folder can change what a boot is reading. Claims may ask for any size, so what
+ * was used longest ago goes when there are many; far fewer boots than are kept are under way at any time.
  */
 export class TemplatePreparer {
   readonly #hidden: readonly string[];
+  /** What was used last is last. */
   readonly #prepared = new Map<string, Promise<PreparedTemplate>>();
   readonly #hostEtcs = new Map<string, Promise<string>>();
-  readonly #folders: string[] = [];
+  readonly #folders = new Set<string>();
   #abandonedRemoved: Promise<void> | null = null;
 
   /** `hidden` are the host directories that no sandbox may see. */
@@ -34,20 +36,39 @@ export class TemplatePreparer {
   prepare(template: TemplateSpec, host: BubblewrapHost): Promise<PreparedTemplate> {
     const { rootfs, user, cwd, resources } = template;
     const key = JSON.stringify([rootfs, user, cwd, resources.diskMb, resources.memoryMb]);
-    let prepared = this.#prepared.get(key);
-    if (prepared === undefined) {
-      prepared = this.#make(template, host);
-      this.#prepared.set(key, prepared);
-      // A root that is missing now may be there at the next try.
-      prepared.catch(() => this.#prepared.delete(key));
-    }
+    const known = this.#prepared.get(key);
+    const prepared = known ?? this.#make(template, host);
+    this.#prepared.delete(key);
+    this.#prepared.set(key, prepared);
+    if (known !== undefined) return prepared;
+    // A root that is missing now may be there at the next try.
+    prepared.catch(() => this.#prepared.delete(key));
+    this.#dropOldest();
     return prepared;
   }
 
   async removeAll(): Promise<void> {
     this.#prepared.clear();
     this.#hostEtcs.clear();
-    for (const folder of this.#folders.splice(0)) await rm(folder, { recursive: true, force: true });
+    const folders = [...this.#folders];
+    this.#folders.clear();
+    for (const folder of folders) await rm(folder, { recursive: true, force: true });
+  }
+
+  #dropOldest(): void {
+    for (const [key, oldest] of this.#prepared) {
+      if (this.#prepared.size <= preparedMax) return;
+      this.#prepared.delete(key);
+      // Where it cannot be removed now, it is at the end of this process or at the next start.
+      void oldest
+        .then(({ argumentsPath }) => this.#removeFolder(dirname(argumentsPath)))
+        .catch(() => undefined);
+    }
+  }
+
+  async #removeFolder(folder: string): Promise<void> {
+    await rm(folder, { recursive: true, force: true });
+    this.#folders.delete(folder);
   }
 
   async #make(template: TemplateSpec, host: BubblewrapHost): Promise<PreparedTemplate> {
@@ -92,7 +113,7 @@ export class TemplatePreparer {
   async #makeFolder(host: BubblewrapHost): Promise<string> {
     await this.#removeAbandoned(host);
     const folder = join(host.reachableFolder, `template-${process.pid}-${randomBytes(8).toString('hex')}`);
-    this.#folders.push(folder);
+    this.#folders.add(folder);
     await makeOpenFolder(folder);
     return folder;
   }
@@ -109,3 +130,6 @@ export class TemplatePreparer {
     return this.#abandonedRemoved;
   }
 }
+
+/** More than anybody has pools, and small: some files of a kilobyte. */
+const preparedMax = 256;

@@ -103,12 +103,13 @@ class FieldReader {
     const value = parseJsonObject(this.text(name));
     if (value === null || !isTextMap(value.env) || !isTextMap(value.metadata))
       throw damagedRecord(this.#id, name);
-    const { env, metadata, user, cwd } = value;
+    const { env, metadata, user, cwd, resources } = value;
     return {
       env,
       metadata,
       ...(typeof user === 'string' ? { user } : {}),
       ...(typeof cwd === 'string' ? { cwd } : {}),
+      ...(isNumberMap(resources) ? { resources } : {}),
     };
   }
 }
@@ -134,4 +135,8 @@ function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
 
 function isTextMap(value: unknown): value is Readonly<Record<string, string>> {
   return isObject(value) && Object.values(value).every((entry) => typeof entry === 'string');
+}
+
+function isNumberMap(value: unknown): value is Readonly<Record<string, number>> {
+  return isObject(value) && Object.values(value).every((entry) => typeof entry === 'number');
 }

@@ -14,7 +14,13 @@ export function claimContract(contract: Contract): void {
     const first = await scenario.ready();
     const second = await scenario.ready();
     const request = scenario.request({
-      customisation: { env: { A: 'b\nc', ü: '"' }, metadata: { k: 'v' }, user: 'user', cwd: '/tmp' },
+      customisation: {
+        env: { A: 'b\nc', ü: '"' },
+        metadata: { k: 'v' },
+        user: 'user',
+        cwd: '/tmp',
+        resources: { cpu: 0.5 },
+      },
     });
     const answer = await scenario.store.claim(request);
     assert.equal(answer.kind, 'claimed');
