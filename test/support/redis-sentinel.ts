@@ -6,11 +6,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { freePorts, ownLoopbackAddress } from './free-ports.ts';
+import { Partition } from './partition.ts';
 import { RedisServer } from './redis-server.ts';
 import { until } from './until.ts';
 
 export interface RedisSentinelOptions {
   readonly sentinels?: number;
+  readonly replicas?: number;
+  /** The first master is known to all others by a port that can be cut off from it. */
+  readonly masterBehindPartition?: boolean;
   /** After it a silent master is held for dead. */
   readonly downAfterMs?: number;
   readonly arguments?: readonly string[];
@@ -22,38 +26,56 @@ interface WatchedServer {
 }
 
 /**
- * A real master with one replica and sentinels that watch them, on a loopback address of their own. It owns the processes and
- * their folders.
+ * A real master with its replicas (one by default) and sentinels that watch them, on a loopback address of their own. It
+ * owns the processes and their folders.
  */
 export class RedisSentinel implements AsyncDisposable {
   readonly url: string;
   readonly servers: readonly WatchedServer[];
+  /** Where the first master itself listens, whoever it is cut off from. */
+  readonly firstMasterUrl: string;
   readonly #sentinels: readonly SentinelProcess[];
+  readonly #partition: Partition | null;
 
-  private constructor(url: string, servers: readonly WatchedServer[], sentinels: readonly SentinelProcess[]) {
-    this.url = url;
-    this.servers = servers;
-    this.#sentinels = sentinels;
+  private constructor(parts: StandParts) {
+    this.url = parts.url;
+    this.servers = parts.servers;
+    this.firstMasterUrl = parts.firstMasterUrl;
+    this.#sentinels = parts.sentinels;
+    this.#partition = parts.partition;
   }
 
-  /** Settles when every sentinel knows the replica and the others: before that none could replace the master. */
+  /** Between the first master and everybody else but those who have its own address. */
+  get partition(): Partition {
+    if (this.#partition === null) throw new Error('the master was not put behind a partition');
+    return this.#partition;
+  }
+
+  /** Settles when every sentinel knows the replicas and the others: before that none could replace the master. */
   static async start(options: RedisSentinelOptions = {}): Promise<RedisSentinel> {
-    const { sentinels: count = 3, downAfterMs = 2_000 } = options;
+    const { sentinels: count = 3, replicas = 1, downAfterMs = 2_000 } = options;
     const host = ownLoopbackAddress();
-    const [masterPort = 0, replicaPort = 0, ...ports] = await freePorts(host, 2 + count);
+    const [ownPort = 0, ...otherPorts] = await freePorts(host, 1 + replicas + count);
+    const [replicaPorts, ports] = [otherPorts.slice(0, replicas), otherPorts.slice(replicas)];
+    const partition = options.masterBehindPartition ? await Partition.before({ host, port: ownPort }) : null;
+    const masterPort = partition?.port ?? ownPort;
     const listen = (port: number) => ['--port', String(port), '--bind', host, '--protected-mode', 'no'];
     const quick = ['--repl-diskless-sync-delay', '0', '--replica-announce-ip', host];
     const more = [...quick, ...(options.arguments ?? [])];
     const servers: WatchedServer[] = [];
     const sentinels: SentinelProcess[] = [];
     const url = `redis+sentinel://${ports.map((port) => `${host}:${port}`).join(',')}/warmpool`;
-    const stand = new RedisSentinel(url, servers, sentinels);
+    const firstMasterUrl = `redis://${host}:${ownPort}`;
+    const stand = new RedisSentinel({ url, firstMasterUrl, servers, sentinels, partition });
     try {
-      const master = await RedisServer.start({ arguments: [...listen(masterPort), ...more] });
+      const announced = ['--replica-announce-port', String(masterPort)];
+      const master = await RedisServer.start({ arguments: [...listen(ownPort), ...more, ...announced] });
       servers.push({ server: master, port: masterPort });
-      const following = ['--replicaof', `${host} ${masterPort}`];
-      const replica = await RedisServer.start({ arguments: [...listen(replicaPort), ...more, ...following] });
-      servers.push({ server: replica, port: replicaPort });
+      for (const port of replicaPorts) {
+        const following = ['--replicaof', `${host} ${masterPort}`];
+        const replica = await RedisServer.start({ arguments: [...listen(port), ...more, ...following] });
+        servers.push({ server: replica, port });
+      }
       const quorum = Math.floor(count / 2) + 1;
       for (const port of ports) {
         sentinels.push(await SentinelProcess.start({ host, port, masterPort, quorum, downAfterMs }));
@@ -66,7 +88,7 @@ export class RedisSentinel implements AsyncDisposable {
     }
   }
 
-  /** The replica is linked, and all sentinels know of it and of each other. */
+  /** The replicas are linked, and all sentinels know of them and of each other. */
   async settled(): Promise<void> {
     await until(async () => {
       const links = await Promise.all(
@@ -76,8 +98,11 @@ export class RedisSentinel implements AsyncDisposable {
       );
       const seen = await Promise.all(this.#sentinels.map((sentinel) => sentinel.knows()));
       const others = this.#sentinels.length - 1;
-      return links.every(Boolean) && seen.every((each) => each.replicas >= 1 && each.sentinels === others);
-    }, 'the sentinels know the replica and each other');
+      const replicas = this.servers.length - 1;
+      return (
+        links.every(Boolean) && seen.every((each) => each.replicas >= replicas && each.sentinels === others)
+      );
+    }, 'the sentinels know the replicas and each other');
   }
 
   /** The server that the sentinels say is the master. */
@@ -93,12 +118,21 @@ export class RedisSentinel implements AsyncDisposable {
     await Promise.all([
       ...this.servers.map(({ server }) => server.stop()),
       ...this.#sentinels.map((sentinel) => sentinel.stop()),
+      this.#partition?.[Symbol.asyncDispose](),
     ]);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.stop();
   }
+}
+
+interface StandParts {
+  readonly url: string;
+  readonly firstMasterUrl: string;
+  readonly servers: readonly WatchedServer[];
+  readonly sentinels: readonly SentinelProcess[];
+  readonly partition: Partition | null;
 }
 
 interface SentinelSettings {
