@@ -49,12 +49,18 @@ export class ClosedHistogram<const Labels extends LabelSets> {
   }
 }
 
-/** Gauges by pool: the set of pools is closed too, but it changes on reload. */
+/**
+ * Gauges by pool: the set of pools is closed too, but it changes on reload. All processes read them from one store, so of
+ * several that answer together the first one's are said, and not their sum.
+ */
 export class PoolGauge {
   readonly #gauge: Gauge;
 
   constructor(registry: Registry, name: string, help: string) {
-    this.#gauge = new Gauge({ name, help, labelNames: ['pool'], registers: [registry] });
+    this.#gauge = new Gauge({
+      ...{ name, help, labelNames: ['pool'], registers: [registry] },
+      aggregator: 'first',
+    });
   }
 
   set(pool: string, value: number): void {

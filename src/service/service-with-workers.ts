@@ -25,9 +25,10 @@ export async function startServiceWithWorkers(
         : started.use(await startService({ ...config, role: 'node' }, log, { isBehindWorkers: true }));
     const workers = started.use(
       await Workers.start(
-        { clock: new SystemClock(), log },
+        { clock: new SystemClock(), log, ownFigures: host && (() => host.figures()) },
         {
           count: config.workers,
+          drainTimeoutMs: config.drainTimeoutMs,
           env: { ...sources.env, ...workerVariables(config, host) },
           commandLine: [
             'serve',
@@ -41,6 +42,7 @@ export async function startServiceWithWorkers(
       addresses: { grpc, http, data: host?.addresses.data ?? data },
       storeName: storeNameOf(config),
       pools: async () => (await host?.pools()) ?? [],
+      figures: async () => (await host?.figures()) ?? [],
       async reload() {
         await host?.reload();
         workers.reload();

@@ -8,11 +8,13 @@ import type { PoolSpec } from '../domain/pool-spec.ts';
 import { explainTarget } from '../domain/sizing.ts';
 import { type HttpServerDeps, type Readiness, startHttpServer } from '../http/http-server.ts';
 import type { Node } from '../node/node.ts';
+import type { Figures } from '../observability/figures.ts';
 import type { Log } from '../observability/log.ts';
 import { openAllocatorRole, openGrpc, openReaper, openXgen } from './allocator-role.ts';
 import { type Core, catalogPool, declarePools, openCore } from './core.ts';
 import { addressText, clientUrl, nodeAddresses } from './data-urls.ts';
 import { type NodeRole, openNodeRole } from './node-role.ts';
+import { FiguresOfAll } from './worker-figures.ts';
 import { isWorker } from './workers.ts';
 
 /** A running service, in one role or in both. */
@@ -22,6 +24,8 @@ export interface Service extends AsyncDisposable {
   readonly storeName: string;
   /** Each pool with what carries it and how full it is. */
   pools(): Promise<readonly PoolLine[]>;
+  /** What this process has counted. */
+  figures(): Promise<Figures>;
   /** Reads the pool files again and applies what changed. Throws ConfigError and changes nothing when one is wrong. */
   reload(): Promise<void>;
   /** Stops serving, lets calls finish for `drainTimeoutMs`, and leaves nothing behind. */
@@ -118,10 +122,13 @@ async function start(
   };
 
   const xgen = front && openXgen(core, front, started);
+  const figures = async () => [...(await metrics.figures()), ...((await xgen?.metrics.figures()) ?? [])];
+  const ofAll = isWorker() ? started.use(new FiguresOfAll(clock, figures)) : null;
   const httpDeps: HttpServerDeps = {
     metrics: {
       contentType: metrics.contentType,
-      expose: async () => `${await metrics.expose()}${(await xgen?.metrics.expose()) ?? ''}`,
+      expose: async () =>
+        ofAll ? await ofAll.expose() : `${await metrics.expose()}${(await xgen?.metrics.expose()) ?? ''}`,
     },
     readiness,
     ...(xgen && {
@@ -146,6 +153,7 @@ async function start(
     },
     storeName: storeNameOf(config),
     pools,
+    figures,
     reload: oneAtATime(poolReload(core, host)),
     async [Symbol.asyncDispose]() {
       draining = true;

@@ -1,6 +1,8 @@
 import cluster, { type Worker } from 'node:cluster';
 import type { Clock } from '../domain/clock.ts';
+import type { Figures } from '../observability/figures.ts';
 import type { Log } from '../observability/log.ts';
+import { WorkerFigures } from './worker-figures.ts';
 
 /** Where a worker serves, as it says when it does. */
 export interface WorkerAddresses {
@@ -15,17 +17,20 @@ export interface WorkersOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Behind the name of the program. */
   readonly commandLine: readonly string[];
+  /** How long calls of a worker may go on that is told to stop. */
+  readonly drainTimeoutMs: number;
 }
 
 /**
  * Processes that serve calls at the same ports, by `node:cluster`: this process listens, and hands each connection to one
  * of them. It owns them: one that dies is started again, and when this process goes they go.
  *
- *   starting ──every worker serves──▶ running ──dispose──▶ stopping ──last one has ended──▶ stopped
+ *   starting ──every worker serves──▶ running ──dispose──▶ stopping ──last one has ended, or was killed──▶ stopped
  *       └──one ends before any has served──▶ failed (nobody would be served after a second try either)
  *
  * Invariants: there are `count` workers, or one waits for its next start; a worker that dies again and again is started
- * less and less often. A worker that loses this process ends at once: node:cluster sees to that.
+ * less and less often. Pool files that are read again are read again by all, also by those that were just being started.
+ * A worker that loses this process ends at once: node:cluster sees to that.
  */
 export class Workers implements AsyncDisposable {
   readonly #deps: WorkersDeps;
@@ -33,6 +38,9 @@ export class Workers implements AsyncDisposable {
   readonly #live = new Set<Worker>();
   readonly #restarts = new Set<() => void>();
   readonly #serving = new Set<Worker>();
+  /** Begun before a reload, and not serving yet: they may have read the pool files before they changed. */
+  readonly #outdated = new Set<Worker>();
+  readonly #figures: WorkerFigures;
   #addresses: WorkerAddresses | null = null;
   #isStopping = false;
   #onChange: () => void = () => {};
@@ -53,6 +61,7 @@ export class Workers implements AsyncDisposable {
   private constructor(deps: WorkersDeps, options: WorkersOptions) {
     this.#deps = deps;
     this.#options = options;
+    this.#figures = new WorkerFigures(deps.clock, deps.ownFigures);
     cluster.setupPrimary({ args: [...options.commandLine] });
     for (let count = 0; count < options.count; count += 1) this.#fork();
   }
@@ -64,16 +73,30 @@ export class Workers implements AsyncDisposable {
 
   /** Each reads its pool files again. */
   reload(): void {
-    for (const worker of this.#serving) worker.process.kill('SIGHUP');
+    for (const worker of this.#live) {
+      // One that has only just begun would die of the signal.
+      if (this.#serving.has(worker)) worker.process.kill('SIGHUP');
+      else this.#outdated.add(worker);
+    }
   }
 
-  /** Each drains by itself, as a service does that is told to stop. */
+  /** Each drains by itself, as a service does that is told to stop; one that does not end by it is killed. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isStopping = true;
     for (const cancel of this.#restarts) cancel();
     this.#restarts.clear();
     for (const worker of this.#live) worker.process.kill('SIGTERM');
+    const cancel = this.#deps.clock.after(this.#options.drainTimeoutMs + closingMsMax, () => this.#killAll());
     await this.#until(() => this.#live.size === 0);
+    cancel();
+  }
+
+  #killAll(): void {
+    const { log } = this.#deps;
+    for (const worker of this.#live) {
+      log.error({ worker: worker.process.pid }, 'a worker has not stopped in time, and is killed');
+      worker.process.kill('SIGKILL');
+    }
   }
 
   #fork(): void {
@@ -82,16 +105,21 @@ export class Workers implements AsyncDisposable {
     const worker = cluster.fork(this.#options.env);
     this.#live.add(worker);
     worker.on('message', (message: unknown) => {
+      this.#figures.heard(worker, message);
       const addresses = parseServing(message);
       if (addresses === null) return;
       this.#addresses ??= addresses;
       this.#serving.add(worker);
+      this.#figures.add(worker);
+      if (this.#outdated.delete(worker)) worker.process.kill('SIGHUP');
       this.#onChange();
     });
     // A process that could not be made says `error` and no `exit`.
     const over = (how: string) => {
       if (!this.#live.delete(worker)) return;
       this.#serving.delete(worker);
+      this.#outdated.delete(worker);
+      this.#figures.remove(worker);
       this.#deaths = clock.monotonicMs() - startedMs >= longLifeMs ? 1 : this.#deaths + 1;
       if (!this.#isStopping) {
         log.error({ worker: worker.process.pid, how }, 'a worker has ended; another one takes its place');
@@ -128,6 +156,8 @@ export class Workers implements AsyncDisposable {
 interface WorkersDeps {
   readonly clock: Clock;
   readonly log: Log;
+  /** What this process has counted; null: nothing. */
+  readonly ownFigures: (() => Promise<Figures>) | null;
 }
 
 /** Whether this process is a worker of another one. */
@@ -155,3 +185,5 @@ function parseServing(message: unknown): WorkerAddresses | null {
 const restartMsMin = 100;
 const restartMsMax = 30_000;
 const longLifeMs = 60_000;
+/** What a worker does behind its drain: with the usual one it stays under the 10 s after which `docker stop` kills. */
+const closingMsMax = 3_000;

@@ -1,7 +1,8 @@
-import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { Counter, type CounterConfiguration, Gauge, Histogram, Registry } from 'prom-client';
 import type { PoolView } from '../../allocator/api.ts';
 import type { XgenCall, XgenObserver } from '../../data-plane/xgen/xgen-observer.ts';
 import type { SandboxState } from '../../domain/sandbox.ts';
+import type { Figures } from '../../observability/figures.ts';
 import { statusOf, xgenStatuses } from './tenant-sandboxes.ts';
 
 /**
@@ -47,13 +48,21 @@ export class XgenMetrics implements XgenObserver {
     'xgen_ws_errors_dropped_total',
     'Errors about frames that clients must not be sent one for.',
   );
-  readonly #claims = this.#counter('xgen_warm_pool_claims_total', 'Sandboxes taken from the pools.');
-  readonly #failedFills = this.#counter('xgen_warm_pool_replenish_failures_total', 'Boots that failed.');
-  readonly #active = this.#gauge('xgen_sandboxes_active', 'Sandboxes in use: starting, running or stopping.');
+  readonly #claims = this.#ofStore(Counter, 'xgen_warm_pool_claims_total', 'Sandboxes taken from the pools.');
+  readonly #failedFills = this.#ofStore(
+    Counter,
+    'xgen_warm_pool_replenish_failures_total',
+    'Boots that failed.',
+  );
+  readonly #active = this.#ofStore(
+    Gauge,
+    'xgen_sandboxes_active',
+    'Sandboxes in use: starting, running or stopping.',
+  );
   readonly #connections = this.#gauge('xgen_ws_connections_active', 'Open sockets of this dialect.');
-  readonly #available = this.#gauge('xgen_warm_pool_available', 'Ready sandboxes.', 'template');
-  readonly #target = this.#gauge('xgen_warm_pool_target', 'How many the pool wants.', 'template');
-  readonly #byTemplate = this.#gauge('xgen_sandboxes_by_template', 'Sandboxes in use.', 'template');
+  readonly #available = this.#ofStore(Gauge, 'xgen_warm_pool_available', 'Ready sandboxes.', 'template');
+  readonly #target = this.#ofStore(Gauge, 'xgen_warm_pool_target', 'How many the pool wants.', 'template');
+  readonly #byTemplate = this.#ofStore(Gauge, 'xgen_sandboxes_by_template', 'Sandboxes in use.', 'template');
   readonly #byStatus = this.#gauge('xgen_sandboxes_by_status', 'Claimed sandboxes of this node.', 'status');
 
   constructor(sources: XgenMetricsSources) {
@@ -93,8 +102,19 @@ export class XgenMetrics implements XgenObserver {
     this.#tokens.inc();
   }
 
-  /** While the store is away the last values stand. */
   async expose(): Promise<string> {
+    await this.#gather();
+    return this.#registry.metrics();
+  }
+
+  /** The same, for another process to put together with its own. */
+  async figures(): Promise<Figures> {
+    await this.#gather();
+    return this.#registry.getMetricsAsJSON();
+  }
+
+  /** While the store is away the last values stand. */
+  async #gather(): Promise<void> {
     this.#connections.set(this.#sources.connections());
     try {
       const [pools, states] = await Promise.all([this.#sources.pools(), this.#sources.ownStates()]);
@@ -107,7 +127,6 @@ export class XgenMetrics implements XgenObserver {
     } catch {
       // The rest is still worth a scrape.
     }
-    return this.#registry.metrics();
   }
 
   #setPools(pools: readonly PoolView[]): void {
@@ -137,6 +156,16 @@ export class XgenMetrics implements XgenObserver {
 
   #gauge(name: string, help: string, ...labelNames: string[]): Gauge {
     return new Gauge({ name, help, labelNames, registers: [this.#registry] });
+  }
+
+  /** All processes read the same: of several that answer together the first one's are said, and not their sum. */
+  #ofStore<T extends Counter | Gauge>(
+    kind: new (options: CounterConfiguration<string>) => T,
+    name: string,
+    help: string,
+    ...labelNames: string[]
+  ): T {
+    return new kind({ name, help, labelNames, registers: [this.#registry], aggregator: 'first' });
   }
 }
 
