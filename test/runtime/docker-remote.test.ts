@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { type AddressInfo, connect, type Socket } from 'node:net';
@@ -7,21 +6,18 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { createServer } from 'node:tls';
-import { promisify } from 'node:util';
 import { SystemClock } from '../../src/domain/clock.ts';
 import { isWarmpoolError } from '../../src/domain/errors.ts';
 import { newSandboxId } from '../../src/domain/ids.ts';
 import { DockerRuntime } from '../../src/runtime/docker/docker-runtime.ts';
+import { makeCertificate, noOpenssl } from '../support/certificates.ts';
 import {
   dockerEngineMissing,
   ensureTinyImage,
-  findProgram,
   tinyImage,
   useDockerEngine,
 } from '../support/docker-engine.ts';
 import { guestPath, openLink, run, template } from '../support/docker-sandboxes.ts';
-
-const noOpenssl = findProgram('openssl') === null ? 'docker over TLS: openssl is not installed' : false;
 
 test('K9 a remote engine is used over TLS with client certificates, links included', {
   skip: dockerEngineMissing() ?? noOpenssl,
@@ -70,14 +66,10 @@ test('K9 a remote engine is used over TLS with client certificates, links includ
   }
 });
 
-/** A certificate that signs itself serves as authority, server and client. */
+/** As Docker's clients look for them. */
 async function makeCertificates(folder: string): Promise<void> {
-  await promisify(execFile)('openssl', [
-    ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2'],
-    ...['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost'],
-    ...['-keyout', join(folder, 'key.pem'), '-out', join(folder, 'cert.pem')],
-  ]);
-  await writeFile(join(folder, 'ca.pem'), await readFile(join(folder, 'cert.pem')));
+  const { cert } = await makeCertificate(folder);
+  await writeFile(join(folder, 'ca.pem'), cert);
 }
 
 /** What a remote engine looks like: TLS that wants a client certificate, on a port of its own. */
