@@ -7,10 +7,12 @@ import type {
   StartAnswer,
   StopTarget,
   TransitionAnswer,
+  WaitingClaim,
 } from '../../src/store/pool-store.ts';
 import type { HostObserver } from './host.ts';
 import { Ledger, type Life } from './ledger.ts';
 import type { WireObserver } from './store-wire.ts';
+import { Waiters } from './waiters.ts';
 import type { World } from './world.ts';
 
 /**
@@ -29,6 +31,7 @@ export class Checker implements WireObserver, HostObserver {
   readonly #givenTo = new Map<string, string>();
   readonly #sandboxOfClaim = new Map<string, string>();
   readonly #claimOfIncarnation = new Map<string, string>();
+  readonly #waiters = new Waiters();
   /** When a fault was last active. */
   faultAtMs = 0;
   #storeLostAtMs: number | null = null;
@@ -68,6 +71,8 @@ export class Checker implements WireObserver, HostObserver {
       case 'registerBound':
       case 'renew':
         return this.#moved(who, verb, answer as TransitionAnswer);
+      case 'stopWaiting':
+        return this.#waiters.stopped(args[0] as WaitingClaim, this.#world.nowMs);
       case 'heartbeat':
         return this.#heard(who);
       case 'inventory':
@@ -125,6 +130,7 @@ export class Checker implements WireObserver, HostObserver {
     this.#givenTo.clear();
     this.#claimOfIncarnation.clear();
     this.#sandboxOfClaim.clear();
+    this.#waiters.clear();
     for (const life of this.ledger.all()) {
       const unseenMs = nowMs + unseenRenewalMs;
       life.promisedUntilMs = life.boundClaimId === null ? 0 : Math.min(life.promisedUntilMs, unseenMs);
@@ -150,6 +156,7 @@ export class Checker implements WireObserver, HostObserver {
     const { nowMs, trace } = this.#world;
     trace.line('store', `has a clock that jumped by ${byMs / 1_000} s`);
     this.#hasJumped = true;
+    this.#waiters.clockJumped(byMs);
     this.jumpedBackMs += Math.max(0, -byMs);
     for (const life of this.ledger.all()) {
       const knownMs = life.boundClaimId === null ? 0 : life.nodeKnowsUntilMs - timerSlackMs;
@@ -224,7 +231,12 @@ export class Checker implements WireObserver, HostObserver {
     }
     for (const name of pools) {
       const pool = await store.readPool(name);
-      const { target = 0, ready = 0, live = 0 } = pool ?? {};
+      const { target = 0, ready = 0, live = 0, waiting = 0 } = pool ?? {};
+      if (waiting > 0)
+        found.push({
+          rule: 'I19',
+          sentence: `${waiting} still wait for pool ${name}, which nobody asks for`,
+        });
       if (!pool || ready !== target || live !== target)
         found.push({
           rule: 'I4',
@@ -235,7 +247,11 @@ export class Checker implements WireObserver, HostObserver {
   }
 
   async #claimed(who: string, request: ClaimRequest, answer: ClaimAnswer): Promise<void> {
-    const { trace } = this.#world;
+    const { trace, nowMs } = this.#world;
+    const passedBy = await this.#waiters.answered(request, answer, nowMs, () =>
+      this.#store().readPool(request.pool),
+    );
+    if (passedBy !== null) this.#world.fail('I19', passedBy);
     const asked = `claim ${request.claimId.slice(0, 6)} of ${request.tenant} (${request.pool})`;
     if (answer.kind !== 'claimed' && answer.kind !== 'starting') {
       trace.line(who, `${asked} → ${answer.kind}`);

@@ -1,6 +1,6 @@
 import { newClaimId } from '../../src/domain/ids.ts';
 import type { BindJournal } from '../../src/node/bind-journal.ts';
-import type { NodeFence, PoolStore } from '../../src/store/pool-store.ts';
+import type { ClaimRequest, NodeFence, PoolStore } from '../../src/store/pool-store.ts';
 import { overriding } from '../support/overriding.ts';
 import type { Mutation } from './simulation.ts';
 
@@ -15,6 +15,7 @@ export const mutations: Readonly<Record<string, Mutation & { readonly guard: str
   M4: { guard: 'the lease re-check inside the reap script', storeFault: 'none', server: withoutLeaseCheck },
   M6: { guard: 'boots in flight counted as ready', storeFault: 'none', server: withoutStarting },
   M7: { guard: 'the condition of a healthy store', storeFault: 'loses', wire: withoutHealth },
+  I19: { guard: 'the order of those who wait', storeFault: 'none', server: withoutOrder },
 };
 
 function withoutRequestId(store: PoolStore): PoolStore {
@@ -72,6 +73,22 @@ function withoutStarting(store: PoolStore): PoolStore {
       });
       const answer = await store.reserveStart(slot);
       await store.scalePool(slot.pool, { minReady, maxReady });
+      return answer;
+    },
+  });
+}
+
+/** Whoever comes goes before all who wait already. */
+function withoutOrder(store: PoolStore): PoolStore {
+  const waiting = new Map<string, ClaimRequest>();
+  return overriding(store, {
+    claim: async (request) => {
+      const key = `${request.tenant} ${request.requestId}`;
+      if (!waiting.has(key))
+        for (const each of waiting.values()) await store.stopWaiting({ ...each, keptMs: 0 });
+      const answer = await store.claim(request);
+      if (answer.kind === 'waiting') waiting.set(key, request);
+      else waiting.delete(key);
       return answer;
     },
   });

@@ -79,14 +79,15 @@ async function live(world: World, folder: string, eventsMax: number, mutation: M
 
   let isOver = false;
   const poolNames = specs.map(({ name }) => name);
-  const tenants = Array.from({ length: tenantCount }, (_, index) => {
-    const name = `tenant-${index}`;
-    return new Tenant({ world, checker, network: weather, services, pools: poolNames }, name, () => {
+  const clients = Array.from({ length: clientCount }, (_, client) => {
+    const name = `tenant-${client % tenantCount}`;
+    const shared = { world, checker, network: weather, services, pools: poolNames };
+    return new Tenant(shared, { name, client }, () => {
       const others = [...checker.ledger.all()].filter(({ claim }) => claim !== null && claim.tenant !== name);
       return others.length === 0 ? null : chance.pick(others).id;
     });
   });
-  const living = tenants.map((tenant) => tenant.live(() => isOver));
+  const living = clients.map((client) => client.live(() => isOver));
   const storming = weather.run();
   const hostNames = hosts.map(({ name }) => name);
   while (world.eventCount < eventsMax && !world.violation) {
@@ -165,7 +166,9 @@ export interface SimulationReport {
   last(count: number): readonly string[];
 }
 
-const tenantCount = 30;
+const clientCount = 30;
+/** Several clients of a tenant wait for the same pool at the same time. */
+const tenantCount = 10;
 /** Long enough for something to go wrong without any fault. */
 const quietMsMin = 15_000;
 /** The longest lease, and then the thirty seconds of I6. */

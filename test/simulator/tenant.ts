@@ -14,12 +14,19 @@ import type { World } from './world.ts';
 export class Tenant {
   readonly #deps: TenantDeps;
   readonly #principal: Principal;
+  /** Among those of the same tenant. */
+  readonly #client: number;
   /** Sandboxes of others, to try. */
   readonly #foreign: () => string | null;
   #requestCount = 0;
 
-  constructor(deps: TenantDeps, name: string, foreign: () => string | null) {
+  constructor(
+    deps: TenantDeps,
+    { name, client }: { readonly name: string; readonly client: number },
+    foreign: () => string | null,
+  ) {
     this.#deps = deps;
+    this.#client = client;
     this.#principal = { tenant: name, scopes: new Set(scopes) };
     this.#foreign = foreign;
   }
@@ -34,13 +41,29 @@ export class Tenant {
     const { chance } = world;
     await world.wait(chance.between(0, 3_000));
     while (!isOver()) {
-      const record = await this.#create();
-      if (record && !chance.is(0.1)) await this.#use(record, isOver);
+      if (chance.is(0.1)) await this.#crowd(isOver);
+      else await this.#one(isOver);
       await world.wait(chance.exponential(1_500));
     }
   }
 
-  async #create(): Promise<SandboxRecord | null> {
+  async #one(isOver: () => boolean, wanted: Partial<CreateRequest> = {}): Promise<void> {
+    const record = await this.#create(wanted);
+    if (record && !this.#deps.world.chance.is(0.1)) await this.#use(record, isOver);
+  }
+
+  /** More at once than a pool has ready: they wait for it one behind the other. */
+  async #crowd(isOver: () => boolean): Promise<void> {
+    const { world, pools } = this.#deps;
+    const wanted = { template: world.chance.pick(pools), onMiss: 'wait', waitMs: 8_000 } as const;
+    const coming = Array.from({ length: crowdSize }, async () => {
+      await world.wait(world.chance.between(0, 500));
+      await this.#one(isOver, wanted);
+    });
+    await Promise.all(coming);
+  }
+
+  async #create(wanted: Partial<CreateRequest>): Promise<SandboxRecord | null> {
     const { world, pools } = this.#deps;
     const { chance } = world;
     const isOwnId = chance.is(0.8);
@@ -50,7 +73,7 @@ export class Tenant {
       env: {},
       metadata: {},
       timeoutMs: chance.pick([10_000, 15_000, 30_000]),
-      ...(isOwnId && { requestId: `${this.name}-${this.#requestCount}` }),
+      ...(isOwnId && { requestId: `${this.#client}-${this.#requestCount}` }),
       ...chance.pick([
         {},
         {},
@@ -58,6 +81,7 @@ export class Tenant {
         { onMiss: 'fail' },
         { onMiss: 'cold' },
       ] as const),
+      ...wanted,
     };
     const losses = this.#deps.checker.counted.storeLosses;
     for (let attempt = 1; attempt <= createAttemptsMax; attempt += 1) {
@@ -223,6 +247,7 @@ export interface TenantDeps {
 
 const isGone: ReadonlySet<string> = new Set(['SANDBOX_NOT_FOUND', 'SANDBOX_WRONG_STATE', 'SANDBOX_FAILED']);
 const createAttemptsMax = 4;
+const crowdSize = 6;
 const callDeadlineMs = 30_000;
 /** Some commands of a store that does not answer, one after the other. */
 const callGraceMs = 30_000;
