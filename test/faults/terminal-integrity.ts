@@ -46,7 +46,11 @@ export async function terminalsKeepEveryByte(context: TestContext, size: Termina
     // Its connections need the proxy until it has ended.
     return await oneTerminal(through, proxy, size, index);
   });
-  const cuts = (await Promise.all(work)).reduce((sum, each) => sum + each, 0);
+  // One that fails must not leave the others without the service that they use.
+  const ended = await Promise.allSettled(work);
+  const failed = ended.find((each) => each.status === 'rejected');
+  if (failed) throw failed.reason;
+  const cuts = ended.reduce((sum, each) => sum + (each.status === 'fulfilled' ? each.value : 0), 0);
   context.diagnostic(`${size.terminals} terminals of ${size.bytesEach} bytes, ${cuts} cuts`);
   assert.ok(cuts >= size.cuts, `${cuts} cuts`);
   for (const sandbox of made) {

@@ -46,9 +46,20 @@ export async function killFromOutside(
   }
   const engine = engineAt(dockerHost);
   for (const { Id, Names } of await containersOf(engine, folder)) {
-    if (Names.join().includes(sandboxId)) await engine.getContainer(Id).kill();
+    if (Names.join().includes(sandboxId)) await killContainer(engine, Id);
   }
 }
+
+async function killContainer(engine: ReturnType<typeof engineAt>, id: string): Promise<void> {
+  try {
+    await engine.getContainer(id).kill();
+  } catch (error) {
+    // It has ended since it was listed, or has not begun yet.
+    if (!hasNothingToKill.has(Number(Object(error).statusCode))) throw error;
+  }
+}
+
+const hasNothingToKill: ReadonlySet<number> = new Set([404, 409]);
 
 /** Looks until there is no trace left, or gives up with what there is (I6). */
 export async function untilNoTraces(folder: ServiceFolder, dockerHost: string | null = null): Promise<void> {
