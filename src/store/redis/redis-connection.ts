@@ -9,6 +9,7 @@ import { classifyRedisError, commandTimedOut, isCommandTimeout, replyCode } from
 import type { RedisHealth, StoreHealths } from './redis-health.ts';
 import type { RedisPlace } from './redis-url.ts';
 import type { Script } from './script.ts';
+import { SharedWrites } from './shared-writes.ts';
 
 export interface RedisConnectionDeps {
   readonly clock: Clock;
@@ -27,6 +28,7 @@ export class RedisConnection {
   readonly #profile: ConnectionProfile;
   readonly #clock: Clock;
   readonly #healths: StoreHealths;
+  readonly #writes = new SharedWrites();
   #onAnswer: OnAnswer | null = null;
 
   constructor(deps: RedisConnectionDeps, place: RedisPlace, profile: ConnectionProfile) {
@@ -51,6 +53,7 @@ export class RedisConnection {
     ...keysAndArguments: (string | number)[]
   ): Promise<unknown> {
     const { client } = this;
+    this.#writes.hold(client);
     return client.evalsha(script.sha, script.keyCount, key, ...keysAndArguments).catch((error: unknown) => {
       // A server that was restarted or promoted does not know the script; it has not run.
       if (replyCode(error) !== 'NOSCRIPT') throw error;
