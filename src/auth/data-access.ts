@@ -35,8 +35,12 @@ export class DataAccess {
 
   /** A token for one claim, with what of the key's scopes is about the inside of a sandbox. */
   tokenFor(principal: Principal, claimId: string): string {
-    const granted = new Set<DataScope>(dataScopes.filter((scope) => principal.scopes.has(scope)));
-    if (granted.size === 0) return '';
-    return this.#tokens.issue({ tenant: principal.tenant, claimId, scopes: granted }).token;
+    return this.prepareToken(principal, claimId)();
+  }
+
+  /** The same, signed together with what else is prepared in this turn of the event loop, or when it is asked for. */
+  prepareToken({ tenant, scopes }: Principal, claimId: string): () => string {
+    const granted = new Set<DataScope>(dataScopes.filter((scope) => scopes.has(scope)));
+    return granted.size === 0 ? () => '' : this.#tokens.prepare({ tenant, claimId, scopes: granted });
   }
 }

@@ -1,7 +1,8 @@
-import { type KeyObject, sign, verify } from 'node:crypto';
+import { type KeyObject, randomBytes, sign, verify } from 'node:crypto';
 import type { Clock } from '../domain/clock.ts';
 import { type Scope, scopes } from '../domain/scopes.ts';
 import type { DataKey } from './data-key.ts';
+import { growTree, hashCharacters, rootOver } from './hash-tree.ts';
 
 /** What a data token says: who may do what, in the sandbox of which claim. */
 export interface DataTokenClaims {
@@ -30,9 +31,14 @@ export const hopTokenLifeMs = 120_000;
  * into: for each known key the header is one fixed text, and a token that begins with another text is refused before
  * anything in it is decoded. So `alg` is never read, and a `kid` never looks anything up but that text.
  *
- * It owns the keys and a bounded cache of tokens whose signature is known to be right: checked before, since a client that
- * connects again brings the same one, or made here, since most clients connect to where they created. To check a signature
- * costs more than all the rest of a connection.
+ * Tokens that are prepared in the same turn of the event loop share a signature, which costs more than all the rest of a
+ * token: it is of the root of a hash tree, and behind it each token has a leaf (a secret salt, and whose it is) and the path
+ * from there to the root. So each says what one that is signed alone says, and nothing of another, and the public key is all
+ * that it takes to check it.
+ *
+ * It owns the keys, the tokens that wait to be signed, and a bounded cache of tokens whose signature is known to be right:
+ * checked before, since a client that connects again brings the same one, or made here, since most clients connect to where
+ * they created. To check a signature costs more than all the rest of a connection.
  */
 export class DataTokens {
   readonly #clock: Clock;
@@ -41,6 +47,7 @@ export class DataTokens {
   /** By the whole first part of a token, dot included. */
   readonly #publicKeys: ReadonlyMap<string, KeyObject>;
   readonly #verified = new Map<string, DataTokenClaims>();
+  #unsigned: UnsignedToken[] = [];
 
   /** Signs with the first key; tokens of all of them are good. */
   constructor(deps: { clock: Clock }, keys: readonly [DataKey, ...DataKey[]]) {
@@ -54,21 +61,56 @@ export class DataTokens {
     readonly token: string;
     readonly expiresInMs: number;
   } {
-    const nowSeconds = Math.floor(this.#clock.wallMs() / 1_000);
     const lifeMs = claims.hop ? hopTokenLifeMs : dataTokenLifeMs;
-    const payload = {
-      aud: claims.hop ? hopAudience : audience,
-      sub: claims.tenant,
-      cid: claims.claimId,
-      scp: [...claims.scopes],
-      iat: nowSeconds,
-      exp: nowSeconds + lifeMs / 1_000,
-    };
-    const signed = `${this.#header}${Buffer.from(JSON.stringify(payload)).toString('base64url')}`;
-    const signature = sign(null, Buffer.from(signed), this.#signing.privateKey).toString('base64url');
-    const token = `${signed}.${signature}`;
-    this.#remember(token, { ...claims, scopes: new Set(claims.scopes), expiresAtMs: payload.exp * 1_000 });
+    const term = this.#term(lifeMs);
+    const token = this.#signed({ aud: claims.hop ? hopAudience : audience, ...subjectOf(claims), ...term });
+    this.#remember(token, { ...claims, expiresAtMs: term.exp * 1_000 });
     return { token, expiresInMs: lifeMs };
+  }
+
+  /** A client's token; it is signed when it is asked for, or with all others at the end of this turn of the event loop. */
+  prepare(claims: Omit<DataTokenClaims, 'expiresAtMs' | 'hop'>): () => string {
+    const unsigned: UnsignedToken = { claims, token: '' };
+    this.#unsigned.push(unsigned);
+    if (this.#unsigned.length === 1) setImmediate(this.#signPrepared);
+    if (this.#unsigned.length === signedTogetherMax) this.#signPrepared();
+    return () => {
+      if (unsigned.token === '') this.#signPrepared();
+      return unsigned.token;
+    };
+  }
+
+  readonly #signPrepared = (): void => {
+    const unsigned = this.#unsigned;
+    this.#unsigned = [];
+    const [only] = unsigned;
+    if (only === undefined) return;
+    if (unsigned.length === 1) {
+      only.token = this.issue(only.claims).token;
+      return;
+    }
+    const salts = randomBytes(unsigned.length * saltBytes).toString('base64url');
+    const leaves = unsigned.map(
+      ({ claims }, index) =>
+        salts.slice(index * saltCharacters, (index + 1) * saltCharacters) + encoded(subjectOf(claims)),
+    );
+    const { root, paths } = growTree(leaves);
+    const term = this.#term(dataTokenLifeMs);
+    const shared = this.#signed({ aud: audience, root, ...term });
+    for (const [index, prepared] of unsigned.entries()) {
+      prepared.token = `${shared}.${leaves[index]}.${paths[index]}`;
+      this.#remember(prepared.token, { ...prepared.claims, expiresAtMs: term.exp * 1_000 });
+    }
+  };
+
+  #term(lifeMs: number): { readonly iat: number; readonly exp: number } {
+    const nowSeconds = Math.floor(this.#clock.wallMs() / 1_000);
+    return { iat: nowSeconds, exp: nowSeconds + lifeMs / 1_000 };
+  }
+
+  #signed(payload: object): string {
+    const text = `${this.#header}${encoded(payload)}`;
+    return `${text}.${sign(null, Buffer.from(text), this.#signing.privateKey).toString('base64url')}`;
   }
 
   /** null for whatever is not a client's token of ours that is good now; why not is nobody's business. */
@@ -96,16 +138,20 @@ export class DataTokens {
 
   #checked(token: string): DataTokenClaims | null {
     if (token.length > tokenCharactersMax) return null;
-    const match = /^([\w-]+\.)([\w-]+)\.([\w-]{86})$/.exec(token);
+    const match = tokenPattern.exec(token);
     if (!match) return null;
-    const [, header = '', payload = '', signature = ''] = match;
+    const [, header = '', payload = '', signature = '', leaf, path = ''] = match;
     const publicKey = this.#publicKeys.get(header);
     if (!publicKey) return null;
     const signatureBytes = Buffer.from(signature, 'base64url');
     // One signature has one text: the last character has bits that decoding ignores.
     if (signatureBytes.toString('base64url') !== signature) return null;
     if (!verify(null, Buffer.from(`${header}${payload}`), publicKey, signatureBytes)) return null;
-    return parseClaims(Buffer.from(payload, 'base64url').toString());
+    const signed = decoded(payload);
+    if (leaf === undefined) return parseClaims(signed, signed);
+    return signed?.root === rootOver(leaf, path)
+      ? parseClaims(signed, decoded(leaf.slice(saltCharacters)))
+      : null;
   }
 
   #remember(token: string, claims: DataTokenClaims): void {
@@ -125,16 +171,36 @@ function headerOf(key: DataKey): string {
   return `${Buffer.from(JSON.stringify({ alg: 'EdDSA', typ: 'JWT', kid: key.kid })).toString('base64url')}.`;
 }
 
-/** Of a payload that one of our keys has signed: what is wrong with it is a mistake of ours or another use of the key. */
-function parseClaims(text: string): DataTokenClaims | null {
-  let read: unknown;
+interface UnsignedToken {
+  readonly claims: Omit<DataTokenClaims, 'expiresAtMs' | 'hop'>;
+  /** Empty until it is signed. */
+  token: string;
+}
+
+function subjectOf({ tenant, claimId, scopes }: Omit<DataTokenClaims, 'expiresAtMs'>): object {
+  return { sub: tenant, cid: claimId, scp: [...scopes] };
+}
+
+function encoded(value: object): string {
+  return Buffer.from(JSON.stringify(value)).toString('base64url');
+}
+
+type Decoded = Readonly<Record<string, unknown>> | null;
+
+function decoded(text: string): Decoded {
   try {
-    read = JSON.parse(text);
+    const read: unknown = JSON.parse(Buffer.from(text, 'base64url').toString());
+    return typeof read === 'object' && read !== null ? (read as Decoded) : null;
   } catch {
     return null;
   }
-  if (typeof read !== 'object' || read === null) return null;
-  const { aud, sub, cid, scp, iat, exp } = read as Readonly<Record<string, unknown>>;
+}
+
+/** Of what one of our keys has signed: what is wrong with it is a mistake of ours or another use of the key. */
+function parseClaims(term: Decoded, subject: Decoded): DataTokenClaims | null {
+  if (term === null || subject === null) return null;
+  const { aud, iat, exp } = term;
+  const { sub, cid, scp } = subject;
   const lifeMs = aud === hopAudience ? hopTokenLifeMs : dataTokenLifeMs;
   if ((aud !== audience && aud !== hopAudience) || typeof sub !== 'string' || typeof cid !== 'string')
     return null;
@@ -155,6 +221,15 @@ function isSeconds(value: unknown): value is number {
 
 const audience = 'warmpool-data';
 const hopAudience = 'warmpool-hop';
-/** Ours are some 400, with the longest tenant. */
+/** Header, payload and signature of a JWT; behind them, of one that was signed together with others, leaf and path. */
+const tokenPattern = new RegExp(
+  `^([\\w-]+\\.)([\\w-]+)\\.([\\w-]{86})(?:\\.([\\w-]+)\\.((?:[\\w-]{${hashCharacters}})+))?$`,
+);
+/** Ours are some 400, with the longest tenant, and up to 250 more where the signature is shared. */
 const tokenCharactersMax = 2_048;
+/** One signature for sixteen is a few percent of their cost; for more, every token would only become longer. */
+const signedTogetherMax = 16;
+/** A multiple of three, so that each salt is characters of its own. */
+const saltBytes = 18;
+const saltCharacters = 24;
 const verifiedMax = 4_096;

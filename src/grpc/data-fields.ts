@@ -11,13 +11,13 @@ export function dataFields(data: DataAccess | null, principal: Principal, record
 }
 
 /**
- * The same for a create: the token of its claim is signed by `prepare`, while the store works on the claim. A signature
- * costs as much as a third of the rest of a hit.
+ * The same for a create: the token of its claim is prepared before the store has answered, so that it is signed while the
+ * store works, together with those of the creates that came in the same turn of the event loop.
  */
 export class PreparedDataFields {
   readonly #data: DataAccess | null;
   readonly #principal: Principal;
-  #prepared: { readonly claimId: string; readonly token: string } | null = null;
+  #prepared: { readonly claimId: string; readonly token: () => string } | null = null;
 
   constructor(data: DataAccess | null, principal: Principal) {
     this.#data = data;
@@ -25,13 +25,13 @@ export class PreparedDataFields {
   }
 
   readonly prepare = (claimId: string): void => {
-    if (this.#data) this.#prepared = { claimId, token: this.#data.tokenFor(this.#principal, claimId) };
+    if (this.#data) this.#prepared = { claimId, token: this.#data.prepareToken(this.#principal, claimId) };
   };
 
   of(record: SandboxRecord): DataFields {
     const claimId = record.claim?.claimId;
     if (!this.#data || record.state !== 'running' || claimId === undefined) return {};
     if (this.#prepared?.claimId !== claimId) this.prepare(claimId);
-    return { wsUrl: this.#data.urlOf(record), dataToken: this.#prepared?.token ?? '' };
+    return { wsUrl: this.#data.urlOf(record), dataToken: this.#prepared?.token() ?? '' };
   }
 }

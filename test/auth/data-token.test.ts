@@ -26,6 +26,8 @@ let nowMs = startMs;
 const clock = atTime(() => nowMs);
 const tokens = new DataTokens({ clock }, [key]);
 
+const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
+
 function part(value: unknown): string {
   return Buffer.from(JSON.stringify(value)).toString('base64url');
 }
@@ -153,7 +155,6 @@ test('A3 a token never carries a scope that is not about the inside of a sandbox
 test('A2 every other text of a good token is refused: no character of it can be changed, added or left out', () => {
   nowMs = startMs;
   const { token } = tokens.issue(claim);
-  const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
   for (let at = 0; at < token.length; at += 1) {
     const other = token[at] === '.' ? 'A' : alphabet[(alphabet.indexOf(token[at] ?? 'A') + 1) % 64];
     assert.equal(tokens.verify(`${token.slice(0, at)}${other}${token.slice(at + 1)}`), null, `at ${at}`);
@@ -167,6 +168,84 @@ test('A2 every other text of a good token is refused: no character of it can be 
   }
   for (const text of ['', '.', '..', 'a.b.c', `${token}=`, ` ${token}`, `${token}\n`, token.repeat(20)]) {
     assert.equal(tokens.verify(text), null, JSON.stringify(text));
+  }
+});
+
+/** Of as many tenants; a signature that is shared by all of them. */
+function preparedTogether(count: number): { readonly claims: typeof claim; readonly token: string }[] {
+  nowMs = startMs;
+  const prepared = Array.from({ length: count }, (_, index) => {
+    const claims = { ...claim, tenant: `tenant-${index}`, claimId: `${index}`.padStart(20, 'c') };
+    return { claims, token: tokens.prepare(claims) };
+  });
+  return prepared.map(({ claims, token }) => ({ claims, token: token() }));
+}
+
+test('tokens that are prepared at once share a signature, and each says what is its own', () => {
+  // Knows the public key, and none of the tokens from before.
+  const node = new DataTokens({ clock }, [key]);
+  for (let count = 2; count <= 16; count += 1) {
+    const made = preparedTogether(count);
+    assert.equal(new Set(made.map(({ token }) => token.split('.', 3).join('.'))).size, 1);
+    for (const { claims, token } of made) {
+      assert.ok(looksLikeDataToken(token));
+      assert.deepEqual(node.verify(token), { ...claims, expiresAtMs: startMs + dataTokenLifeMs });
+      assert.deepEqual(tokens.verify(token), { ...claims, expiresAtMs: startMs + dataTokenLifeMs });
+      assert.equal(node.verifyHop(token), null);
+    }
+  }
+  nowMs = startMs + dataTokenLifeMs;
+  for (const { token } of preparedTogether(3)) {
+    nowMs = startMs + dataTokenLifeMs;
+    assert.equal(node.verify(token), null);
+  }
+});
+
+test('a token that is prepared alone is signed alone, at the end of the turn or when it is asked for', async () => {
+  nowMs = startMs;
+  const alone = tokens.prepare(claim);
+  await new Promise((resolve) => setImmediate(resolve));
+  // What comes in a later turn is signed by itself.
+  const later = tokens.prepare({ ...claim, tenant: 'bob' });
+  for (const token of [alone(), later()]) assert.match(token, /^[\w-]+\.[\w-]+\.[\w-]{86}$/);
+  assert.equal(tokens.verify(alone())?.tenant, 'alice');
+  assert.equal(tokens.verify(later())?.tenant, 'bob');
+});
+
+test('A2 a shared signature vouches for nothing but what it was made for', () => {
+  const node = new DataTokens({ clock }, [key]);
+  const [first, second] = preparedTogether(4).map(({ token }) => token.split('.'));
+  assert.ok(first && second);
+  const [header = '', payload = '', signature = '', leaf = '', path = ''] = first;
+  const [, , , otherLeaf = '', otherPath = ''] = second;
+  const shared = `${header}.${payload}.${signature}`;
+  assert.notEqual(node.verify(`${shared}.${leaf}.${path}`), null);
+  const salt = leaf.slice(0, 24);
+  const forged = salt + part({ sub: 'mallory', cid: 'c'.repeat(20), scp: ['exec'] });
+  const rootAsLeaf = JSON.parse(Buffer.from(payload, 'base64url').toString()).root;
+  const { token: plain } = tokens.issue(claim);
+  const wrong: Readonly<Record<string, string>> = {
+    'no leaf': shared,
+    'a leaf without a path': `${shared}.${leaf}`,
+    'a leaf with an empty path': `${shared}.${leaf}.`,
+    'a leaf with half of its path': `${shared}.${leaf}.${path.slice(0, 43)}`,
+    'a leaf with more than its path': `${shared}.${leaf}.${path}${path.slice(0, 43)}`,
+    'a path in another order': `${shared}.${leaf}.${path.slice(43)}${path.slice(0, 43)}`,
+    'another’s path': `${shared}.${leaf}.${otherPath}`,
+    'another’s leaf': `${shared}.${otherLeaf}.${path}`,
+    'a leaf that was never signed': `${shared}.${forged}.${path}`,
+    'a salt of its own': `${shared}.${'A'.repeat(24)}${leaf.slice(24)}.${path}`,
+    'a node for a leaf': `${shared}.${path.slice(43)}.${path.slice(0, 43)}`,
+    'the root for a path': `${shared}.${forged}.${rootAsLeaf}`,
+    'a leaf behind a token that was signed alone': `${plain}.${leaf}.${path}`,
+    'a root that our key never signed': `${header}.${part({ ...goodPayload, root: rootAsLeaf })}.${signature}.${leaf}.${path}`,
+  };
+  for (const [what, token] of Object.entries(wrong)) assert.equal(node.verify(token), null, what);
+  const token = first.join('.');
+  for (let at = 0; at < token.length; at += 1) {
+    const other = token[at] === '.' ? 'A' : alphabet[(alphabet.indexOf(token[at] ?? 'A') + 1) % 64];
+    assert.equal(node.verify(`${token.slice(0, at)}${other}${token.slice(at + 1)}`), null, `at ${at}`);
+    assert.equal(node.verify(token.slice(0, at) + token.slice(at + 1)), null, `without ${at}`);
   }
 });
 
