@@ -1,7 +1,8 @@
 import { type KeyObject, randomBytes, sign, verify } from 'node:crypto';
 import type { Clock } from '../domain/clock.ts';
+import { WarmpoolError } from '../domain/errors.ts';
 import { type Scope, scopes } from '../domain/scopes.ts';
-import type { DataKey } from './data-key.ts';
+import { canSign, type DataKey, type VerifyingKey } from './data-key.ts';
 import { growTree, hashCharacters, rootOver } from './hash-tree.ts';
 
 /** What a data token says: who may do what, in the sandbox of which claim. */
@@ -42,21 +43,23 @@ export const hopTokenLifeMs = 120_000;
  */
 export class DataTokens {
   readonly #clock: Clock;
-  readonly #signing: DataKey;
+  /** null: this process has only what tokens are checked by. */
+  readonly #signing: DataKey | null;
   readonly #header: string;
   /** By the whole first part of a token, dot included. */
   readonly #publicKeys: ReadonlyMap<string, KeyObject>;
   readonly #verified = new Map<string, DataTokenClaims>();
   #unsigned: UnsignedToken[] = [];
 
-  /** Signs with the first key; tokens of all of them are good. */
-  constructor(deps: { clock: Clock }, keys: readonly [DataKey, ...DataKey[]]) {
+  /** Signs with the first key, if it can; tokens of all of them are good. */
+  constructor(deps: { clock: Clock }, keys: readonly [DataKey | VerifyingKey, ...VerifyingKey[]]) {
     this.#clock = deps.clock;
-    this.#signing = keys[0];
+    this.#signing = canSign(keys[0]) ? keys[0] : null;
     this.#header = headerOf(keys[0]);
     this.#publicKeys = new Map(keys.map((key) => [headerOf(key), key.publicKey]));
   }
 
+  /** Throws UNSUPPORTED where there is no private key. */
   issue(claims: Omit<DataTokenClaims, 'expiresAtMs'>): {
     readonly token: string;
     readonly expiresInMs: number;
@@ -70,6 +73,7 @@ export class DataTokens {
 
   /** A client's token; it is signed when it is asked for, or with all others at the end of this turn of the event loop. */
   prepare(claims: Omit<DataTokenClaims, 'expiresAtMs' | 'hop'>): () => string {
+    this.#signingKey();
     const unsigned: UnsignedToken = { claims, token: '' };
     this.#unsigned.push(unsigned);
     if (this.#unsigned.length === 1) setImmediate(this.#signPrepared);
@@ -109,8 +113,14 @@ export class DataTokens {
   }
 
   #signed(payload: object): string {
+    const { privateKey } = this.#signingKey();
     const text = `${this.#header}${encoded(payload)}`;
-    return `${text}.${sign(null, Buffer.from(text), this.#signing.privateKey).toString('base64url')}`;
+    return `${text}.${sign(null, Buffer.from(text), privateKey).toString('base64url')}`;
+  }
+
+  #signingKey(): DataKey {
+    if (this.#signing !== null) return this.#signing;
+    throw new WarmpoolError('UNSUPPORTED', 'this process checks tokens and signs none: ask an allocator');
   }
 
   /** null for whatever is not a client's token of ours that is good now; why not is nobody's business. */
@@ -167,7 +177,7 @@ export function looksLikeDataToken(credential: string): boolean {
   return credential.includes('.');
 }
 
-function headerOf(key: DataKey): string {
+function headerOf(key: VerifyingKey): string {
   return `${Buffer.from(JSON.stringify({ alg: 'EdDSA', typ: 'JWT', kid: key.kid })).toString('base64url')}.`;
 }
 

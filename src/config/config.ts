@@ -24,12 +24,14 @@ export interface Config {
   readonly dataUrl: string | null;
   /** What an Origin header may say on a data socket. */
   readonly dataOrigins: readonly string[];
-  /** A file with the key that signs data tokens; null: one is made and kept in the state folder. */
+  /** A file with the key of data tokens (of a node, its public half will do); null: one is made and kept in the state folder. */
   readonly dataKeyFile: string | null;
+  /** PEM files by which the data port speaks TLS; both or none. */
+  readonly dataTls: TlsFiles;
   /** How other processes of the service reach the data port; null: by the address that it listens on, if that names one. */
   readonly nodeUrl: string | null;
-  /** Certificates that sign those of other nodes' data ports (`wss://`); null: those that the system trusts. */
-  readonly nodeCaFile: string | null;
+  /** PEM files for other nodes' data ports (`wss://`): who signs their certificates (null: whom the system trusts), and our own. */
+  readonly nodeTls: TlsFiles & { readonly caFile: string | null };
   /** null: the embedded memory store. */
   readonly redisUrl: string | null;
   /** PEM files for a Redis by TLS: who signs its certificate (null: whom the system trusts), and our own. */
@@ -61,6 +63,12 @@ export interface Config {
 }
 
 export type Role = 'all' | 'allocator' | 'node';
+
+/** A certificate and its key: both are there, or neither is. */
+export interface TlsFiles {
+  readonly certFile: string | null;
+  readonly keyFile: string | null;
+}
 
 export interface ListenAddress {
   readonly host: string;

@@ -2,16 +2,15 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { homedir, hostname } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
-import type { z } from 'zod';
 import { noTenantLimits } from '../domain/tenant-limits.ts';
 import { packageRoot } from '../package-root.ts';
 import { parseApiKeys } from './api-keys.ts';
 import { didYouMean } from './closest-name.ts';
-import type { ApiKeyEntry, Config, ListenAddress } from './config.ts';
+import type { ApiKeyEntry, Config } from './config.ts';
 import { ConfigError, type ConfigIssue } from './config-error.ts';
 import { deepFreeze } from './deep-freeze.ts';
-import { formatListenAddress, isLoopback } from './listen-address.ts';
 import { readPools, systemCode } from './pool-files.ts';
+import { checkAddresses, checkPairs, checkRole, type filePairs, type Settings } from './setting-rules.ts';
 import { foreignVariables, isSetting, type Setting, settingsSchema, variableOf } from './settings.ts';
 import { reservationErrors, tenantFields } from './tenants.ts';
 import { type IssuePlace, issuesOf, YamlSource } from './yaml-source.ts';
@@ -27,7 +26,13 @@ export interface ConfigSources {
   readonly host?: { readonly name: string; readonly isRoot: boolean; readonly home: string };
 }
 
-type Settings = z.output<typeof settingsSchema>;
+/** Settings that are one path. */
+type FileSetting =
+  | 'dataKey'
+  | 'nodeCaFile'
+  | 'redisCaFile'
+  | 'dockerCertPath'
+  | (typeof filePairs)[number][0 | 1];
 
 /**
  * Reads the environment, the optional YAML file and the pool files, once. The environment wins over the file, the file
@@ -57,6 +62,7 @@ export function loadConfig(sources: ConfigSources): Config {
   const apiKeys = gatherApiKeys(settings, pathOf, sourceOf, issues);
   checkAddresses(settings, apiKeys, sourceOf, issues);
   checkRole(settings, sourceOf, issues);
+  checkPairs(settings, sourceOf, issues);
   const poolsFolder =
     settings.pools === undefined ? join(packageRoot(), 'pools') : pathOf('pools', settings.pools);
   const pools = readPools(poolsFolder);
@@ -67,6 +73,10 @@ export function loadConfig(sources: ConfigSources): Config {
   issues.push(...reservations.map((message) => ({ source: sourceOf('tenants'), field: 'tenants', message })));
   if (issues.length > 0) throw new ConfigError(issues);
 
+  const fileOf = (setting: FileSetting) => {
+    const path = settings[setting];
+    return path === undefined ? null : pathOf(setting, path);
+  };
   const stateFolder =
     settings.stateDir === undefined ? defaultStateFolder(host, env) : pathOf('stateDir', settings.stateDir);
   return deepFreeze({
@@ -82,14 +92,19 @@ export function loadConfig(sources: ConfigSources): Config {
     dataListen: settings.dataListen,
     dataUrl: settings.dataUrl ?? null,
     dataOrigins: settings.dataOrigins,
-    dataKeyFile: settings.dataKey === undefined ? null : pathOf('dataKey', settings.dataKey),
+    dataKeyFile: fileOf('dataKey'),
+    dataTls: { certFile: fileOf('dataCertFile'), keyFile: fileOf('dataCertKeyFile') },
     nodeUrl: settings.nodeUrl ?? null,
-    nodeCaFile: settings.nodeCaFile === undefined ? null : pathOf('nodeCaFile', settings.nodeCaFile),
+    nodeTls: {
+      caFile: fileOf('nodeCaFile'),
+      certFile: fileOf('nodeCertFile'),
+      keyFile: fileOf('nodeKeyFile'),
+    },
     redisUrl: settings.redisUrl ?? null,
     redisTls: {
-      caFile: settings.redisCaFile === undefined ? null : pathOf('redisCaFile', settings.redisCaFile),
-      certFile: settings.redisCertFile === undefined ? null : pathOf('redisCertFile', settings.redisCertFile),
-      keyFile: settings.redisKeyFile === undefined ? null : pathOf('redisKeyFile', settings.redisKeyFile),
+      caFile: fileOf('redisCaFile'),
+      certFile: fileOf('redisCertFile'),
+      keyFile: fileOf('redisKeyFile'),
     },
     redisDurability: settings.redisDurability,
     runtime: settings.runtime,
@@ -100,8 +115,7 @@ export function loadConfig(sources: ConfigSources): Config {
     stateFolder,
     nodeId: settings.nodeId ?? nodeIdOf(host.name, stateFolder),
     dockerHost: settings.dockerHost ?? null,
-    dockerCertFolder:
-      settings.dockerCertPath === undefined ? null : pathOf('dockerCertPath', settings.dockerCertPath),
+    dockerCertFolder: fileOf('dockerCertPath'),
     logLevel: settings.logLevel,
     drainTimeoutMs: settings.drainTimeout,
     nodeTimeoutMs: settings.nodeTimeout,
@@ -210,56 +224,6 @@ function gatherApiKeys(
     }
   }
   return keys;
-}
-
-function checkAddresses(
-  settings: Settings,
-  apiKeys: readonly ApiKeyEntry[],
-  sourceOf: (setting: Setting) => string,
-  issues: ConfigIssue[],
-): void {
-  const usedBy = new Map<string, string>();
-  for (const setting of ['grpcListen', 'httpListen', 'dataListen'] as const) {
-    // A node serves no calls.
-    if (setting === 'grpcListen' && settings.role === 'node') continue;
-    const address: ListenAddress = settings[setting];
-    const written = formatListenAddress(address);
-    const refuse = (message: string) => issues.push({ source: sourceOf(setting), field: setting, message });
-    const other = usedBy.get(written);
-    if (other !== undefined && address.port !== 0) refuse(`${written} is also the address of ${other}`);
-    usedBy.set(written, setting);
-    // A19: without a key everybody who can reach a port may run commands here.
-    if (apiKeys.length === 0 && !isLoopback(address.host)) {
-      refuse(
-        `${written} can be reached from other machines and no API key is configured; ` +
-          'listen on 127.0.0.1, or set WARMPOOL_API_KEYS or WARMPOOL_API_KEYS_FILE',
-      );
-    }
-  }
-}
-
-/** What several processes share: the store that they meet in, and the key that they know each other by. */
-function checkRole(settings: Settings, sourceOf: (setting: Setting) => string, issues: ConfigIssue[]): void {
-  const { role, workers, redisUrl, dataKey } = settings;
-  const refuse = (field: Setting, source: Setting, message: string) =>
-    issues.push({ source: sourceOf(source), field, message });
-  if (role === 'node' && workers > 1) {
-    refuse('workers', 'workers', 'a node serves no calls: workers are for the roles all and allocator');
-  }
-  if (redisUrl === undefined && role !== 'all') {
-    const message = `role ${role} meets the other processes in Redis: set REDIS_URL to the same one for all of them`;
-    refuse('redisUrl', 'role', message);
-  } else if (redisUrl === undefined && workers > 1) {
-    refuse('redisUrl', 'workers', 'several workers meet in Redis: set REDIS_URL, or workers to 1');
-  }
-  if (dataKey === undefined && role !== 'all') {
-    refuse(
-      'dataKey',
-      'role',
-      'allocators and nodes know each other by one key: make it with "openssl genpkey -algorithm ed25519", ' +
-        'copy the file to all of them, and name it in WARMPOOL_DATA_KEY',
-    );
-  }
 }
 
 /** Root's state is the system's; anybody else's is where the XDG base directory specification puts it. */

@@ -71,11 +71,15 @@ export const settingsSchema = z.strictObject({
     .pipe(fromText(originsMessage, parseOrigins))
     .prefault(''),
   dataKey: path.optional(),
+  dataCertFile: path.optional(),
+  dataCertKeyFile: path.optional(),
   nodeUrl: fromText(
     'must be ws://host:port or wss://host, with a path at most, such as ws://10.0.0.7:8081',
     parseSocketUrl,
   ).optional(),
   nodeCaFile: path.optional(),
+  nodeCertFile: path.optional(),
+  nodeKeyFile: path.optional(),
   redisUrl: fromText(
     'must be redis://host:port, unix:///path, the absolute path of a socket, redis+sentinel://host:port,host:port/name or redis+cluster://host:port,host:port, with rediss instead of redis for TLS',
     parseRedisUrl,
@@ -142,8 +146,12 @@ export const variableOf = {
   dataUrl: 'WARMPOOL_DATA_URL',
   dataOrigins: 'WARMPOOL_DATA_ORIGINS',
   dataKey: 'WARMPOOL_DATA_KEY',
+  dataCertFile: 'WARMPOOL_DATA_CERT_FILE',
+  dataCertKeyFile: 'WARMPOOL_DATA_CERT_KEY_FILE',
   nodeUrl: 'WARMPOOL_NODE_URL',
   nodeCaFile: 'WARMPOOL_NODE_CA_FILE',
+  nodeCertFile: 'WARMPOOL_NODE_CERT_FILE',
+  nodeKeyFile: 'WARMPOOL_NODE_KEY_FILE',
   redisUrl: 'REDIS_URL',
   redisCaFile: 'WARMPOOL_REDIS_CA_FILE',
   redisCertFile: 'WARMPOOL_REDIS_CERT_FILE',

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
-import type { DataServer, ListenOptions } from './data-server.ts';
+import type { DataServer, DataTls, ListenOptions } from './data-server.ts';
 import { pingMsDefault } from './heartbeat.ts';
 import { NativeRoute, type NativeRouteDeps, nativeMessageBytesMax } from './native-route.ts';
 import { SendQueues } from './send-queues.ts';
@@ -11,6 +11,8 @@ import { WsUpgrades } from './ws-upgrades.ts';
 
 export interface DataPlaneOptions {
   readonly listen: ListenOptions;
+  /** Absent or null: without TLS. */
+  readonly tls?: DataTls | null;
   /** What an Origin header may say. */
   readonly allowedOrigins: readonly string[];
   readonly pingMs?: number;
@@ -39,12 +41,13 @@ export class DataPlane implements AsyncDisposable {
     if (typeof uws === 'string') {
       log.warn({ reason: uws }, 'the data port is served by ws: the addon of uWebSockets.js did not load');
     }
-    const { listen } = options;
+    const { listen, tls = null } = options;
     const server =
       typeof uws === 'string'
-        ? await startWsDataServer(upgrades, listen)
+        ? await startWsDataServer(upgrades, listen, tls)
         : await startUwsDataServer(uws, door, socketDeps, {
             listen,
+            tls,
             messageBytesMax: nativeMessageBytesMax,
             sharesPort: options.sharesPort ?? false,
           });

@@ -11,6 +11,12 @@ export interface ListenOptions {
   readonly port: number;
 }
 
+/** Files in PEM. */
+export interface DataTls {
+  readonly certFile: string;
+  readonly keyFile: string;
+}
+
 export function cannotListen(listen: ListenOptions, why: string, cause?: unknown): Error {
   return new Error(
     `cannot listen on ${listen.host}:${listen.port} for data (WARMPOOL_DATA_LISTEN): ${why}`,

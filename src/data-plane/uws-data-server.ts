@@ -9,6 +9,7 @@ import { createRequire } from 'node:module';
 import {
   cannotListen,
   type DataServer,
+  type DataTls,
   type ListenOptions,
   noSuchPath,
   pendingConnectionsMax,
@@ -44,8 +45,8 @@ export async function startUwsDataServer(
   deps: UwsSocketDeps,
   options: UwsOptions,
 ): Promise<DataServer> {
-  const { listen, messageBytesMax } = options;
-  const app = uws.App();
+  const { listen, messageBytesMax, tls } = options;
+  const app = tls ? uws.SSLApp(filesOf(tls)) : uws.App();
   const untyped = app as unknown as UntypedApp;
   const pending = new PendingConnections(untyped);
   app.ws<UwsUserData>('/*', {
@@ -99,10 +100,15 @@ export async function startUwsDataServer(
 
 export interface UwsOptions {
   readonly listen: ListenOptions;
+  readonly tls?: DataTls | null;
   /** The largest of all routes. */
   readonly messageBytesMax: number;
   /** Other processes listen on it as well (SO_REUSEPORT). */
   readonly sharesPort?: boolean;
+}
+
+function filesOf({ certFile, keyFile }: DataTls) {
+  return { cert_file_name: certFile, key_file_name: keyFile };
 }
 
 function upgrade(

@@ -1,9 +1,12 @@
-import { createServer, type Server } from 'node:http';
+import { readFileSync } from 'node:fs';
+import { createServer, type RequestListener, type Server } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { connectionsOfNodeMax } from './connection-limits.ts';
 import {
   cannotListen,
   type DataServer,
+  type DataTls,
   type ListenOptions,
   noSuchPath,
   pendingConnectionsMax,
@@ -13,20 +16,25 @@ import { httpAnswer, refusal } from './refusal.ts';
 import type { WsUpgrades } from './ws-upgrades.ts';
 
 /** The data port where the native addon does not load: the same sockets by Node's HTTP server and `ws`. */
-export async function startWsDataServer(upgrades: WsUpgrades, listen: ListenOptions): Promise<DataServer> {
-  const server = createServer(
-    {
-      headersTimeout: upgradeTimeoutMs,
-      requestTimeout: upgradeTimeoutMs,
-      connectionsCheckingInterval: 500,
-      maxHeaderSize: headerBytesMax,
-    },
-    (_request, response) => {
-      const answer = httpAnswer(refusal(noSuchPath.status, noSuchPath.code, noSuchPath.message));
-      for (const [name, value] of answer.headers) response.setHeader(name, value);
-      response.writeHead(noSuchPath.status, { connection: 'close' }).end(answer.body);
-    },
-  );
+export async function startWsDataServer(
+  upgrades: WsUpgrades,
+  listen: ListenOptions,
+  tls: DataTls | null = null,
+): Promise<DataServer> {
+  const options = {
+    headersTimeout: upgradeTimeoutMs,
+    requestTimeout: upgradeTimeoutMs,
+    connectionsCheckingInterval: 500,
+    maxHeaderSize: headerBytesMax,
+  };
+  const answers: RequestListener = (_request, response) => {
+    const answer = httpAnswer(refusal(noSuchPath.status, noSuchPath.code, noSuchPath.message));
+    for (const [name, value] of answer.headers) response.setHeader(name, value);
+    response.writeHead(noSuchPath.status, { connection: 'close' }).end(answer.body);
+  };
+  const server = tls
+    ? createTlsServer({ ...options, ...pairOf(tls), handshakeTimeout: upgradeTimeoutMs }, answers)
+    : createServer(options, answers);
   server.maxConnections = connectionsOfNodeMax + pendingConnectionsMax;
   server.on('upgrade', (request, raw, head) => upgrades.handle(request, raw, head));
   await opened(server, listen);
@@ -39,6 +47,10 @@ export async function startWsDataServer(upgrades: WsUpgrades, listen: ListenOpti
       await closed(server);
     },
   };
+}
+
+function pairOf({ certFile, keyFile }: DataTls) {
+  return { cert: readFileSync(certFile), key: readFileSync(keyFile) };
 }
 
 function opened(server: Server, listen: ListenOptions): Promise<void> {

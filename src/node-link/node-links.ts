@@ -3,7 +3,7 @@ import type { SandboxRecord } from '../domain/sandbox.ts';
 import type { Log } from '../observability/log.ts';
 import { HeldBytes } from './held-bytes.ts';
 import { NodeLink } from './node-link.ts';
-import { type NodeTarget, nodeUnreachable, otherKey } from './node-socket.ts';
+import { type NodeTarget, type NodeTls, nodeUnreachable, otherKey } from './node-socket.ts';
 
 /**
  * The connections of this process to sandboxes of other nodes. They are opened when somebody wants to use one, shared by
@@ -82,7 +82,7 @@ export class NodeLinks implements AsyncDisposable {
 
   async #targetOf(record: SandboxRecord): Promise<NodeTarget> {
     const { id: sandboxId, nodeId, claim } = record;
-    const { addressOf, tokenFor, ca } = this.#deps;
+    const { addressOf, tokenFor, tls } = this.#deps;
     const baseUrl = await addressOf(nodeId);
     if (baseUrl === null || claim === undefined || this.#isClosed) {
       const why = this.#isClosed
@@ -91,7 +91,7 @@ export class NodeLinks implements AsyncDisposable {
       throw nodeUnreachable({ nodeId, sandboxId }, why);
     }
     const token = tokenFor({ tenant: claim.tenant, claimId: claim.claimId });
-    return { nodeId, sandboxId, baseUrl, token, ...(ca !== null && { ca }) };
+    return { nodeId, sandboxId, baseUrl, token, tls };
   }
 
   /** Known at once, so that whoever comes while it is being opened sees it. */
@@ -164,8 +164,8 @@ export interface NodeLinksDeps {
   readonly addressOf: (nodeId: string) => Promise<string | null>;
   /** What opens them: good for one claim, and for a short time. */
   readonly tokenFor: (claim: { readonly tenant: string; readonly claimId: string }) => string;
-  /** Certificates in PEM that are trusted in place of the system's; null: the system's. */
-  readonly ca: string | null;
+  /** For nodes that are reached by `wss://`. */
+  readonly tls: NodeTls;
   /** Absent: what is meant for a service. */
   readonly heldBytesMax?: number;
 }

@@ -11,8 +11,17 @@ export interface NodeTarget {
   readonly baseUrl: string;
   /** Opens this one socket. */
   readonly token: string;
-  /** Certificates in PEM for `wss://`; absent: those that the system trusts. */
+  /** For `wss://`. */
+  readonly tls: NodeTls;
+}
+
+/** In PEM. */
+export interface NodeTls {
+  /** Certificates that sign those of nodes; absent: those that the system trusts. */
   readonly ca?: string;
+  /** Of this process, for whoever asks for one in front of a node. */
+  readonly cert?: string;
+  readonly key?: string;
 }
 
 export interface NodeSocketEvents {
@@ -52,7 +61,7 @@ export function dialNode(
       maxPayload: messageBytesMax,
       generateMask,
       headers: { authorization: `Bearer ${target.token}` },
-      ...(target.ca !== undefined && { ca: target.ca }),
+      ...target.tls,
     });
     let isOpen = false;
     let failure = '';

@@ -1,17 +1,19 @@
-import { readFileSync } from 'node:fs';
 import { Allocator } from '../allocator/allocator.ts';
 import { Placement } from '../allocator/placement.ts';
 import { Reaper } from '../allocator/reaper.ts';
 import { unreachable } from '../allocator/require-running.ts';
 import { DataAccess } from '../auth/data-access.ts';
+import { canSign } from '../auth/data-key.ts';
 import { dataScopes } from '../auth/data-token.ts';
 import type { ClosingStack } from '../closing-stack.ts';
+import { assertThat } from '../domain/errors.ts';
 import type { SandboxRecord } from '../domain/sandbox.ts';
 import { type GrpcServer, startGrpcServer } from '../grpc/grpc-server.ts';
 import { XgenDialect } from '../http/xgen/xgen-dialect.ts';
 import type { Node } from '../node/node.ts';
 import { NodeLinks } from '../node-link/node-links.ts';
 import type { Core } from './core.ts';
+import { readNodeTls } from './link-tls.ts';
 
 /** The use cases, of which any process of the service may have as many as it likes: they hold no state. */
 export interface AllocatorRole {
@@ -53,7 +55,7 @@ function openNodeLinks({ config, clock, log, tokens }: Core, placement: Placemen
     log,
     addressOf: async (nodeId) => (await placement.find(nodeId))?.nodeUrl ?? null,
     tokenFor: (claim) => tokens.issue({ ...claim, scopes: new Set(dataScopes), hop: true }).token,
-    ca: config.nodeCaFile === null ? null : readFileSync(config.nodeCaFile, 'utf8'),
+    tls: readNodeTls(config.nodeTls),
   });
 }
 
@@ -68,6 +70,7 @@ export function openReaper(core: Core, node: Node | null, started: ClosingStack)
 
 export function openXgen(core: Core, { allocator }: AllocatorRole, started: ClosingStack): XgenDialect {
   const { config, store, feed, clock, log, metrics, keys, tokens, dataKey, ownNodeId } = core;
+  assertThat(canSign(dataKey), 'whatever serves calls has the key that signs');
   const xgen = started.use(
     new XgenDialect(
       {

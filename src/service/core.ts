@@ -1,5 +1,5 @@
 import { ApiKeys } from '../auth/api-keys.ts';
-import { type DataKey, loadDataKey } from '../auth/data-key.ts';
+import { type DataKey, loadDataKey, loadVerifyingKey, type VerifyingKey } from '../auth/data-key.ts';
 import { DataTokens } from '../auth/data-token.ts';
 import type { ClosingStack } from '../closing-stack.ts';
 import type { Config } from '../config/config.ts';
@@ -31,7 +31,8 @@ export interface Core {
   /** null: no sandbox is here. Another node on this host may have the id that this process would have. */
   readonly ownNodeId: string | null;
   readonly keys: ApiKeys;
-  readonly dataKey: DataKey;
+  /** A node does with the public half. */
+  readonly dataKey: DataKey | VerifyingKey;
   readonly tokens: DataTokens;
 }
 
@@ -46,7 +47,8 @@ export async function openCore(config: Config, log: Log, started: ClosingStack):
   const catalog = new PoolCatalog(config.pools.map(catalogPool));
   const tenants = new TenantCatalog(config.tenants);
   await declarePools({ config, store, tenants }, catalog.all());
-  const dataKey = loadDataKey({ file: config.dataKeyFile, stateFolder: config.stateFolder });
+  const keyPlace = { file: config.dataKeyFile, stateFolder: config.stateFolder };
+  const dataKey = config.role === 'node' ? loadVerifyingKey(keyPlace) : loadDataKey(keyPlace);
   return {
     config,
     log,

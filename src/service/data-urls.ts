@@ -15,29 +15,34 @@ export function addressText(bound: BoundAddress): string {
 /** What `ws_url` begins with where a sandbox's node has nothing better: clients on this machine get there. */
 export function clientUrl(config: Config, bound: BoundAddress, log: Log): string {
   if (config.dataUrl !== null) return config.dataUrl;
-  if (!isAny(bound)) return `ws://${addressText(bound)}`;
+  if (!isAny(bound)) return dataUrlOf(config, addressText(bound));
   log.warn({}, 'ws_url says localhost: set WARMPOOL_DATA_URL to what clients reach the data port by');
-  return localDataUrl(addressText(bound));
+  return localDataUrl(config, addressText(bound));
 }
 
 /** Of a data port of this machine, for this machine. */
-export function localDataUrl(address: string): string {
-  return `ws://${address.replace(/^(0\.0\.0\.0|\[::\]):/, 'localhost:')}`;
+export function localDataUrl(config: Config, address: string): string {
+  return dataUrlOf(config, address.replace(/^(0\.0\.0\.0|\[::\]):/, 'localhost:'));
+}
+
+function dataUrlOf({ dataTls }: Config, address: string): string {
+  return `${dataTls.certFile === null ? 'ws' : 'wss'}://${address}`;
 }
 
 /**
  * What a node tells the others of its data port. Clients are sent to it only where somebody said how they get there, or
- * where it listens on an address of its own: a client on another machine would look for 127.0.0.1 on its own.
+ * where it listens on an address of its own: a client on another machine would look for 127.0.0.1 on its own. Nor are
+ * they sent to one that cannot renew their tokens, unless somebody says so: allocators can.
  */
 export function nodeAddresses(
   config: Config,
   bound: BoundAddress,
   log: Log,
-  options: { readonly isBehindWorkers: boolean },
+  options: { readonly isBehindWorkers: boolean; readonly renewsTokens: boolean },
 ): NodeAddresses {
-  const boundUrl = isAny(bound) ? null : `ws://${addressText(bound)}`;
-  const dataUrl = config.dataUrl ?? (isLoopback(bound.host) ? null : boundUrl);
-  const workersUrl = options.isBehindWorkers ? localDataUrl(addressText(bound)) : null;
+  const boundUrl = isAny(bound) ? null : dataUrlOf(config, addressText(bound));
+  const dataUrl = config.dataUrl ?? (isLoopback(bound.host) || !options.renewsTokens ? null : boundUrl);
+  const workersUrl = options.isBehindWorkers ? localDataUrl(config, addressText(bound)) : null;
   const nodeUrl = config.nodeUrl ?? boundUrl ?? workersUrl;
   if ((config.nodeUrl ?? boundUrl) === null && config.redisUrl !== null) {
     log.warn(

@@ -1,4 +1,4 @@
-import { dataKeyFileOf } from '../auth/data-key.ts';
+import { dataKeyFileOf, loadDataKey } from '../auth/data-key.ts';
 import { ClosingStack } from '../closing-stack.ts';
 import type { Config } from '../config/config.ts';
 import { variableOf } from '../config/settings.ts';
@@ -17,6 +17,8 @@ export async function startServiceWithWorkers(
   log: Log,
   sources: WorkerSources,
 ): Promise<Service> {
+  // The role of the host takes a public key as well; its workers do not.
+  if (config.dataKeyFile !== null) loadDataKey({ file: config.dataKeyFile, stateFolder: config.stateFolder });
   const started = new ClosingStack();
   try {
     const host =
@@ -72,7 +74,7 @@ function workerVariables(config: Config, host: Service | null): Readonly<Record<
     // Clients come to the data port of this process; a worker's own is of no use to anybody.
     ...(host && {
       [variableOf.dataListen]: '127.0.0.1:0',
-      [variableOf.dataUrl]: config.dataUrl ?? localDataUrl(host.addresses.data),
+      [variableOf.dataUrl]: config.dataUrl ?? localDataUrl(config, host.addresses.data),
     }),
   };
 }

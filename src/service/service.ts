@@ -1,4 +1,5 @@
 import { Sessions } from '../allocator/session.ts';
+import { canSign } from '../auth/data-key.ts';
 import { ClosingStack } from '../closing-stack.ts';
 import type { Config } from '../config/config.ts';
 import { diffPools } from '../config/diff-pools.ts';
@@ -13,6 +14,7 @@ import type { Log } from '../observability/log.ts';
 import { openAllocatorRole, openGrpc, openReaper, openXgen } from './allocator-role.ts';
 import { type Core, catalogPool, declarePools, openCore } from './core.ts';
 import { addressText, clientUrl, nodeAddresses } from './data-urls.ts';
+import { dataTlsOf } from './link-tls.ts';
 import { type NodeRole, openNodeRole } from './node-role.ts';
 import { FiguresOfAll } from './worker-figures.ts';
 import { isWorker } from './workers.ts';
@@ -89,11 +91,18 @@ async function start(
         observer: metrics.dataPlane,
         log,
       },
-      { listen: config.dataListen, allowedOrigins: config.dataOrigins, sharesPort: isWorker() },
+      {
+        listen: config.dataListen,
+        tls: dataTlsOf(config.dataTls),
+        allowedOrigins: config.dataOrigins,
+        sharesPort: isWorker(),
+      },
     ),
   );
   feed.start();
-  await host?.node.start(nodeAddresses(config, dataPlane.address, log, options));
+  const renewsTokens = canSign(core.dataKey);
+  if (config.role === 'node' && !options.isBehindWorkers) warnOfKey(config, log, renewsTokens);
+  await host?.node.start(nodeAddresses(config, dataPlane.address, log, { ...options, renewsTokens }));
   await front?.placement.start();
   reaper.start();
 
@@ -165,6 +174,18 @@ async function start(
       await started[Symbol.asyncDispose]();
     },
   };
+}
+
+/** What a node's key lets it do that it need not, or does not that somebody may expect. */
+function warnOfKey({ dataUrl }: Config, log: Log, renewsTokens: boolean): void {
+  if (renewsTokens) {
+    log.warn(
+      {},
+      'this node has the private key of data tokens, and could sign for the sandboxes of every other: give it the public one (openssl pkey -pubout)',
+    );
+  } else if (dataUrl !== null) {
+    log.warn({}, 'clients are sent straight here, where no token is renewed: a socket ends with its token');
+  }
 }
 
 export function storeNameOf(config: Config): string {

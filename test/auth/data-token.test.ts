@@ -5,7 +5,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { DataAccess } from '../../src/auth/data-access.ts';
-import { type DataKey, dataKeyOf, loadDataKey, newDataKey } from '../../src/auth/data-key.ts';
+import {
+  canSign,
+  type DataKey,
+  dataKeyOf,
+  loadDataKey,
+  loadVerifyingKey,
+  newDataKey,
+} from '../../src/auth/data-key.ts';
 import {
   DataTokens,
   dataTokenLifeMs,
@@ -313,4 +320,26 @@ test('A2 D11 the token of another process is no client’s token, nor the other 
   assert.equal(new DataTokens({ clock }, [newDataKey()]).verifyHop(hop), null);
   nowMs = startMs + hopTokenLifeMs;
   assert.equal(tokens.verifyHop(hop), null);
+});
+
+test('A2 the public half of a key checks tokens and signs none, and cannot stand where they are signed', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'wp-public-key-'));
+  after(() => rmSync(folder, { recursive: true, force: true }));
+  nowMs = startMs;
+  const file = join(folder, 'data-key.pub.pem');
+  writeFileSync(file, key.publicKey.export({ type: 'spki', format: 'pem' }));
+  const half = loadVerifyingKey({ file, stateFolder: folder });
+  assert.ok(!canSign(half));
+  assert.equal(half.kid, key.kid);
+  const node = new DataTokens({ clock }, [half]);
+  const { token } = tokens.issue({ ...claim, hop: true });
+  assert.equal(node.verifyHop(token)?.tenant, 'alice');
+  assert.throws(() => node.issue(claim), /signs none/);
+  assert.throws(() => loadDataKey({ file, stateFolder: folder }), /holds a public key, which signs nothing/);
+
+  const rsa = generateKeyPairSync('rsa', { modulusLength: 2_048 }).publicKey;
+  writeFileSync(file, rsa.export({ type: 'spki', format: 'pem' }));
+  assert.throws(() => loadVerifyingKey({ file, stateFolder: folder }), /not Ed25519/);
+  writeFileSync(file, 'no key');
+  assert.throws(() => loadVerifyingKey({ file, stateFolder: folder }), /cannot be read as a key in PEM/);
 });

@@ -395,6 +395,19 @@ test('a role of its own needs the store that the others are met in, and the key 
   assert.equal(load(env).role, 'all');
 });
 
+test('a certificate and its key come together', () => {
+  assert.deepEqual(load({}).dataTls, { certFile: null, keyFile: null });
+  const [missing = '', ...rest] = issuesOf({ WARMPOOL_DATA_CERT_FILE: 'cert.pem' });
+  assert.match(
+    missing,
+    /^WARMPOOL_DATA_CERT_FILE \| dataCertKeyFile \| is missing: .*WARMPOOL_DATA_CERT_FILE is set/,
+  );
+  assert.deepEqual(rest, []);
+  assert.match(issuesOf({ WARMPOOL_NODE_KEY_FILE: 'key.pem' }).join(), /\| nodeCertFile \| is missing/);
+  const env = { WARMPOOL_NODE_KEY_FILE: '/tls/key.pem', WARMPOOL_NODE_CERT_FILE: '/tls/cert.pem' };
+  assert.deepEqual(load(env).nodeTls, { caFile: null, certFile: '/tls/cert.pem', keyFile: '/tls/key.pem' });
+});
+
 test('workers need Redis, and a node has none', () => {
   assert.match(issuesOf({ WARMPOOL_WORKERS: '2' }).join(), /WARMPOOL_WORKERS \| redisUrl \| /);
   const env = { REDIS_URL: '/run/redis.sock', WARMPOOL_DATA_KEY: 'key.pem', WARMPOOL_WORKERS: '2' };

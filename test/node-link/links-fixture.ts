@@ -35,13 +35,13 @@ export function linksTo(
 ) {
   const clock = new StoppedClock();
   const log = new SilentLog();
-  const { ca = null, ...rest } = options;
+  const { ca, ...rest } = options;
   const links = new NodeLinks({
     clock,
     log,
     addressOf: async () => node.url,
     tokenFor: ({ tenant, claimId }) => `${tenant}.${claimId}`,
-    ca,
+    tls: ca === undefined ? {} : { ca },
     ...rest,
   });
   return { clock, links, log };

@@ -1,10 +1,6 @@
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { after, test } from 'node:test';
-import { promisify } from 'node:util';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
 import type { WebSocket } from 'ws';
 import { encodeCredit } from '../../protocol/control-messages.ts';
 import type { Frame } from '../../protocol/frame.ts';
@@ -12,13 +8,10 @@ import { emptyMap, encodeMap } from '../../protocol/map-message.ts';
 import { messageTypes as type } from '../../protocol/message-types.ts';
 import { isWarmpoolError, type WarmpoolError } from '../../src/domain/errors.ts';
 import type { NodeLinks } from '../../src/node-link/node-links.ts';
-import { findProgram } from '../support/docker-engine.ts';
+import { Certificate, noOpenssl } from '../support/certificate.ts';
 import { until } from '../support/until.ts';
 import { linksTo, receiver, record } from './links-fixture.ts';
 import { ScriptedNode } from './scripted-node.ts';
-
-const folder = mkdtempSync(join(tmpdir(), 'wp-node-link-'));
-after(() => rmSync(folder, { recursive: true, force: true }));
 
 async function refused(links: NodeLinks): Promise<WarmpoolError> {
   const error: unknown = await links.enter(record).then(
@@ -212,17 +205,11 @@ test('credit beyond what came is not passed on', async () => {
   );
 });
 
-const noOpenssl = findProgram('openssl') === null ? 'openssl is not installed' : false;
-
 test('a node by wss is one whose certificate the configured authority has signed', {
   skip: noOpenssl,
 }, async () => {
-  await promisify(execFile)('openssl', [
-    ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2'],
-    ...['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost'],
-    ...['-keyout', join(folder, 'key.pem'), '-out', join(folder, 'cert.pem')],
-  ]);
-  const [key, cert] = ['key.pem', 'cert.pem'].map((name) => readFileSync(join(folder, name)));
+  using certificate = new Certificate();
+  const [key, cert] = [certificate.keyFile, certificate.certFile].map((path) => readFileSync(path));
   assert.ok(key && cert);
   await using node = await ScriptedNode.start({ key, cert });
   const trusting = linksTo(node, { ca: cert.toString() });

@@ -5,6 +5,7 @@ import { newDataKey } from '../../src/auth/data-key.ts';
 import { connect, type WarmpoolClient } from '../../src/client/grpc-client.ts';
 import { Warmpool } from '../../src/client/node/warmpool.ts';
 import { isWarmpoolError } from '../../src/domain/errors.ts';
+import { Certificate, noOpenssl } from '../support/certificate.ts';
 import { RedisServer } from '../support/redis-server.ts';
 import { requirement } from '../support/requirements.ts';
 import type { TestService } from '../support/service.ts';
@@ -15,7 +16,16 @@ import { owner, SplitService } from './split-service.ts';
 const missing = (await requirement('bubblewrap')).skip || (await requirement('redis')).skip;
 const pools = [{ name: 'base', size: { minReady: 2, maxReady: 4, maxTotal: 16 } }];
 
-describe('one node and two allocators in processes of their own', { skip: missing }, () => {
+/** Of the node, and its own authority. Where there is none, the rest of it is tested without TLS. */
+const certificate = noOpenssl ? null : new Certificate();
+after(() => certificate?.[Symbol.dispose]());
+const nodeTls = certificate && {
+  WARMPOOL_DATA_CERT_FILE: certificate.certFile,
+  WARMPOOL_DATA_CERT_KEY_FILE: certificate.keyFile,
+};
+const trusting = certificate && { WARMPOOL_NODE_CA_FILE: certificate.certFile };
+
+describe('one node that has TLS and a public key, and two allocators', { skip: missing }, () => {
   let redis: RedisServer;
   let service: SplitService;
   let allocators: TestService[] = [];
@@ -24,8 +34,12 @@ describe('one node and two allocators in processes of their own', { skip: missin
   before(async () => {
     redis = await RedisServer.start({ aof: true });
     service = new SplitService(redis.url, pools);
-    const node = service.start('node');
-    allocators = await Promise.all([service.start('allocator'), service.start('allocator')]);
+    const node = service.start('node', { verifiesOnly: true, env: { ...nodeTls } });
+    const env = { ...trusting };
+    allocators = await Promise.all([
+      service.start('allocator', { env }),
+      service.start('allocator', { env }),
+    ]);
     await node;
     clients = allocators.map(({ grpc }) => connect(grpc, { apiKey: owner.key }));
     await until(async () => (await first().pool('base')).ready >= 2, 'the node to fill its pool');
@@ -122,7 +136,7 @@ describe('one node and two allocators in processes of their own', { skip: missin
   });
 
   test('an allocator with another key is refused by the node, and says what to do', async () => {
-    const stranger = await service.start('allocator', { key: newDataKey() });
+    const stranger = await service.start('allocator', { key: newDataKey(), env: { ...trusting } });
     const client = connect(stranger.grpc, { apiKey: owner.key });
     const sandbox = await client.create('base');
     await assert.rejects(client.exec({ sandboxId: sandbox.id, argv: ['true'] }), (error) => {

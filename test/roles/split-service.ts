@@ -10,6 +10,8 @@ export interface RoleOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Absent: the one that all of them have. */
   readonly key?: DataKey;
+  /** Only the public half is given to it. */
+  readonly verifiesOnly?: boolean;
 }
 
 /** Processes in one role each, which meet in one Redis and know each other by one key: what runs on several hosts. */
@@ -27,8 +29,11 @@ export class SplitService implements AsyncDisposable {
   async start(role: 'all' | 'allocator' | 'node', options: RoleOptions = {}): Promise<TestService> {
     const folder = new ServiceFolder(this.#pools);
     const keyFile = join(folder.path, 'data-key.pem');
-    const { privateKey } = options.key ?? this.#key;
-    writeFileSync(keyFile, privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 });
+    const { privateKey, publicKey } = options.key ?? this.#key;
+    const pem = options.verifiesOnly
+      ? publicKey.export({ type: 'spki', format: 'pem' })
+      : privateKey.export({ type: 'pkcs8', format: 'pem' });
+    writeFileSync(keyFile, pem, { mode: 0o600 });
     const service = await TestService.start({
       pools: this.#pools,
       folder,
