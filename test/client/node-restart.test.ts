@@ -24,13 +24,14 @@ const dockerHost = engine?.dockerHost ?? '';
 const env = { WARMPOOL_RUNTIME: 'docker', DOCKER_HOST: dockerHost, REDIS_URL: redis?.url ?? '' };
 
 for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
-  test(`I12 a terminal goes on over a ${signal} of its node and the next start, byte by byte, on docker with redis`, {
+  test(`D16 I12 a claimed sandbox outlives ${signal} of its service, and its terminal goes on with the next start, byte by byte, on docker with redis`, {
     skip: noDocker || noRedis,
   }, async () => {
     using folder = new ServiceFolder([{ name: 'base', size: { minReady: 1, maxReady: 1 } }]);
     await using first = await TestService.start({ pools: [], folder, env });
     using before = connect(first.grpc);
     const view = await before.create('base', { timeoutMs: 600_000 });
+    await before.exec({ sandboxId: view.id, argv: ['sh', '-c', 'echo kept > ~/note'] });
     await using proxy = await TcpProxy.start(view.wsUrl);
     const reconnect = { firstPauseMs: 10, pauseMsMax: 200 };
     const wsUrl = proxy.urlOf(view.wsUrl);
@@ -42,6 +43,8 @@ for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
 
     await using second = await TestService.start({ pools: [], folder, env });
     using client = connect(second.grpc);
+    const note = await client.exec({ sandboxId: view.id, argv: ['cat', '/home/user/note'] });
+    assert.equal(note.stdout.toString(), 'kept\n');
     proxy.retarget((await client.get(view.id)).wsUrl);
     await terminal.write('stop\n');
     await output.has('stopped\n');

@@ -47,27 +47,6 @@ mainJob({
   dockerHost,
 });
 
-for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
-  test(`D16 a claimed sandbox outlives ${signal} of its service and is used again after the next start`, {
-    skip: noDocker || noRedis,
-  }, async () => {
-    using folder = new ServiceFolder([smallPool()]);
-    await using first = await TestService.start({ pools: [], folder, env: onDockerAndRedis });
-    using before = connect(first.grpc);
-    const { id: sandboxId } = await before.create('base');
-    await before.exec({ sandboxId, argv: ['sh', '-c', 'echo kept > ~/note'] });
-    await first.kill(signal);
-
-    await using second = await TestService.start({ pools: [], folder, env: onDockerAndRedis });
-    using client = connect(second.grpc);
-    const note = await client.exec({ sandboxId, argv: ['cat', '/home/user/note'] });
-    assert.equal(note.stdout.toString(), 'kept\n');
-    await client.delete(sandboxId);
-    await client.scalePool('base', { minReady: 0, maxReady: 0 });
-    await untilNoTraces(folder, dockerHost);
-  });
-}
-
 test('a pool whose image is missing says so, fails its creates, and fills once the image is there', {
   skip: noDocker,
 }, async () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import { after, describe, test } from 'node:test';
-import { connect } from '../../src/client/grpc-client.ts';
+import { after, before, describe, test } from 'node:test';
+import { connect, type WarmpoolClient } from '../../src/client/grpc-client.ts';
 import { isWarmpoolError } from '../../src/domain/errors.ts';
 import { RedisServer } from '../support/redis-server.ts';
 import { requirement } from '../support/requirements.ts';
@@ -52,31 +52,6 @@ describe('a service on bubblewrap', { skip: noBubblewrap }, () => {
     await untilNoTraces(folder);
   });
 
-  test('D19 SIGTERM lets a call in flight finish, refuses new ones, and exits 0', async () => {
-    using folder = new ServiceFolder([smallPool()]);
-    await using service = await TestService.start({ pools: [], folder, env });
-    using client = connect(service.grpc);
-    const { id: sandboxId } = await client.create('base');
-    const started: Buffer[] = [];
-    const running = client.execStream(
-      { sandboxId, argv: ['sh', '-c', 'echo up; read line; echo "$line"'] },
-      (_, bytes) => {
-        started.push(bytes);
-      },
-    );
-    await running.started;
-    const exited = service.kill('SIGTERM');
-    await service.logged('draining');
-    using late = connect(service.grpc);
-    await assert.rejects(late.create('base'));
-    await running.writeStdin(Buffer.from('finished\n'));
-    running.endStdin();
-    assert.equal((await running.exited).exitCode, 0);
-    assert.equal(Buffer.concat(started).toString(), 'up\nfinished\n');
-    assert.deepEqual(await exited, { code: 0, signal: null });
-    await untilNoTraces(folder);
-  });
-
   test('a second SIGTERM ends the process at once, and the next start cleans up', async () => {
     using folder = new ServiceFolder([smallPool()]);
     await using service = await TestService.start({ pools: [], folder, env });
@@ -94,50 +69,6 @@ describe('a service on bubblewrap', { skip: noBubblewrap }, () => {
     using client = connect(again.grpc);
     await client.scalePool('base', { minReady: 0, maxReady: 0 });
     await untilNoTraces(folder);
-  });
-
-  test('SIGHUP reads the pool files again: new ones fill, removed ones empty, a wrong file changes nothing', async () => {
-    using folder = new ServiceFolder([smallPool()]);
-    await using service = await TestService.start({ pools: [], folder, env });
-    using client = connect(service.grpc);
-    await untilReady(client, 2);
-    folder.writePools([{ ...smallPool(), name: 'other' }]);
-    service.process.kill('SIGHUP');
-    await service.logged('pool files read again');
-    assert.deepEqual(
-      (await client.pools()).map((pool) => pool.name),
-      ['other'],
-    );
-    assert.equal((await client.create('other')).template, 'other');
-    await assert.rejects(
-      client.create('base'),
-      (error) => isWarmpoolError(error) && error.code === 'TEMPLATE_NOT_FOUND',
-    );
-
-    folder.writePools([{ name: 'other', size: { minReady: -1 } }]);
-    service.process.kill('SIGHUP');
-    await service.logged('were not read again');
-    assert.equal((await client.create('other')).template, 'other');
-  });
-
-  test('a second service on the same state folder is refused, and the first goes on', async () => {
-    using folder = new ServiceFolder([smallPool()]);
-    await using first = await TestService.start({ pools: [], folder, env });
-    await assert.rejects(
-      TestService.start({ pools: [], folder, env }),
-      /another warmpool service uses the state folder/,
-    );
-    using client = connect(first.grpc);
-    await client.create('base');
-  });
-
-  test('A19 without keys the service listens on loopback only, and says so', async () => {
-    const pools = [smallPool({ size: { minReady: 0 } })];
-    await using service = await TestService.start({ pools, env });
-    await service.logged('no API keys are configured');
-    for (const address of [service.grpc, new URL(service.http).host]) assert.match(address, /^127\.0\.0\.1:/);
-    const open = { ...env, WARMPOOL_GRPC_LISTEN: '0.0.0.0:0' };
-    await assert.rejects(TestService.start({ pools, env: open }), /no API key is configured/);
   });
 
   test('a second service under the same node id is refused, and a killed one’s id is free again', {
@@ -161,33 +92,99 @@ describe('a service on bubblewrap', { skip: noBubblewrap }, () => {
     using afterwards = connect(again.grpc);
     await afterwards.create('base');
   });
+});
 
-  test('K9 an engine that cannot be used safely is said to be so, and is in nobody else’s way', async () => {
-    for (const remote of [
-      { DOCKER_HOST: 'tcp://127.0.0.1:1' },
-      { DOCKER_HOST: 'ssh://somebody@somewhere' },
-      { DOCKER_HOST: 'tcp://127.0.0.1:1', DOCKER_CERT_PATH: '/nonexistent' },
-    ]) {
-      const pools = [smallPool({ size: { minReady: 0 } })];
-      await using service = await TestService.start({ pools, env: { ...remote, WARMPOOL_RUNTIME: 'auto' } });
-      const { why } = await service.logged('runtime chosen');
-      assert.match(String(why), /^docker: .*(client certificates|forward the socket|cannot be read)/);
-      using client = connect(service.grpc);
-      await client.create('base');
-      assert.equal((await fetch(`${service.http}/readyz`)).status, 200);
-    }
+/** What one service is tried with, until it is told to end. It is told of an engine that it must not use. */
+describe('a service beside an engine that cannot be used safely', { skip: noBubblewrap }, () => {
+  const unready = { ...smallPool({ template: { ready: { exec: ['false'] } } }), name: 'unready' };
+  let folder: ServiceFolder;
+  let service: TestService;
+  let client: WarmpoolClient;
+
+  before(async () => {
+    folder = new ServiceFolder([smallPool(), unready]);
+    const remote = { DOCKER_HOST: 'tcp://127.0.0.1:1', WARMPOOL_RUNTIME: 'auto' };
+    service = await TestService.start({ pools: [], folder, env: remote });
+    client = connect(service.grpc);
+  });
+  after(async () => {
+    client?.close();
+    await service?.[Symbol.asyncDispose]();
+    folder?.[Symbol.dispose]();
+  });
+
+  test('K9 the engine is said to be so, and is in nobody else’s way', async () => {
+    const { why } = await service.logged('runtime chosen');
+    assert.match(String(why), /^docker: .*client certificates/);
+    await client.create('base');
+    assert.equal((await fetch(`${service.http}/readyz`)).status, 200);
+  });
+
+  test('A19 without keys the service listens on loopback only, and says so', async () => {
+    await service.logged('no API keys are configured');
+    for (const address of [service.grpc, new URL(service.http).host]) assert.match(address, /^127\.0\.0\.1:/);
+    const open = { ...env, WARMPOOL_GRPC_LISTEN: '0.0.0.0:0' };
+    await assert.rejects(TestService.start({ pools: [smallPool()], env: open }), /no API key is configured/);
+  });
+
+  test('a second service on the same state folder is refused, and the first goes on', async () => {
+    await assert.rejects(
+      TestService.start({ pools: [], folder, env }),
+      /another warmpool service uses the state folder/,
+    );
+    await client.create('base');
   });
 
   test('a pool whose readiness check never passes says why and takes no part', async () => {
-    const pools = [smallPool({ template: { ready: { exec: ['false'] } } })];
-    await using service = await TestService.start({ pools, env });
-    using client = connect(service.grpc);
-    await assert.rejects(client.create('base'), (error) => {
+    await assert.rejects(client.create('unready'), (error) => {
       assert.ok(isWarmpoolError(error) && error.code === 'BOOT_FAILED', String(error));
       assert.match(error.message, /ready command \["false"\] exited with 1/);
       return true;
     });
-    assert.equal((await client.pool('base')).ready, 0);
+    assert.equal((await client.pool('unready')).ready, 0);
+  });
+
+  test('SIGHUP reads the pool files again: new ones fill, removed ones empty, a wrong file changes nothing', async () => {
+    await untilReady(client, 2);
+    folder.writePools([{ ...smallPool(), name: 'other' }]);
+    service.process.kill('SIGHUP');
+    await service.logged('pool files read again');
+    assert.deepEqual(
+      (await client.pools()).map((pool) => pool.name),
+      ['other'],
+    );
+    assert.equal((await client.create('other')).template, 'other');
+    await assert.rejects(
+      client.create('base'),
+      (error) => isWarmpoolError(error) && error.code === 'TEMPLATE_NOT_FOUND',
+    );
+
+    folder.writePools([{ name: 'other', size: { minReady: -1 } }]);
+    service.process.kill('SIGHUP');
+    await service.logged('were not read again');
+    assert.equal((await client.create('other')).template, 'other');
+  });
+
+  test('D19 SIGTERM lets a call in flight finish, refuses new ones, and exits 0', async () => {
+    const { id: sandboxId } = await client.create('other');
+    const started: Buffer[] = [];
+    const running = client.execStream(
+      { sandboxId, argv: ['sh', '-c', 'echo up; read line; echo "$line"'] },
+      (_, bytes) => {
+        started.push(bytes);
+      },
+    );
+    await running.started;
+    const exited = service.kill('SIGTERM');
+    await service.logged('draining');
+    using late = connect(service.grpc);
+    await assert.rejects(late.create('other'));
+    await running.writeStdin(Buffer.from('finished\n'));
+    running.endStdin();
+    assert.equal((await running.exited).exitCode, 0);
+    assert.equal(Buffer.concat(started).toString(), 'up\nfinished\n');
+    assert.deepEqual(await exited, { code: 0, signal: null });
+    await untilNoTraces(folder);
   });
 });
 

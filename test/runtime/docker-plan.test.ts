@@ -62,10 +62,18 @@ test('the home of a user is found by name and by uid, and never covers the syste
 });
 
 test('K9 a remote engine is used over TLS with client certificates only', () => {
-  for (const dockerHost of ['tcp://10.0.0.1:2375', 'ssh://host', 'http://10.0.0.1', 'docker', '']) {
+  const mistakes: readonly [string, string | null, RegExp][] = [
+    ['tcp://10.0.0.1:2375', null, /client certificates/],
+    ['tcp://10.0.0.1:2375', '/nonexistent', /ca\.pem in "\/nonexistent" .* cannot be read/],
+    ['ssh://somebody@host', null, /forward the socket/],
+    ['http://10.0.0.1', null, /is not unix:/],
+    ['docker', null, /is not unix:/],
+    ['', null, /is not unix:/],
+  ];
+  for (const [dockerHost, certFolder, said] of mistakes) {
     assert.throws(
-      () => connectToEngine({ dockerHost, certFolder: null }),
-      (error) => isWarmpoolError(error) && error.code === 'INVALID_REQUEST',
+      () => connectToEngine({ dockerHost, certFolder }),
+      (error) => isWarmpoolError(error) && error.code === 'INVALID_REQUEST' && said.test(error.message),
     );
   }
 });
