@@ -12,6 +12,7 @@ export const longestFiles: readonly string[] = [
   'test/faults/claims-under-kill.test.ts',
   'test/guest/c-programs.test.ts',
   'test/xgen/docker.test.ts',
+  'test/xgen/rest.test.ts',
   'test/cli/cli.test.ts',
   'test/cli/data-commands.test.ts',
   'test/client/node-restart.test.ts',
