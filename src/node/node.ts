@@ -217,12 +217,13 @@ export class Node implements AsyncDisposable {
 
   /**
    * What the store still has of this node. Cold starts that an allocator placed here before it heard of the drain:
-   * booting them now reports their failure. Sandboxes whose removal failed earlier (the engine was away): once more.
+   * booting them now reports their failure. Sandboxes whose removal failed earlier (the engine was away): once more, but
+   * for those that live by this node's own timer, which the next start decides about.
    */
   async #settleRest(): Promise<void> {
     for (const record of await this.#deps.store.inventory(this.id)) {
       if (record.state === 'starting' && record.claim) await this.#supervisor.boot(record, 'foreground');
-      else if (record.state === 'stopping' || record.state === 'failed')
+      else if (isOver(record.state) && this.#deps.journal.timerLeftMs(record) === 0)
         await this.#supervisor.remove(record.id);
     }
   }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { SystemClock } from '../../src/domain/clock.ts';
 import { MemoryPoolStore } from '../../src/store/memory/memory-pool-store.ts';
+import { LastingStore } from '../faults/mortal-core.ts';
 import { alice, never, plain, startCore } from '../support/core.ts';
 import { FakeRuntime } from '../support/fake-runtime.ts';
 import { until } from '../support/until.ts';
@@ -15,9 +16,9 @@ class JumpingClock extends SystemClock {
   }
 }
 
-async function inUse(runtime = new FakeRuntime()) {
+async function inUse({ runtime = new FakeRuntime(), Store = MemoryPoolStore } = {}) {
   const clock = new JumpingClock();
-  const core = await startCore({ store: new MemoryPoolStore({ clock }), runtime });
+  const core = await startCore({ store: new Store({ clock }), runtime });
   const { record } = await core.allocator.createSandbox(alice, { ...plain, timeoutMs: 600_000 }, never);
   const request = { sandboxId: record.id, argv: ['true'], env: {}, stdin: new Uint8Array() };
   await core.allocator.exec(alice, request, never);
@@ -38,7 +39,7 @@ test('T19 D12 a jump of the store’s clock makes no node end a sandbox whose le
 });
 
 test('T19 D12 a sandbox that is kept through a jump of the store’s clock is kept when its link breaks as well', async () => {
-  const { core, clock, record } = await inUse(new FakeRuntime({ survivesNode: true }));
+  const { core, clock, record } = await inUse({ runtime: new FakeRuntime({ survivesNode: true }) });
   await using _core = core;
   clock.jumpMs = 1_200_000;
   const said = (sentence: RegExp) => core.log.lines.some(({ message }) => sentence.test(message));
@@ -47,6 +48,16 @@ test('T19 D12 a sandbox that is kept through a jump of the store’s clock is ke
   await until(() => said(/adopted a running sandbox/), 'another link');
   assert.ok(core.runtime.objects.get(record.id)?.running, 'it lives');
   assert.notEqual(core.node.guest(record), null);
+});
+
+test('T19 D12 D16 a node that is told to stop leaves what it keeps through a jump of the store’s clock to its next start', async () => {
+  const runtime = new FakeRuntime({ survivesNode: true });
+  const { core, clock, record } = await inUse({ runtime, Store: LastingStore });
+  await using _core = core;
+  clock.jumpMs = 1_200_000;
+  assert.equal((await core.store.expire(record.id, record.incarnation)).kind, 'done');
+  await core.node.drain();
+  assert.ok(runtime.objects.get(record.id)?.running, 'it lives');
 });
 
 test('D12 a lease that its owner has shortened ends when the store says so, whatever the node has seen before', async () => {
