@@ -14,6 +14,8 @@ export interface DialTarget {
 export interface ClientSocket {
   /** One binary message. The bytes may be used again when this returns. */
   send(message: Uint8Array): void;
+  /** The same of two parts, for a socket that copies what it sends anyway. */
+  sendFrame?(header: Uint8Array, payload: Uint8Array): void;
   /** Says goodbye and waits for the answer, but not for long. */
   close(code: number, reason: string): void;
   /** Ends it at once: the other side is not expected to answer any more. */

@@ -7,7 +7,15 @@ import {
 } from '../../protocol/channel-opener.ts';
 import { closeCodes } from '../../protocol/close-codes.ts';
 import { parseError } from '../../protocol/control-messages.ts';
-import { encodeFrame, encodeFrameInto, type Frame, headerBytes, parseFrame } from '../../protocol/frame.ts';
+import {
+  encodeFrame,
+  encodeFrameInto,
+  type Frame,
+  headerBytes,
+  parseFrame,
+  viewOf,
+  writeHeader,
+} from '../../protocol/frame.ts';
 import { payloadBytesMax, u32Max } from '../../protocol/limits.ts';
 import { brokenRule, messageName, messageTypes } from '../../protocol/message-types.ts';
 import type { ParseResult } from '../../protocol/parse-result.ts';
@@ -153,9 +161,15 @@ export class SocketSession implements ChannelOpener, ChannelSocket, SocketEvents
   }
 
   send(frame: Frame): void {
-    if (this.#isOver) return;
-    const isLarge = frame.payload.length >= largeBytes;
-    this.#socket?.send(isLarge ? encodeFrameInto(room(), frame) : encodeFrame(frame));
+    const socket = this.#socket;
+    if (this.#isOver || socket === null) return;
+    if (socket.sendFrame) {
+      writeHeader(headerView, 0, frame);
+      socket.sendFrame(header, frame.payload);
+    } else {
+      const isLarge = frame.payload.length >= largeBytes;
+      socket.send(isLarge ? encodeFrameInto(room(), frame) : encodeFrame(frame));
+    }
   }
 
   released(channelNumber: number): void {
@@ -283,6 +297,10 @@ function silent(): WarmpoolClientError {
     'the connection broke: nothing was heard for two ping periods',
   );
 }
+
+/** A socket has taken it when `sendFrame` returns, so one does for all. */
+const header = new Uint8Array(headerBytes);
+const headerView = viewOf(header);
 
 /** Where large frames are put together: a socket has taken a message when `send` returns, so one room does for all. */
 function room(): Uint8Array {

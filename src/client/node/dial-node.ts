@@ -1,90 +1,86 @@
-import { randomFillSync } from 'node:crypto';
-import type { IncomingMessage } from 'node:http';
-import { WebSocket } from 'ws';
+import { connect as connectTcp, isIP, type Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 import { type ClientSocket, type Dial, subprotocol } from '../dial.ts';
 import { type ConnectionErrorCode, WarmpoolClientError } from '../warmpool-client-error.ts';
+import { takeRandom } from './frame-mask.ts';
+import { type UpgradeAnswer, UpgradeAnswerReader, upgradeRequest } from './upgrade-answer.ts';
+import { WebSocketWire } from './web-socket-wire.ts';
 
-/** A WebSocket of `ws`: it says why an upgrade was refused, and its credential travels in a header. */
+/** A WebSocket over a connection of Node's: it says why an upgrade was refused, and its credential travels in a header. */
 export const dialNode: Dial = (target, events, signal) =>
   new Promise<ClientSocket>((resolve, reject) => {
     signal.throwIfAborted();
-    const socket = new WebSocket(target.url, subprotocol, {
-      perMessageDeflate: false,
-      maxPayload: messageBytesMax,
-      handshakeTimeout: handshakeTimeoutMs,
-      generateMask,
-      headers: target.credential === undefined ? {} : { authorization: `Bearer ${target.credential}` },
-    });
-    let isOpen = false;
-    // An error is always followed by `close`; before the opening its reason is what the caller wants to know.
-    socket.on('error', (cause) => {
-      const failure = 'code' in cause ? ` (${String(cause.code)})` : `: ${cause.message}`;
-      reject(
-        new WarmpoolClientError('unreachable', `no node answers at ${place(target.url)}${failure}`, {
-          cause,
-        }),
-      );
-    });
-    socket.on('unexpected-response', (request, response) => {
-      void readRefusal(response, target.url).then((refusal) => {
-        reject(refusal);
-        request.destroy();
-      });
+    const url = new URL(target.url);
+    const key = takeRandom(keyBytes).toString('base64');
+    const { credential } = target;
+    const request = upgradeRequest(url, { key, subprotocol, credential });
+    const reader = new UpgradeAnswerReader({ key, subprotocol });
+    let wire: WebSocketWire | null = null;
+
+    const settle = (answer: UpgradeAnswer) => {
+      signal.removeEventListener('abort', abort);
+      if (answer.kind === 'upgraded') {
+        const opened = new WebSocketWire(connection, events);
+        wire = opened;
+        resolve(opened);
+        // Behind whoever waits for the socket, and before anything else is read: what came along may have to be answered.
+        queueMicrotask(() => opened.read(answer.rest));
+        return;
+      }
+      reject(answer.kind === 'refused' ? refusalOf(answer, url) : unreachable(url, `: ${answer.sentence}`));
+      connection.destroy();
+    };
+    const connection = openConnection(url, (bytes) => {
+      if (wire !== null) {
+        wire.read(bytes);
+        return;
+      }
+      const answer = reader.push(bytes);
+      if (answer !== null) settle(answer);
     });
     const abort = () => {
       reject(signal.reason);
-      socket.terminate();
+      connection.destroy();
     };
     signal.addEventListener('abort', abort, { once: true });
-    socket.on('open', () => {
-      signal.removeEventListener('abort', abort);
-      isOpen = true;
-      resolve({
-        send: (message) => socket.send(message),
-        close: (code, reason) => closeSoon(socket, code, reason),
-        abort: () => socket.terminate(),
-      });
+    // An error is always followed by `close`; before the opening its reason is what the caller wants to know.
+    connection.on('error', (cause) => {
+      const failure = 'code' in cause ? ` (${String(cause.code)})` : `: ${cause.message}`;
+      reject(unreachable(url, failure, cause));
     });
-    socket.on('message', (data, isBinary) => {
-      if (data instanceof Uint8Array) events.onMessage(isBinary ? data : data.toString());
+    connection.on('close', () => {
+      if (wire === null) settle(reader.end());
+      else wire.lost();
     });
-    socket.on('close', (code, reason) => {
-      signal.removeEventListener('abort', abort);
-      if (isOpen) events.onClose(code, reason.toString());
-    });
+    connection.write(request, 'latin1');
   });
 
-/**
- * Never zero: the library sends what it need not mask from where it lies, and those bytes may be used again. Random bytes are
- * asked for in advance: each time anew they cost 2.5 µs a message, from this store 0.15.
- */
-function generateMask(mask: Buffer): void {
-  if (masksAt === masks.length) {
-    randomFillSync(masks);
-    masksAt = 0;
+/** The bytes that `onBytes` gets are its own only until it returns. */
+function openConnection(url: URL, onBytes: (bytes: Uint8Array) => void): Socket {
+  const isTls = url.protocol === 'wss:' || url.protocol === 'https:';
+  const host = url.hostname.replace(/^\[|\]$/g, '');
+  const port = url.port === '' ? (isTls ? 443 : 80) : Number(url.port);
+  if (isTls) {
+    const servername = isIP(host) === 0 ? host : '';
+    return connectTls({ host, port, servername, ALPNProtocols: ['http/1.1'] })
+      .setNoDelay(true)
+      .on('data', onBytes);
   }
-  masks.copy(mask, 0, masksAt, masksAt + mask.length);
-  masksAt += mask.length;
-  if (mask.readUInt32BE() === 0) mask[0] = 1;
+  readRoom ??= Buffer.allocUnsafeSlow(readBytes);
+  const callback = (byteCount: number, bytes: Uint8Array) => {
+    onBytes(bytes.subarray(0, byteCount));
+    return true;
+  };
+  return connectTcp({ host, port, noDelay: true, onread: { buffer: readRoom, callback } });
 }
 
-const masks = Buffer.alloc(4_096);
-let masksAt = masks.length;
-
-/** The library waits 30 s for the other side's goodbye, and keeps the process alive for as long. */
-function closeSoon(socket: WebSocket, code: number, reason: string): void {
-  socket.close(code, reason);
-  const timer = setTimeout(() => socket.terminate(), goodbyeMsMax);
-  socket.once('close', () => clearTimeout(timer));
-}
-
-const goodbyeMsMax = 1_000;
-/** A frame of the largest payload; a node that sends more breaks the protocol. */
-const messageBytesMax = 65_545;
-/** As long as a person waits before they look what is wrong. */
-const handshakeTimeoutMs = 10_000;
-/** A refusal is a sentence in JSON; nothing that is longer is read. */
-const refusalBytesMax = 16_384;
+/**
+ * One for all connections: bytes are read into it and taken from it in one go, so no two of them meet in it. Larger than what Node
+ * reads at a time, because a busy connection has more than one frame waiting.
+ */
+let readRoom: Buffer | null = null;
+const readBytes = 262_144;
+const keyBytes = 16;
 
 const codeOfStatus: Readonly<Record<number, ConnectionErrorCode>> = {
   401: 'unauthenticated',
@@ -96,39 +92,28 @@ const codeOfStatus: Readonly<Record<number, ConnectionErrorCode>> = {
   503: 'unavailable',
 };
 
-async function readRefusal(response: IncomingMessage, url: string): Promise<WarmpoolClientError> {
-  const status = response.statusCode ?? 0;
-  const sentence = readSentence(await readText(response));
+function refusalOf(
+  { status, body }: Extract<UpgradeAnswer, { kind: 'refused' }>,
+  url: URL,
+): WarmpoolClientError {
+  const sentence = readSentence(body);
   const code = codeOfStatus[status] ?? (status >= 500 ? 'unavailable' : 'unreachable');
-  const message = `the node at ${place(url)} refused the connection (${status})${sentence === '' ? '' : `: ${sentence}`}`;
+  const message = `the node at ${url.host} refused the connection (${status})${sentence === '' ? '' : `: ${sentence}`}`;
   return new WarmpoolClientError(code, message, { details: { status } });
 }
 
-async function readText(response: IncomingMessage): Promise<string> {
-  let text = '';
-  try {
-    for await (const chunk of response) {
-      text += String(chunk);
-      if (text.length > refusalBytesMax) break;
-    }
-  } catch {
-    // What came is enough: the status says what to do.
-  }
-  return text.slice(0, refusalBytesMax);
+function unreachable(url: URL, why: string, cause?: Error): WarmpoolClientError {
+  // Never the path or the query: a token may be in it.
+  return new WarmpoolClientError('unreachable', `no node answers at ${url.host}${why}`, { cause });
 }
 
-/** Refusals are `{"error": "…"}`, `{"message": "…"}`, or plain text. */
+/** Refusals are `{"error": {"message": "…"}}`, from others `{"error": "…"}`, `{"message": "…"}`, or plain text. */
 function readSentence(text: string): string {
   try {
     const { message, error } = JSON.parse(text) as { message?: unknown; error?: unknown };
-    if (typeof message === 'string') return message;
-    return typeof error === 'string' ? error : '';
+    const said = message ?? (error as { message?: unknown } | undefined)?.message ?? error;
+    return typeof said === 'string' ? said : '';
   } catch {
     return text.trim().split('\n')[0] ?? '';
   }
-}
-
-/** Never the path or the query: a token may be in it. */
-function place(url: string): string {
-  return URL.canParse(url) ? new URL(url).host : 'this address';
 }
