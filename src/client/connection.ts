@@ -14,7 +14,7 @@ import {
   type LeaseNotice,
   parseLease,
 } from '../../protocol/session-messages.ts';
-import { Deferred } from '../socket-channels/deferred.ts';
+import { Deferred } from '../deferred.ts';
 import { abortable, pause } from './abortable.ts';
 import { pauseMs, type ReconnectOptions, reconnectDefaults } from './backoff.ts';
 import type { Dial } from './dial.ts';

@@ -1,9 +1,9 @@
 import type { ClientDuplexStream, ServiceError } from '@grpc/grpc-js';
+import { Deferred } from '../deferred.ts';
 import type { ExecExit__Output } from '../grpc/gen/warmpool/v1/ExecExit.ts';
 import type { ExecStart } from '../grpc/gen/warmpool/v1/ExecStart.ts';
 import type { ExecStreamRequest } from '../grpc/gen/warmpool/v1/ExecStreamRequest.ts';
 import type { ExecStreamResponse__Output } from '../grpc/gen/warmpool/v1/ExecStreamResponse.ts';
-import { Deferred } from '../socket-channels/deferred.ts';
 import { durationMs } from './views.ts';
 
 export type ExecCall = ClientDuplexStream<ExecStreamRequest, ExecStreamResponse__Output>;

@@ -1,5 +1,5 @@
 import { noPayload } from '../../protocol/frame.ts';
-import { Deferred } from '../socket-channels/deferred.ts';
+import { Deferred } from '../deferred.ts';
 import { WarmpoolClientError } from './warmpool-client-error.ts';
 
 /**

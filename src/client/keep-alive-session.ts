@@ -1,8 +1,8 @@
 import type { ClientDuplexStream, ServiceError } from '@grpc/grpc-js';
+import { Deferred } from '../deferred.ts';
 import type { KeepAliveStreamRequest } from '../grpc/gen/warmpool/v1/KeepAliveStreamRequest.ts';
 import type { KeepAliveStreamResponse__Output } from '../grpc/gen/warmpool/v1/KeepAliveStreamResponse.ts';
 import { formatDuration } from '../grpc/wire/time.ts';
-import { Deferred } from '../socket-channels/deferred.ts';
 import { streamError } from './client-errors.ts';
 import { durationMs } from './views.ts';
 

@@ -21,7 +21,7 @@ import { brokenRule, messageName, messageTypes } from '../../protocol/message-ty
 import type { ParseResult } from '../../protocol/parse-result.ts';
 import type { LeaseNotice, Ready } from '../../protocol/session-messages.ts';
 import { parseLeaseNotice, parseReady } from '../../protocol/session-messages.ts';
-import { Deferred } from '../socket-channels/deferred.ts';
+import { Deferred } from '../deferred.ts';
 import { PendingRequests } from '../socket-channels/pending-requests.ts';
 import { type ChannelSocket, SocketChannel } from '../socket-channels/socket-channel.ts';
 import type { ClientSocket, Dial, DialTarget, SocketEvents } from './dial.ts';

@@ -10,8 +10,8 @@ import {
 import type { Frame } from '../../protocol/frame.ts';
 import { signalMax, terminalSideMax } from '../../protocol/limits.ts';
 import { messageName, messageTypes } from '../../protocol/message-types.ts';
+import { Deferred } from '../deferred.ts';
 import { assertThat, invalidRequest, WarmpoolError } from '../domain/errors.ts';
-import { deferred } from './deferred.ts';
 import { execError, printable } from './exec-error.ts';
 import type { GuestCommand, GuestProcess, OutputSink, ProcessExit } from './guest.ts';
 import { parsed } from './link-violation.ts';
@@ -43,8 +43,8 @@ export class ExecChannel implements GuestProcess, ChannelReceiver {
   #held = 0;
   /** Released, and not yet given back to the guest: small releases travel together. */
   #released = 0;
-  readonly #started = deferred<GuestProcess>();
-  readonly #exited = deferred<ProcessExit>();
+  readonly #started = new Deferred<GuestProcess>();
+  readonly #exited = new Deferred<ProcessExit>();
 
   constructor(
     command: GuestCommand,

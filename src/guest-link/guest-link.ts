@@ -11,10 +11,10 @@ import { resyncPaddingBytes } from '../../protocol/link-framing.ts';
 import { brokenRule, messageName, messageTypes } from '../../protocol/message-types.ts';
 import { encodeHello, parseWelcome, type Welcome } from '../../protocol/session-messages.ts';
 import { sameBytes, WelcomeSearch } from '../../protocol/welcome-search.ts';
+import { Deferred } from '../deferred.ts';
 import type { Clock } from '../domain/clock.ts';
 import { assertThat, invalidRequest, WarmpoolError } from '../domain/errors.ts';
 import type { Log } from '../observability/log.ts';
-import { deferred } from './deferred.ts';
 import { ExecChannel } from './exec-channel.ts';
 import { printable } from './exec-error.ts';
 import type { Guest, GuestCommand, GuestProcess, OutputSink } from './guest.ts';
@@ -70,8 +70,8 @@ export class GuestLink implements Guest, AsyncDisposable {
   #closeReason: string | undefined;
   readonly #channels = new Map<number, LinkChannel>();
   #lastChannel = 0;
-  readonly #opened = deferred<void>();
-  readonly #closed = deferred<string>();
+  readonly #opened = new Deferred<void>();
+  readonly #closed = new Deferred<string>();
 
   /** Rejects with GUEST_UNREACHABLE, and destroys the transport, when there is no Welcome in time. */
   static async open(transport: Duplex, options: GuestLinkOptions): Promise<GuestLink> {

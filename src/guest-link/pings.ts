@@ -1,9 +1,9 @@
 import { type Frame, viewOf } from '../../protocol/frame.ts';
 import { messageTypes } from '../../protocol/message-types.ts';
 import { sameBytes } from '../../protocol/welcome-search.ts';
+import { Deferred } from '../deferred.ts';
 import type { Clock } from '../domain/clock.ts';
 import { WarmpoolError } from '../domain/errors.ts';
-import { type Deferred, deferred } from './deferred.ts';
 import { LinkViolation } from './link-violation.ts';
 import type { Outbox } from './outbox.ts';
 
@@ -28,7 +28,7 @@ export class Pings {
     const id = this.#lastId;
     const bytes = new Uint8Array(8);
     viewOf(bytes).setFloat64(0, this.#clock.monotonicMs());
-    const answer = deferred<void>();
+    const answer = new Deferred<void>();
     this.#owed.set(id, { bytes, answer });
     const cancel = this.#clock.after(timeoutMs, () =>
       answer.reject(silent(`it did not answer within ${timeoutMs} ms`)),

@@ -4,9 +4,9 @@ import type { Frame } from '../../protocol/frame.ts';
 import { pendingRequestsMax } from '../../protocol/limits.ts';
 import { messageName, messageTypes } from '../../protocol/message-types.ts';
 import { parseAckPayload } from '../../protocol/payload-parsers.ts';
+import { Deferred } from '../deferred.ts';
 import type { Clock } from '../domain/clock.ts';
 import { assertThat, WarmpoolError } from '../domain/errors.ts';
-import { type Deferred, deferred } from './deferred.ts';
 import { LinkViolation, parsed } from './link-violation.ts';
 import type { Outbox } from './outbox.ts';
 
@@ -41,7 +41,7 @@ export class Requests {
       throw new WarmpoolError('LIMIT_EXCEEDED', tooMany);
     }
     const id = this.#nextId();
-    const answer = deferred<Uint8Array>();
+    const answer = new Deferred<Uint8Array>();
     this.#owed.set(id, { type, answer });
     const cancel = this.#clock.after(this.#timeoutMs, () => {
       const silent = `the guest did not answer ${messageName(type)} within ${this.#timeoutMs} ms`;

@@ -15,9 +15,9 @@ import { brokenRule, isTerminal, messageName, messageTypes } from '../../protoco
 import { parseAckPayload, parseEndPayload, parsePayload } from '../../protocol/payload-parsers.ts';
 import type { Ready } from '../../protocol/session-messages.ts';
 import { parseLeaseNotice, parseReady } from '../../protocol/session-messages.ts';
+import { Deferred } from '../deferred.ts';
 import type { Clock } from '../domain/clock.ts';
 import { assertThat, invalidRequest, WarmpoolError } from '../domain/errors.ts';
-import { type Deferred, deferred } from '../guest-link/deferred.ts';
 import { ExecChannel } from '../guest-link/exec-channel.ts';
 import type { Guest, GuestCommand, GuestProcess, OutputSink } from '../guest-link/guest.ts';
 import type { Log } from '../observability/log.ts';
@@ -51,8 +51,8 @@ export class NodeLink implements ChannelOpener, Pick<Guest, 'spawn'> {
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #target: NodeTarget;
-  readonly #closed: Deferred<string> = deferred();
-  readonly #readyArrived: Deferred<void> = deferred();
+  readonly #closed = new Deferred<string>();
+  readonly #readyArrived = new Deferred<void>();
   readonly #channels = new Map<number, OpenChannel>();
   readonly #requests = new PendingRequests((frame) => this.#send(frame));
   #socket: NodeSocket | null = null;

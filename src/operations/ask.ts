@@ -1,8 +1,8 @@
 import type { ChannelOpener } from '../../protocol/channel-opener.ts';
 import type { ParseResult } from '../../protocol/parse-result.ts';
+import { Deferred } from '../deferred.ts';
 import { Channel, failureOf, type OpenChannel } from './channel.ts';
 import type { ChannelEnd } from './channel-user.ts';
-import { Deferred } from './deferred.ts';
 import type { OperationOptions } from './operation-options.ts';
 import { endOf } from './reading.ts';
 import { WrongAnswerError } from './wrong-answer-error.ts';

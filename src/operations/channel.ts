@@ -7,10 +7,10 @@ import {
 import { encodeCredit, parseError } from '../../protocol/control-messages.ts';
 import type { Frame } from '../../protocol/frame.ts';
 import { isTerminal, messageTypes } from '../../protocol/message-types.ts';
+import { Deferred } from '../deferred.ts';
 import { assertThat } from './assert-that.ts';
 import { ChannelClosedError } from './channel-closed-error.ts';
 import type { ChannelEnd, ChannelUser } from './channel-user.ts';
-import { Deferred } from './deferred.ts';
 import { InputWriter } from './input-writer.ts';
 import { OutputCredit } from './output-credit.ts';
 import { WrongAnswerError } from './wrong-answer-error.ts';

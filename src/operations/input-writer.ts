@@ -2,7 +2,7 @@ import type { RequesterChannel } from '../../protocol/channel-opener.ts';
 import { noPayload } from '../../protocol/frame.ts';
 import { payloadBytesMax } from '../../protocol/limits.ts';
 import { messageTypes } from '../../protocol/message-types.ts';
-import { Deferred } from './deferred.ts';
+import { Deferred } from '../deferred.ts';
 
 interface PendingWrite {
   readonly bytes: Uint8Array;

@@ -1,4 +1,4 @@
-import { Deferred } from './deferred.ts';
+import { Deferred } from '../deferred.ts';
 
 export interface OutputChunk {
   readonly stream: 'stdout' | 'stderr';

@@ -1,9 +1,9 @@
 import type { ChannelOpener } from '../../protocol/channel-opener.ts';
 import { messageTypes } from '../../protocol/message-types.ts';
 import type { ParseResult } from '../../protocol/parse-result.ts';
+import { Deferred } from '../deferred.ts';
 import { Channel, failureOf, type OpenChannel } from './channel.ts';
 import type { ChannelEnd, ChannelUser } from './channel-user.ts';
-import { Deferred } from './deferred.ts';
 import { OutputBuffer } from './output-buffer.ts';
 import { readOnce } from './read-once.ts';
 import { WrongAnswerError } from './wrong-answer-error.ts';

@@ -10,9 +10,9 @@ import {
 } from '../../protocol/exec-messages.ts';
 import { messageTypes } from '../../protocol/message-types.ts';
 import type { ParseResult } from '../../protocol/parse-result.ts';
+import { Deferred } from '../deferred.ts';
 import { Channel, failureOf, type OpenChannel } from './channel.ts';
 import type { ChannelEnd, ChannelUser } from './channel-user.ts';
-import { Deferred } from './deferred.ts';
 import { OutputBuffer } from './output-buffer.ts';
 import type { Process, ProcessExit, ProcessOutput, ProcessSink } from './process.ts';
 import { readOnce } from './read-once.ts';

@@ -1,8 +1,8 @@
 import type { ChannelOpener } from '../../protocol/channel-opener.ts';
 import { parseEmptyMap } from '../../protocol/map-message.ts';
+import { Deferred } from '../deferred.ts';
 import { Channel, failureOf, type OpenChannel } from './channel.ts';
 import type { ChannelEnd, ChannelUser } from './channel-user.ts';
-import { Deferred } from './deferred.ts';
 import { OutputBuffer } from './output-buffer.ts';
 import type { PortConnection } from './ports.ts';
 import { readOnce } from './read-once.ts';

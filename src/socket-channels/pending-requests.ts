@@ -1,6 +1,6 @@
 import type { Frame } from '../../protocol/frame.ts';
 import { pendingRequestsMax, u32Max } from '../../protocol/limits.ts';
-import { Deferred } from './deferred.ts';
+import { Deferred } from '../deferred.ts';
 
 /**
  * The requests on channel 0 of one socket. As many as the protocol allows are with the node; the others wait here for

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { connect, type WarmpoolClient } from '../../src/client/grpc-client.ts';
 import type { PoolSummary } from '../../src/client/views.ts';
+import { Deferred } from '../../src/deferred.ts';
 import { isWarmpoolError } from '../../src/domain/errors.ts';
-import { deferred } from '../../src/guest-link/deferred.ts';
 import { type PoolFile, ServiceFolder, TestService } from '../support/service.ts';
 import { killFromOutside, tracesOf, untilNoTraces } from '../support/traces.ts';
 import { until } from '../support/until.ts';
@@ -148,7 +148,7 @@ export function mainJob(setup: Setup): void {
 
       const stop = new AbortController();
       const states: string[] = [];
-      const watchIsOn = deferred<void>();
+      const watchIsOn = new Deferred<void>();
       const watching = (async () => {
         const filter = { id: sandboxId, onReady: () => watchIsOn.resolve() };
         for await (const event of client.watch(filter, { signal: stop.signal })) {

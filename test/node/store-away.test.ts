@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { Deferred } from '../../src/deferred.ts';
 import { SystemClock } from '../../src/domain/clock.ts';
 import { WarmpoolError } from '../../src/domain/errors.ts';
 import type { SandboxRecord } from '../../src/domain/sandbox.ts';
-import { deferred } from '../../src/guest-link/deferred.ts';
 import { MemoryPoolStore } from '../../src/store/memory/memory-pool-store.ts';
 import type { ClaimRequest, PoolStore } from '../../src/store/pool-store.ts';
 import { alice, never, plain, poolSpec, startCore } from '../support/core.ts';
@@ -32,7 +32,7 @@ function leavingStore(): { readonly store: PoolStore; away: boolean } {
 
 test('I10 boots that end while the store is away are kept, and fill the pool when it is back', async () => {
   const runtime = new FakeRuntime();
-  const hold = deferred<void>();
+  const hold = new Deferred<void>();
   runtime.onBoot = () => hold.promise;
   const leaving = leavingStore();
   const pools = [poolSpec({ size: { minReady: 2, startsInFlightMax: 2 } })];

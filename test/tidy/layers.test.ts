@@ -13,12 +13,12 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   config: ['domain', 'package-root'],
   auth: ['domain', 'config', 'allocator/api'],
   store: ['domain', 'observability', 'package-root'],
-  'guest-link': ['domain', 'protocol', 'observability'],
+  'guest-link': ['domain', 'protocol', 'observability', 'deferred'],
   runtime: ['domain', 'observability', 'package-root', 'failpoints'],
   node: ['domain', 'observability', 'store port', 'runtime port', 'guest-link', 'protocol', 'failpoints'],
   allocator: ['domain', 'observability', 'store port', 'guest-link', 'protocol', 'failpoints'],
   /** Typed operations over any ChannelOpener; for Node and browsers, so it knows nothing but the protocol. */
-  operations: ['protocol'],
+  operations: ['protocol', 'deferred'],
   grpc: [
     'domain',
     'observability',
@@ -41,9 +41,9 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     'guest-link port',
   ],
   /** The requester's end of a socket, for clients (also in browsers) and for processes of the service. */
-  'socket-channels': ['protocol'],
-  'node-link': ['domain', 'observability', 'guest-link', 'protocol', 'socket-channels'],
-  client: ['domain', 'protocol', 'operations', 'socket-channels', 'package-root', 'grpc/wire'],
+  'socket-channels': ['protocol', 'deferred'],
+  'node-link': ['domain', 'observability', 'guest-link', 'protocol', 'socket-channels', 'deferred'],
+  client: ['domain', 'protocol', 'operations', 'socket-channels', 'deferred', 'package-root', 'grpc/wire'],
   cli: ['domain', 'client', 'auth', 'package-root'],
 };
 
@@ -55,6 +55,8 @@ const publicFiles: Readonly<Record<string, RegExp>> = {
   'allocator/api': /^src\/allocator\/(api|responder-failure)\.ts$/,
   'package-root': /^src\/package-root\.ts$/,
   failpoints: /^src\/failpoints\.ts$/,
+  /** A promise that is settled from outside, of nobody's domain. */
+  deferred: /^src\/deferred\.ts$/,
   /** One dialect has a socket and routes; what they share is beside the socket. */
   'xgen dialect': /^src\/data-plane\/xgen\//,
   /** The contract as both ends write it; the server is beside it, not in it. */

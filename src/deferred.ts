@@ -1,4 +1,7 @@
-/** A promise that is settled from outside, and whose failure is not an unhandled rejection when nobody waits for it. */
+/**
+ * A promise that is settled from outside, once; settling it again does nothing. Nobody has to listen: its failure is not
+ * an unhandled rejection.
+ */
 export class Deferred<T> {
   readonly promise: Promise<T>;
   #resolve: (value: T) => void = () => {};
