@@ -8,6 +8,7 @@ import { seededRandom } from '../support/random.ts';
 import { RedisServer } from '../support/redis-server.ts';
 import type { PoolFile } from '../support/service.ts';
 import { tracesOf } from '../support/traces.ts';
+import { until } from '../support/until.ts';
 import { violationsIn } from './checker.ts';
 import { ClaimingClient } from './claiming-client.ts';
 import { History } from './history.ts';
@@ -181,33 +182,33 @@ async function follow(store: RedisPoolStore, history: History, signal: AbortSign
 
 /** No client is there any more: what they have left ends by itself. */
 async function untilLeasesEnd(store: RedisPoolStore, fleet: ServiceFleet): Promise<void> {
-  const endMs = performance.now() + patienceMs;
-  for (;;) {
-    const records = await recordsOf(store, fleet);
-    const claimed = records.filter(({ claim }) => claim !== undefined);
-    if (claimed.length === 0) return;
-    if (performance.now() > endMs) {
-      const said = claimed.map(({ id, state, lease }) => `${id} ${state} ${lease?.remainingMs}`);
-      throw new Error(`leases do not end: ${said.join(', ')}`);
-    }
-    await pauseFor(200);
-  }
+  let claimed: Awaited<ReturnType<typeof recordsOf>> = [];
+  await until(
+    async () => {
+      claimed = (await recordsOf(store, fleet)).filter(({ claim }) => claim !== undefined);
+      return claimed.length === 0;
+    },
+    () => `leases to end: ${claimed.map(({ id, state, lease }) => `${id} ${state} ${lease?.remainingMs}`)}`,
+    patienceMs,
+  );
 }
 
 /** Looks until there is nothing, or says what is still there. */
 async function whatIsLeft(store: RedisPoolStore, fleet: ServiceFleet): Promise<readonly string[]> {
   const endMs = performance.now() + patienceMs;
-  for (;;) {
+  let found: readonly string[] = [];
+  const look = async () => {
     const traces = (await Promise.all(fleet.folders.map((folder) => tracesOf(folder)))).flat();
     const records = (await recordsOf(store, fleet)).map(({ id, state }) => `record ${id} (${state})`);
     const { live = 0 } = (await store.readPool('base')) ?? {};
     const heal = await store.healIndexes();
     const counted =
       live === 0 && heal.dropped + heal.readded === 0 ? [] : [`live ${live}, ${JSON.stringify(heal)}`];
-    const found = [...traces, ...records, ...counted];
-    if (found.length === 0 || performance.now() > endMs) return found;
-    await pauseFor(200);
-  }
+    found = [...traces, ...records, ...counted];
+    return found.length === 0 || performance.now() > endMs;
+  };
+  await until(look, 'a look at what is left', 2 * patienceMs);
+  return found;
 }
 
 async function recordsOf(store: RedisPoolStore, fleet: ServiceFleet) {
@@ -215,6 +216,7 @@ async function recordsOf(store: RedisPoolStore, fleet: ServiceFleet) {
   return inventories.flat();
 }
 
+/** Paces the faults, and what clients do between them. */
 function pauseFor(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }

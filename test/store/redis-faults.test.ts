@@ -11,6 +11,7 @@ import { pickSeed, seededRandom } from '../support/random.ts';
 import { RedisServer } from '../support/redis-server.ts';
 import { requirement } from '../support/requirements.ts';
 import { StoreScenario } from '../support/store-scenario.ts';
+import { until } from '../support/until.ts';
 import { collectAfter, firstEvents, never } from './contract/events.ts';
 
 const { skip } = await requirement('redis');
@@ -119,13 +120,13 @@ test('redis: T10 a server that is killed and restarted loses and doubles no clai
     // Claims of its own for each crash: how many those of another manage before the store sees the new server is chance.
     const before = winners.size;
     const claiming = claimMany(store, scenario, 400, 8, winners);
-    await until(() => winners.size > before + 20);
+    await until(() => winners.size > before + 20, 'claims before the crash');
     const killed = server.kill();
     assert.ok(winners.size < before + 400, 'the crash comes in the middle');
     await killed;
     await server.restart();
     await claiming;
-    await until(() => store.health().healthy && !runIds.has(store.health().runId));
+    await until(() => store.health().healthy && !runIds.has(store.health().runId), 'the next server');
     runIds.add(store.health().runId);
   }
   assert.equal(winners.size, 1_200);
@@ -149,7 +150,7 @@ test('redis: without a server every verb fails at once, and works again when it 
   const record = await scenario.claimed();
   const ready = await scenario.ready();
   await server.kill();
-  await until(() => !store.health().healthy);
+  await until(() => !store.health().healthy, 'the loss to be noticed');
   const startedAtMs = performance.now();
   await assert.rejects(scenario.claim(), (error) => unavailable(error) && retryHint(error) > 0);
   await assert.rejects(store.get(record.id, 'alice'), unavailable);
@@ -161,7 +162,7 @@ test('redis: without a server every verb fails at once, and works again when it 
   // Waiting for an answer would be a second and a half for each of the seven.
   assert.ok(performance.now() - startedAtMs < 9_000);
   await server.restart();
-  await until(() => store.health().healthy);
+  await until(() => store.health().healthy, 'the server to be known');
   const answer = await scenario.claim();
   assert.equal(answer.kind === 'claimed' && answer.record.id, ready.id);
   assert.equal((await store.get(record.id, 'alice'))?.state, 'running');
@@ -176,11 +177,11 @@ test('redis: D13 a server that was not identified at first is asked again, howev
   const admin = server.client();
   await admin.acl('SETUSER', 'default', '-info');
   await admin.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
-  await until(() => !store.health().healthy);
-  await untilAsync(async () => (await store.readPool('base').catch(() => null)) !== null);
+  await until(() => !store.health().healthy, 'the loss to be noticed');
+  await until(async () => (await store.readPool('base').catch(() => null)) !== null, 'answers');
   assert.equal(store.health().healthy, false);
   await admin.acl('SETUSER', 'default', '+info');
-  await until(() => store.health().healthy);
+  await until(() => store.health().healthy, 'the server to be known');
 });
 
 test('redis: D13 whichever connection comes back, its server is identified anew', { skip }, async () => {
@@ -192,7 +193,7 @@ test('redis: D13 whichever connection comes back, its server is identified anew'
     const list = String(await admin.client('LIST'));
     const id = list.split('\n').find((line) => line.includes(`name=${name} `));
     await admin.call('CLIENT', 'KILL', 'ID', /^id=(\d+)/.exec(id ?? '')?.[1] ?? '');
-    await until(() => store.health().healthy && store.health().sinceMs > sinceMs);
+    await until(() => store.health().healthy && store.health().sinceMs > sinceMs, 'it to be known anew');
   }
 });
 
@@ -228,7 +229,7 @@ test('redis: D1 a claim that a stalled server carries out later is answered to i
   const answer = await claimUntilAnswered(store, request);
   assert.equal(answer.kind, 'claimed');
   assert.equal((await store.readPool('base'))?.ready, 1);
-  await until(() => store.health().healthy);
+  await until(() => store.health().healthy, 'the server to be known');
 });
 
 test('redis: scripts that the server forgot are sent again', { skip }, async () => {
@@ -253,13 +254,13 @@ test('redis: a follower reads on from its place after an outage', { skip }, asyn
     for await (const batch of batches) events.push(...batch);
   })();
   const before = await scenario.ready();
-  await until(() => events.length === 2);
+  await until(() => events.length === 2, 'the events before');
   await server.kill();
   await server.restart();
-  await until(() => store.health().healthy);
+  await until(() => store.health().healthy, 'the server to be known');
   // Another process sees the server earlier than the follower does.
   const after = await scenario.ready();
-  await until(() => events.length === 4);
+  await until(() => events.length === 4, 'the events after');
   stop.abort();
   await following;
   assert.deepEqual(
@@ -317,10 +318,10 @@ test('redis: a follower leaves no connection behind, whichever side ends it', { 
     })();
     await scenario.starting();
     await aborted;
-    await untilAsync(async () => (await connections()) === opened);
+    await until(async () => (await connections()) === opened, 'its connection to be closed');
     await store.follow(null, never);
   }
-  await untilAsync(async () => (await connections()) === alone);
+  await until(async () => (await connections()) === alone, 'all connections to be closed');
 });
 
 test('redis: many followers share one connection, and each hears everything', { skip }, async () => {
@@ -335,12 +336,13 @@ test('redis: many followers share one connection, and each hears everything', { 
   const followers = await Promise.all(Array.from({ length: 50 }, () => store.follow(null, never)));
   const following = followers.map((follower) => firstEvents(follower, 4));
   const first = await scenario.ready();
-  await untilAsync(
+  await until(
     async () =>
       String(await watcher.client('LIST'))
         .trim()
         .split('\n').length ===
       before + 1,
+    'one connection for all of them',
   );
   const second = await scenario.ready();
   for (const events of await Promise.all(following)) {
@@ -377,7 +379,7 @@ test('redis: what comes close behind an event is heard together with one read', 
   };
   // By its first events the follower has read the past: from then on only the tail reads.
   await make();
-  await untilAsync(async () => heard.length === 2);
+  await until(() => heard.length === 2, 'the first events');
   const held: { end?: () => void } = {};
   void clock.nextRest().then((end) => {
     held.end = end;
@@ -388,7 +390,7 @@ test('redis: what comes close behind an event is heard together with one read', 
   for (let more = 0; more < 10; more += 1) await make();
   assert.equal(await reads(), before, 'nothing is read while the tail rests');
   held.end();
-  await untilAsync(async () => heard.length === 2 * made);
+  await until(() => heard.length === 2 * made, 'all events');
   // A read that waits counts when it ends, so the next one may be among them.
   assert.ok((await reads()) <= before + 2, 'one read has heard all of them');
   stop.abort();
@@ -431,20 +433,4 @@ test('redis: a follower that nobody stopped ends with its store', { skip }, asyn
 
 function retryHint(error: unknown): number {
   return isWarmpoolError(error) ? (error.details.retryAfterMs ?? 0) : 0;
-}
-
-async function until(isSo: () => boolean): Promise<void> {
-  const endMs = performance.now() + 60_000;
-  while (!isSo()) {
-    assert.ok(performance.now() < endMs, `waited a minute for ${isSo}`);
-    await elapse(1);
-  }
-}
-
-async function untilAsync(isSo: () => Promise<boolean>): Promise<void> {
-  const endMs = performance.now() + 60_000;
-  while (!(await isSo())) {
-    assert.ok(performance.now() < endMs, `waited a minute for ${isSo}`);
-    await elapse(5);
-  }
 }
