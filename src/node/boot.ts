@@ -43,10 +43,12 @@ export async function bootSandbox(
     await runStep(guest, template, 'ready', template.ready.exec, either);
     return guest;
   } catch (error) {
+    // What a runtime says of a boot that it had to give up is not why.
+    const why = overdue.signal.aborted && !signal.aborted ? overdue.signal.reason : error;
     guest?.close();
     // The reason is told, whatever becomes of the rest: the supervisor removes once more, then the reconciler.
     await runtime.destroy(sandboxId).catch(() => {});
-    throw asBootError(error);
+    throw asBootError(why);
   } finally {
     cancelTimer();
   }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { SystemClock } from '../../src/domain/clock.ts';
-import { isWarmpoolError } from '../../src/domain/errors.ts';
+import { isWarmpoolError, WarmpoolError } from '../../src/domain/errors.ts';
 import { MemoryPoolStore } from '../../src/store/memory/memory-pool-store.ts';
 import { alice, never, plain, poolSpec, startCore } from '../support/core.ts';
 import { FakeRuntime } from '../support/fake-runtime.ts';
@@ -57,6 +57,22 @@ test('a boot that never becomes ready ends at its timeout and leaves nothing', a
   );
   assert.equal(runtime.objects.size, 0);
   assert.equal((await core.until('base', (pool) => pool.live === 0)).starting, 0);
+});
+
+test('a boot that is out of time is said to be so, whatever its runtime says of being stopped', async () => {
+  const runtime = new FakeRuntime();
+  const boot = runtime.boot.bind(runtime);
+  runtime.onBoot = () => new Promise(() => {});
+  runtime.boot = (request, signal) =>
+    boot(request, signal).catch(() => {
+      throw new WarmpoolError('CANCELLED', 'the boot was aborted');
+    });
+  const pools = [poolSpec({ size: { minReady: 0 }, template: { bootTimeoutMs: 50 } })];
+  await using core = await startCore({ runtime, pools });
+  await assert.rejects(
+    core.allocator.createSandbox(alice, plain, never),
+    (error) => isWarmpoolError(error) && error.code === 'BOOT_FAILED' && /0\.05 s/.test(error.message),
+  );
 });
 
 test('a create given up during its cold start stops the sandbox nobody could ask for', async () => {
