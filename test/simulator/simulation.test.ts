@@ -5,7 +5,10 @@ import { describeFailure, simulate } from './simulation.ts';
 
 /** `npm run sim -- --seed N` runs one seed by hand; `npm run test:soak` runs many. */
 
-/** Seeds that found something once, with what that was. They stay. */
+/**
+ * Seeds that found something once, with what that was. They stay, though whatever changes the simulator deals their cards
+ * anew: what a seed finds gets a test of its own beside the code that was wrong.
+ */
 const seedsWithHistory = [
   {
     seed: 3,
