@@ -1,6 +1,7 @@
 import { SystemClock } from '../../src/domain/clock.ts';
 import type { SandboxRecord } from '../../src/domain/sandbox.ts';
 import { NodeLinks } from '../../src/node-link/node-links.ts';
+import type { NodeTls } from '../../src/node-link/node-socket.ts';
 import { SilentLog } from '../support/silent-log.ts';
 
 /** As much of a record as a link needs. */
@@ -31,17 +32,17 @@ export class StoppedClock extends SystemClock {
 
 export function linksTo(
   node: { readonly url: string },
-  options: { ca?: string; heldBytesMax?: number } = {},
+  options: { tls?: NodeTls; heldBytesMax?: number } = {},
 ) {
   const clock = new StoppedClock();
   const log = new SilentLog();
-  const { ca, ...rest } = options;
+  const { tls = {}, ...rest } = options;
   const links = new NodeLinks({
     clock,
     log,
     addressOf: async () => node.url,
     tokenFor: ({ tenant, claimId }) => `${tenant}.${claimId}`,
-    tls: ca === undefined ? {} : { ca },
+    tls,
     ...rest,
   });
   return { clock, links, log };

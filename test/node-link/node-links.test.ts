@@ -212,10 +212,17 @@ test('a node by wss is one whose certificate the configured authority has signed
   const [key, cert] = [certificate.keyFile, certificate.certFile].map((path) => readFileSync(path));
   assert.ok(key && cert);
   await using node = await ScriptedNode.start({ key, cert });
-  const trusting = linksTo(node, { ca: cert.toString() });
+  const trusting = linksTo(node, { tls: { ca: cert.toString() } });
   (await trusting.links.enter(record)).guest.close();
   const error = await refused(linksTo(node).links);
   assert.equal(error.code, 'NODE_UNREACHABLE');
   assert.match(error.message, /DEPTH_ZERO_SELF_SIGNED_CERT|SELF_SIGNED/);
   assert.equal(node.sockets.length, 1);
+
+  // The same certificate stands for a proxy's, for its authority and for the allocator's.
+  await using proxy = await ScriptedNode.start({ key, cert, ca: cert, requestCert: true });
+  const [ca, own] = [cert.toString(), { cert: cert.toString(), key: key.toString() }];
+  assert.equal((await refused(linksTo(proxy, { tls: { ca } }).links)).code, 'NODE_UNREACHABLE');
+  (await linksTo(proxy, { tls: { ca, ...own } }).links.enter(record)).guest.close();
+  assert.equal(proxy.sockets.length, 1);
 });

@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type Server } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
+import type { SecureContextOptions, TlsOptions } from 'node:tls';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { encodeFrame, type Frame, parseFrame } from '../../protocol/frame.ts';
 import { messageTypes } from '../../protocol/message-types.ts';
@@ -26,7 +27,7 @@ export class ScriptedNode implements AsyncDisposable {
   readonly #server: Server;
   readonly #upgrades = new WebSocketServer({ noServer: true, perMessageDeflate: false });
 
-  static async start(tls?: { readonly key: Buffer; readonly cert: Buffer }): Promise<ScriptedNode> {
+  static async start(tls?: SecureContextOptions & TlsOptions): Promise<ScriptedNode> {
     const server = tls ? createTlsServer(tls) : createServer();
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
