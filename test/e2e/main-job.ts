@@ -20,7 +20,12 @@ export interface Setup {
 export function smallPool(change: { size?: object; template?: object; lease?: object } = {}): PoolFile {
   return {
     name: 'base',
-    template: { resources: { cpu: 1, memoryMb: 128, diskMb: 64, pids: 64 }, ...change.template },
+    // As long as a client waits: a machine that boots a dozen at once may take more than the default for one.
+    template: {
+      resources: { cpu: 1, memoryMb: 128, diskMb: 64, pids: 64 },
+      bootTimeout: '1m',
+      ...change.template,
+    },
     // How many are ready is what these tests say, not what their load asks for.
     size: { minReady: 2, maxReady: 4, maxTotal: 12, targetHitRatio: 0, ...change.size },
     lease: { ttl: '5m', ...change.lease },

@@ -83,7 +83,7 @@ describe('files in directories', () => {
     for (let more = true; more; ) {
       const last = paged.at(-1);
       const call = guest.list(
-        last === undefined ? { path, limit: 5000 } : { path, limit: 5000, after: last },
+        last === undefined ? { path, limit: 20_000 } : { path, limit: 20_000, after: last },
       );
       more = (await call.end).more;
       for (const { name } of call.records(parseFileEntry)) paged.push(String(name));

@@ -8,6 +8,7 @@ export const longestFiles: readonly string[] = [
   'test/e2e/docker.test.ts',
   'test/e2e/bubblewrap.test.ts',
   'test/e2e/faults.test.ts',
+  'test/xgen/rest.test.ts',
   'test/mutations/mutation.test.ts',
   'test/faults/claims-under-kill.test.ts',
   'test/guest/c-programs.test.ts',
@@ -19,7 +20,10 @@ export const longestFiles: readonly string[] = [
   'test/e2e/files-docker.test.ts',
   'test/e2e/files-bubblewrap.test.ts',
   'test/e2e/node-loss.test.ts',
+  'test/data-plane/end-to-end.test.ts',
+  'test/guest/files-tree.test.ts',
   'test/roles/hop.test.ts',
+  'test/roles/workers.test.ts',
   'test/store/redis-failover.test.ts',
 ];
 
