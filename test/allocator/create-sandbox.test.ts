@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { Allocator } from '../../src/allocator/allocator.ts';
 import type { CreateRequest } from '../../src/allocator/api.ts';
+import { Placement } from '../../src/allocator/placement.ts';
 import { SystemClock } from '../../src/domain/clock.ts';
 import { type ErrorCode, isWarmpoolError, WarmpoolError } from '../../src/domain/errors.ts';
 import type { EndReason, SandboxRecord } from '../../src/domain/sandbox.ts';
@@ -8,11 +10,14 @@ import { MemoryPoolStore } from '../../src/store/memory/memory-pool-store.ts';
 import type {
   ClaimAnswer,
   ClaimRequest,
+  HeardNode,
   StopTarget,
   StoreEvent,
   TransitionAnswer,
 } from '../../src/store/pool-store.ts';
 import { alice, bob, never, plain, poolSpec, startCore } from '../support/core.ts';
+import { fence } from '../support/store-scenario.ts';
+import { until } from '../support/until.ts';
 
 function hasCode(code: ErrorCode, field?: string) {
   return (error: unknown) => {
@@ -83,17 +88,19 @@ test('onMiss wait gets the next sandbox that becomes ready, or gives up after th
   assert.equal((await waiting).record.launch, 'warm');
 });
 
-test('D6 with every event lost a waiting create is still served, and a delete still sees the end', async () => {
-  class DeafStore extends MemoryPoolStore {
-    override follow(
-      _cursor: string | null,
-      signal: AbortSignal,
-    ): Promise<AsyncIterable<readonly StoreEvent[]>> {
-      return new Promise((_resolve, reject) => {
-        signal.addEventListener('abort', () => reject(signal.reason), { once: true });
-      });
-    }
+/** A store that nobody can follow. */
+class DeafStore extends MemoryPoolStore {
+  override follow(
+    _cursor: string | null,
+    signal: AbortSignal,
+  ): Promise<AsyncIterable<readonly StoreEvent[]>> {
+    return new Promise((_resolve, reject) => {
+      signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+    });
   }
+}
+
+test('D6 with every event lost a waiting create is still served, and a delete still sees the end', async () => {
   await using store = new DeafStore({ clock: new SystemClock() });
   const pools = [poolSpec({ size: { minReady: 0, onMiss: 'wait' } })];
   await using core = await startCore({ store, pools });
@@ -102,6 +109,36 @@ test('D6 with every event lost a waiting create is still served, and a delete st
   const { record } = await waiting;
   await core.allocator.deleteSandbox(alice, record.id, never);
   assert.equal((await store.get(record.id, null))?.state, 'stopped');
+});
+
+test('D6 with every event lost a cold start on another node is still seen to be up', async () => {
+  const clock = new SystemClock();
+  await using store = new DeafStore({ clock });
+  await using core = await startCore({ store, pools: [poolSpec({ size: { minReady: 0 } })] });
+  const elsewhere: HeardNode = {
+    ...{ nodeId: 'node-b', runtimes: ['docker'], pools: ['base'], draining: false, obeys: null },
+    ...{ sandboxes: 0, capacity: 10, heartbeatAgeMs: 0, heartbeatAtMs: 0, lostForMs: null, order: null },
+  };
+  const { catalog, feed, log, observer } = core;
+  await using placement = new Placement({ store: { nodes: async () => [elsewhere] }, clock, log });
+  await placement.start();
+  const allocator = new Allocator({
+    ...{ store, catalog, feed, placement, clock, observer },
+    ...{ startCold: () => null, remove: () => null, guestOf: () => null, vouch: async () => false },
+    ...{ describePool: () => ({ runtime: '', note: '' }), poolChanged: () => {} },
+  });
+  let served: SandboxRecord | undefined;
+  const creating = allocator.createSandbox(alice, plain, never).then(({ record }) => {
+    served = record;
+  });
+  const reserved = async () => (await store.inventory('node-b'))[0];
+  await until(async () => (await reserved()) !== undefined, 'a place on the other node');
+  const record = await reserved();
+  assert.ok(record);
+  assert.equal((await store.reportReady(fence(record))).kind, 'done');
+  await until(() => served !== undefined, 'the create to see it', 30_000);
+  await creating;
+  assert.deepEqual([served?.id, served?.state], [record.id, 'running']);
 });
 
 for (const [thrown, told, reason, retries] of [
