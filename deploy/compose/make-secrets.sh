@@ -13,6 +13,7 @@ umask 077
 if [ ! -e secrets/data-key.pem ]; then
   openssl genpkey -algorithm ed25519 -out secrets/data-key.pem
 fi
+openssl pkey -in secrets/data-key.pem -pubout -out secrets/data-key.pub.pem
 if [ ! -e secrets/warmpool.yaml ]; then
   password="$(openssl rand -hex 24)"
   printf 'redisUrl: redis://warmpool:%s@redis:6379\n' "$password" > secrets/warmpool.yaml
@@ -26,6 +27,6 @@ if [ ! -e secrets/api-keys ]; then
   printf '%s\n' "$made" | sed -n 's/^key  */WARMPOOL_API_KEY=/p'
 fi
 # A container reads a file under its own ids: the allocator's group is 10001, redis runs as 999, and a node is root.
-chown 0:10001 secrets/api-keys secrets/data-key.pem secrets/warmpool.yaml
-chmod 0440 secrets/api-keys secrets/data-key.pem secrets/warmpool.yaml
+chown 0:10001 secrets/api-keys secrets/data-key.pem secrets/data-key.pub.pem secrets/warmpool.yaml
+chmod 0440 secrets/api-keys secrets/data-key.pem secrets/data-key.pub.pem secrets/warmpool.yaml
 chown 999 secrets/redis-users.acl
