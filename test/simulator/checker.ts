@@ -130,7 +130,7 @@ export class Checker implements WireObserver, HostObserver {
     this.#givenTo.clear();
     this.#claimOfIncarnation.clear();
     this.#sandboxOfClaim.clear();
-    this.#waiters.clear();
+    this.#waiters.storeLost();
     for (const life of this.ledger.all()) {
       const unseenMs = nowMs + unseenRenewalMs;
       life.promisedUntilMs = life.boundClaimId === null ? 0 : Math.min(life.promisedUntilMs, unseenMs);

@@ -14,6 +14,9 @@ interface Waiter {
  */
 export class Waiters {
   readonly #ofPool = new Map<string, Waiter[]>();
+  readonly #known = new Set<string>();
+  /** Of those who waited before a store was put back, that store may know an earlier place. */
+  #mayBeEarlier: ReadonlySet<string> = new Set();
 
   /** Returns a sentence when the claim has passed somebody by. `pool` is how the claim has left it. */
   async answered(
@@ -26,6 +29,7 @@ export class Waiters {
     const waiters = this.#placesOf(request.pool, nowMs);
     const place = waiters.findIndex((each) => each.request === key);
     if (answer.kind === 'waiting') {
+      this.#known.add(key);
       const untilMs = nowMs + (request.wait?.leaseMs ?? 0);
       const known = waiters[place];
       if (known) known.untilMs = untilMs;
@@ -39,7 +43,7 @@ export class Waiters {
     if (place >= 0) waiters.splice(place, 1);
     // A cold start of its own takes nothing from anybody; a boot in flight that was taken over does.
     const isOwnStart = answer.kind === 'starting' && answer.record.incarnation === 1;
-    if (answer.repeated || isOwnStart || earlier.length === 0) return null;
+    if (answer.repeated || isOwnStart || earlier.length === 0 || this.#mayBeEarlier.has(key)) return null;
     const { ready = 0, starting = 0 } = (await pool()) ?? {};
     const left = answer.kind === 'claimed' ? ready : ready + starting;
     if (left >= earlier.length) return null;
@@ -59,9 +63,10 @@ export class Waiters {
     for (const waiters of this.#ofPool.values()) for (const waiter of waiters) waiter.untilMs -= byMs;
   }
 
-  /** A store that was put back keeps the places that it knows of, which nobody else does. */
-  clear(): void {
+  /** A store that was put back keeps the places that it knows of, and nobody else knows which. */
+  storeLost(): void {
     this.#ofPool.clear();
+    this.#mayBeEarlier = new Set(this.#known);
   }
 
   #placesOf(pool: string, nowMs: number): Waiter[] {
