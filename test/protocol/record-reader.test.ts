@@ -71,12 +71,14 @@ describe('the record reader', () => {
     assert.equal(record.length, 65_537);
     const reader = new RecordReader(decodeControlMap);
     let seen = 0;
-    const began = performance.now();
+    const began = process.cpuUsage();
     for (let offset = 0; offset < record.length; offset += 1) {
       seen += must(reader.push(record.subarray(offset, offset + 1))).length;
     }
     assert.equal(seen, 1);
-    assert.ok(performance.now() - began < 1_000);
+    // Of the processor's time: how long that takes is also a matter of who else wants it.
+    const { user, system } = process.cpuUsage(began);
+    assert.ok(user + system < 1_000_000, `${user + system} µs`);
   });
 });
 
