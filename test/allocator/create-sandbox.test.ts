@@ -18,6 +18,7 @@ import type {
 import { alice, bob, never, plain, poolSpec, startCore } from '../support/core.ts';
 import { fence } from '../support/store-scenario.ts';
 import { until } from '../support/until.ts';
+import { within } from '../support/within.ts';
 
 function hasCode(code: ErrorCode, field?: string) {
   return (error: unknown) => {
@@ -104,9 +105,13 @@ test('D6 with every event lost a waiting create is still served, and a delete st
   await using store = new DeafStore({ clock: new SystemClock() });
   const pools = [poolSpec({ size: { minReady: 0, onMiss: 'wait' } })];
   await using core = await startCore({ store, pools });
-  const waiting = core.allocator.createSandbox(alice, { ...plain, waitMs: 30_000 }, never);
+  // Much longer than anybody here waits: what is found only at its end is not found by looking.
+  const over = new AbortController();
+  using _over = { [Symbol.dispose]: () => over.abort(new WarmpoolError('CANCELLED', 'the test is over')) };
+  const creating = core.allocator.createSandbox(alice, { ...plain, waitMs: 300_000 }, over.signal);
+  creating.catch(() => {});
   await core.allocator.scalePool(alice, 'base', { minReady: 1 });
-  const { record } = await waiting;
+  const { record } = await within(creating, () => 'the create is not served', 30_000);
   await core.allocator.deleteSandbox(alice, record.id, never);
   assert.equal((await store.get(record.id, null))?.state, 'stopped');
 });
@@ -127,18 +132,17 @@ test('D6 with every event lost a cold start on another node is still seen to be 
     ...{ startCold: () => null, remove: () => null, guestOf: () => null, vouch: async () => false },
     ...{ describePool: () => ({ runtime: '', note: '' }), poolChanged: () => {} },
   });
-  let served: SandboxRecord | undefined;
-  const creating = allocator.createSandbox(alice, plain, never).then(({ record }) => {
-    served = record;
-  });
+  const over = new AbortController();
+  using _over = { [Symbol.dispose]: () => over.abort(new WarmpoolError('CANCELLED', 'the test is over')) };
+  const creating = allocator.createSandbox(alice, plain, over.signal);
+  creating.catch(() => {});
   const reserved = async () => (await store.inventory('node-b'))[0];
   await until(async () => (await reserved()) !== undefined, 'a place on the other node');
   const record = await reserved();
   assert.ok(record);
   assert.equal((await store.reportReady(fence(record))).kind, 'done');
-  await until(() => served !== undefined, 'the create to see it', 30_000);
-  await creating;
-  assert.deepEqual([served?.id, served?.state], [record.id, 'running']);
+  const served = await within(creating, () => 'the create does not see it', 30_000);
+  assert.deepEqual([served.record.id, served.record.state], [record.id, 'running']);
 });
 
 for (const [thrown, told, reason, retries] of [
