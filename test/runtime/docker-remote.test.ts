@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,7 +10,7 @@ import { SystemClock } from '../../src/domain/clock.ts';
 import { isWarmpoolError } from '../../src/domain/errors.ts';
 import { newSandboxId } from '../../src/domain/ids.ts';
 import { DockerRuntime } from '../../src/runtime/docker/docker-runtime.ts';
-import { makeCertificate, noOpenssl } from '../support/certificates.ts';
+import { Certificate, noOpenssl } from '../support/certificate.ts';
 import {
   dockerEngineMissing,
   ensureTinyImage,
@@ -50,7 +50,7 @@ test('K9 a remote engine is used over TLS with client certificates, links includ
     const strangerFolder = join(folder, 'stranger');
     await mkdir(strangerFolder);
     await makeCertificates(strangerFolder);
-    await writeFile(join(strangerFolder, 'ca.pem'), await readFile(join(folder, 'ca.pem')));
+    await copyFile(join(folder, 'ca.pem'), join(strangerFolder, 'ca.pem'));
     await using stranger = new DockerRuntime(deps, {
       dockerHost,
       certFolder: strangerFolder,
@@ -68,8 +68,9 @@ test('K9 a remote engine is used over TLS with client certificates, links includ
 
 /** As Docker's clients look for them. */
 async function makeCertificates(folder: string): Promise<void> {
-  const { cert } = await makeCertificate(folder);
-  await writeFile(join(folder, 'ca.pem'), cert);
+  using certificate = new Certificate();
+  await copyFile(certificate.keyFile, join(folder, 'key.pem'));
+  for (const name of ['cert.pem', 'ca.pem']) await copyFile(certificate.certFile, join(folder, name));
 }
 
 /** What a remote engine looks like: TLS that wants a client certificate, on a port of its own. */

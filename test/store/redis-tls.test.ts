@@ -1,13 +1,10 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { test } from 'node:test';
 import { SystemClock } from '../../src/domain/clock.ts';
 import { isWarmpoolError } from '../../src/domain/errors.ts';
 import { RedisPoolStore } from '../../src/store/redis/redis-pool-store.ts';
 import { type RedisTlsFiles, readRedisTls } from '../../src/store/redis/redis-tls.ts';
-import { makeCertificate, noOpenssl } from '../support/certificates.ts';
+import { Certificate, noOpenssl } from '../support/certificate.ts';
 import { freePorts } from '../support/free-ports.ts';
 import { RedisServer } from '../support/redis-server.ts';
 import { requirement } from '../support/requirements.ts';
@@ -25,10 +22,9 @@ function newStore(url: string, files: RedisTlsFiles): RedisPoolStore {
 
 test('redis: over TLS, both sides show a certificate that the other one trusts, or nothing is said', {
   skip: skip || noOpenssl,
-}, async (context) => {
-  const folder = await mkdtemp(join(tmpdir(), 'warmpool-tls-'));
-  context.after(() => rm(folder, { recursive: true }));
-  const { certFile, keyFile } = await makeCertificate(folder);
+}, async () => {
+  using certificate = new Certificate();
+  const { certFile, keyFile } = certificate;
   const [port] = await freePorts('localhost', 1);
   await using server = await RedisServer.start({
     arguments: [
