@@ -72,7 +72,8 @@ export function fileJob(setup: Pick<Setup, 'name' | 'skip' | 'env'> & { readonly
       const warmBytes = await upAndDown();
       await answerOf(raw.files.remove.bind(raw.files), { sandboxId, path: 'big' });
       const grewBytes = (await upAndDown()) - warmBytes;
-      assert.ok(grewBytes < 16 * mebibyte, `the service grew by ${grewBytes} bytes`);
+      // When garbage is collected is chance; a file that is held anywhere is 100 MiB.
+      assert.ok(grewBytes < 40 * mebibyte, `the service grew by ${grewBytes} bytes`);
     });
 
     test('a full disk is a clear error, and the old file stays whole', async () => {
