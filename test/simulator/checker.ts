@@ -38,6 +38,8 @@ export class Checker implements WireObserver, HostObserver {
   #hasJumped = false;
   /** By how much the store's clock went back, in all: leases last as much longer. */
   jumpedBackMs = 0;
+  /** What is still made there ends with it. */
+  readonly #stopping = new Set<string>();
   /** When each node's last heartbeat came to the store, and when one came after a long silence. */
   readonly #heartbeatAtMs = new Map<string, number>();
   readonly #wasSilentAtMs = new Map<string, number>();
@@ -97,6 +99,7 @@ export class Checker implements WireObserver, HostObserver {
     const life = this.ledger.life(sandboxId, host);
     life.exists = true;
     life.diedAtMs = null;
+    if (this.#stopping.has(host)) life.excuse ??= 'its node was told to stop';
   }
 
   died(sandboxId: string, why: string): void {
@@ -118,7 +121,13 @@ export class Checker implements WireObserver, HostObserver {
 
   /** What ends with its node ends when that is told to stop. */
   nodeStops(host: string): void {
+    this.#stopping.add(host);
     for (const life of this.ledger.all()) if (life.host === host) life.excuse ??= 'its node was told to stop';
+  }
+
+  nodeStarts(host: string): void {
+    this.#stopping.delete(host);
+    this.nodeWasAway(host);
   }
 
   /** The store came back with less than it had. */

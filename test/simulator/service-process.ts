@@ -45,7 +45,7 @@ export class ServiceProcess {
     if (this.#life) return;
     const { world } = this.#deps;
     world.trace.line(this.name, 'starts');
-    if (this.host) this.#deps.checker.nodeWasAway(this.host.name);
+    if (this.host) this.#deps.checker.nodeStarts(this.host.name);
     const actor = new Actor(world, this.name, this.#wallSkewMs);
     this.#life = startLife(this.#deps, this, actor);
   }
