@@ -227,14 +227,14 @@ export class DataConnection implements ChannelOpener, AsyncDisposable {
     } catch (error) {
       return { ...endOfRefusal(error), wasConnected: false };
     }
-    const over = new AbortController();
-    this.#onConnected(session, over.signal);
+    const stopRenewing = this.#onConnected(session);
     const end = await session.ended;
-    over.abort();
+    stopRenewing();
     return { ...end, wasConnected: true };
   }
 
-  #onConnected(session: SocketSession, over: AbortSignal): void {
+  /** Returns what ends the renewal of the token. */
+  #onConnected(session: SocketSession): () => void {
     this.#remember(session.ready.lease);
     this.#session = session;
     for (const channel of [...this.#resumable]) {
@@ -247,9 +247,10 @@ export class DataConnection implements ChannelOpener, AsyncDisposable {
     const keepToken = (token: string) => {
       this.#token = token;
     };
-    if (this.#token !== undefined) void renewTokens(session, keepToken, over);
+    const stopRenewing = this.#token === undefined ? () => {} : renewTokens(session, keepToken);
     this.#become({ state: 'connected' });
     this.#connected.resolve(session);
+    return stopRenewing;
   }
 
   /** Before the channels are told: what they do then must not meet the dead socket. */
@@ -294,11 +295,23 @@ export class DataConnection implements ChannelOpener, AsyncDisposable {
 /** null for what ends with its socket. */
 function resumableOpening(type: number, payload: Uint8Array): ResumableOpening | null {
   if (type === messageTypes.ExecAttach.code) return 'attach';
-  if (type !== messageTypes.ExecStart.code) return null;
+  // Most commands are not: one that is names the key, and only what names it is worth reading.
+  if (type !== messageTypes.ExecStart.code || !names(payload, detachKey)) return null;
   const request = parseExecRequest(payload);
   if ('error' in request || request.value.detach !== true) return null;
   return { start: { isTerminal: request.value.tty !== undefined } };
 }
+
+function names(map: Uint8Array, key: Uint8Array): boolean {
+  const [first = 0] = key;
+  for (let at = map.indexOf(first); at !== -1; at = map.indexOf(first, at + 1)) {
+    if (key.every((byte, index) => map[at + index] === byte)) return true;
+  }
+  return false;
+}
+
+/** As MessagePack writes a text of six bytes. */
+const detachKey = new Uint8Array([0xa0 + 6, ...new TextEncoder().encode('detach')]);
 
 /** Refusals before the upgrade: those that pass are worth another try. */
 function endOfRefusal(error: unknown): SessionEnd {

@@ -1,7 +1,6 @@
 import { emptyMap } from '../../protocol/map-message.ts';
 import { messageTypes } from '../../protocol/message-types.ts';
 import { parseRenewedToken, type RenewedToken } from '../../protocol/session-messages.ts';
-import { pause } from './abortable.ts';
 
 /** Where the requests go: one socket. */
 interface Asker {
@@ -9,24 +8,24 @@ interface Asker {
 }
 
 /**
- * Renews the token of one socket for as long as the signal lets it: soon after the beginning, since only an answer says how
+ * Renews the token of one socket until the returned function is called: soon after the beginning, since only an answer says how
  * long a token lasts, and then at half of its time, so that one renewal may fail. A node that refuses is asked no more:
  * the credential is then one that needs no renewal (an API key), or the socket's end will say what is wrong.
  */
-export async function renewTokens(
-  asker: Asker,
-  onToken: (token: string) => void,
-  signal: AbortSignal,
-): Promise<void> {
-  let delayMs = firstDelayMs;
-  while (!signal.aborted) {
-    await pause(delayMs, signal);
-    if (signal.aborted) return;
-    const renewed = await renew(asker);
-    if (renewed === null || signal.aborted) return;
-    onToken(renewed.token);
-    delayMs = Math.max(renewed.expiresInMs / 2, delayMsMin);
+export function renewTokens(asker: Asker, onToken: (token: string) => void): () => void {
+  let isOver = false;
+  let timer = setTimeout(next, firstDelayMs);
+  function next(): void {
+    void renew(asker).then((renewed) => {
+      if (renewed === null || isOver) return;
+      onToken(renewed.token);
+      timer = setTimeout(next, Math.max(renewed.expiresInMs / 2, delayMsMin));
+    });
   }
+  return () => {
+    isOver = true;
+    clearTimeout(timer);
+  };
 }
 
 async function renew(asker: Asker): Promise<RenewedToken | null> {
