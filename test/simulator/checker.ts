@@ -39,7 +39,7 @@ export class Checker implements WireObserver, HostObserver {
   /** By how much the store's clock went back, in all: leases last as much longer. */
   jumpedBackMs = 0;
   /** What is still made there ends with it. */
-  readonly #stopping = new Set<string>();
+  readonly #leavingHosts = new Set<string>();
   /** When each node's last heartbeat came to the store, and when one came after a long silence. */
   readonly #heartbeatAtMs = new Map<string, number>();
   readonly #wasSilentAtMs = new Map<string, number>();
@@ -99,7 +99,7 @@ export class Checker implements WireObserver, HostObserver {
     const life = this.ledger.life(sandboxId, host);
     life.exists = true;
     life.diedAtMs = null;
-    if (this.#stopping.has(host)) life.excuse ??= 'its node was told to stop';
+    if (this.#leavingHosts.has(host)) life.excuse ??= 'its node was told to stop';
   }
 
   died(sandboxId: string, why: string): void {
@@ -121,12 +121,12 @@ export class Checker implements WireObserver, HostObserver {
 
   /** What ends with its node ends when that is told to stop. */
   nodeStops(host: string): void {
-    this.#stopping.add(host);
+    this.#leavingHosts.add(host);
     for (const life of this.ledger.all()) if (life.host === host) life.excuse ??= 'its node was told to stop';
   }
 
   nodeStarts(host: string): void {
-    this.#stopping.delete(host);
+    this.#leavingHosts.delete(host);
     this.nodeWasAway(host);
   }
 
