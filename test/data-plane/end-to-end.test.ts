@@ -18,6 +18,8 @@ import { refusedUpgrade } from './upgrade-contract.ts';
 
 /** Used every second, and then waited for. */
 const leaseMs = 10_000;
+/** For so long it is used, by what happens in the sandbox: when that is heard of is the machine's business. */
+const usedMs = leaseMs + 2_000;
 /** The warning of its end comes with a fifth of it left: so long has whoever is to renew it. */
 const renewedLeaseMs = 30_000;
 const { Ack, ChannelClose, Credit, End, ExecExit, Input, InputEof, Output } = type;
@@ -321,14 +323,14 @@ describe('the data plane over real sandboxes, on bubblewrap', await requirement(
   });
 
   test('a lease that runs out is told of before and at its end; use keeps it, an idle socket does not', async () => {
-    const { frames, end, usedMs, lastedMs } = await expiring;
+    const { frames, end, lastedMs } = await expiring;
     assert.deepEqual(end, { code: 1001, reason: 'lease_expired' });
     const kinds = frames
       .filter((frame) => frame.type === type.LeaseNotice.code)
       .map((frame) => fieldsOf(frame).kind);
     assert.deepEqual(kinds.slice(-2), ['expiring', 'ending']);
-    assert.ok(usedMs > leaseMs);
-    assert.ok(lastedMs > usedMs + leaseMs - 100);
+    // Of uses within a tenth of its ttl only the first renews it.
+    assert.ok(lastedMs > usedMs + 0.9 * leaseMs, `${lastedMs}`);
   });
 
   /** Lives on what a command prints, for longer than its lease lasts, and then on nothing. */
@@ -336,11 +338,10 @@ describe('the data plane over real sandboxes, on bubblewrap', await requirement(
     const short = await client.create('base', { timeoutMs: leaseMs });
     using socket = await open(short);
     const beganMs = performance.now();
-    const seconds = Math.ceil((leaseMs + 2_000) / 1_000);
+    const seconds = usedMs / 1_000;
     await run(socket, 1, ['sh', '-c', `for i in $(seq ${seconds}); do echo $i; sleep 1; done; echo last`]);
-    const usedMs = performance.now() - beganMs;
     const end = await socket.closed;
-    return { frames: socket.frames, end, usedMs, lastedMs: performance.now() - beganMs };
+    return { frames: socket.frames, end, lastedMs: performance.now() - beganMs };
   }
 
   test('a renewal over gRPC is told to a socket that was warned', async () => {
