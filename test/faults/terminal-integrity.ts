@@ -17,6 +17,8 @@ export interface TerminalsSize {
   readonly perSandbox: number;
 }
 
+/** Many terminals at once share a processor. */
+const patienceMs = 600_000;
 /** As many digits for every line: how many lines there are says how many bytes. */
 const lineBytes = 16;
 
@@ -95,13 +97,15 @@ async function oneTerminal(
       bytes += piece.length;
     }
   })();
-  await until(() => readyEnded >= 0, 'the terminal to be ready');
+  // Awaited below: what ends the test before that is the error to be told.
+  reading.catch(() => {});
+  await until(() => readyEnded >= 0, 'the terminal to be ready', patienceMs);
   // A connection has to outlive its longest frame, or nothing would ever arrive.
   const betweenCuts = Math.max(150_000, Math.floor((size.bytesEach * size.terminals) / (size.cuts * 4)));
   proxy.cutEvery(betweenCuts);
   await terminal.write('\n');
   for (let step = 0; step < 4; step += 1) {
-    await until(() => bytes >= (step * lines * lineBytes) / 4, 'a quarter of the output');
+    await until(() => bytes >= (step * lines * lineBytes) / 4, 'a quarter of the output', patienceMs);
     terminal.resize({ cols: 80 + index + step, rows: 24 + step });
   }
   assert.equal((await terminal.wait()).exitCode, 0);
