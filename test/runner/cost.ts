@@ -24,12 +24,21 @@ export function leaveCost(folder: string, file: string): void {
 export function takeCosts(folder: string): readonly Cost[] {
   return readdirSync(folder)
     .filter((name) => name.startsWith(prefix))
-    .map((name) => {
+    .flatMap((name) => {
       const path = join(folder, name);
-      const cost: Cost = JSON.parse(readFileSync(path, 'utf8'));
+      const text = readFileSync(path, 'utf8');
       rmSync(path);
-      return cost;
+      return parseCost(text);
     });
+}
+
+/** Nothing of one that was killed while it wrote: no run fails for want of its figures. */
+function parseCost(text: string): readonly Cost[] {
+  try {
+    return [JSON.parse(text)];
+  } catch {
+    return [];
+  }
 }
 
 /** utime, stime, cutime and cstime of proc(5), in ticks of the kernel: a hundred a second, whatever its timer does. */

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { packageRoot } from '../../src/package-root.ts';
+import { leaveCost, takeCosts } from './cost.ts';
 import { HangWatch, noteName } from './hang-watch.ts';
 import { Leftovers, makeRunFolder } from './leftovers.ts';
 import { missingRequirements, requirementsOf, skipsAgainst } from './required.ts';
@@ -58,6 +59,17 @@ test('files are chosen by path, by folder and by part of a path; a part that fit
 test('an engine is started only for tests that speak of one', () => {
   assert.equal(needsEngine([join(root, 'test/config/load-config.test.ts')]), false);
   assert.equal(needsEngine([join(root, 'test/runtime/docker-runtime.test.ts')]), true);
+});
+
+test('what a file took is told once, and what was written by halves is not', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'warmpool-test-'));
+  after(() => rmSync(folder, { recursive: true, force: true }));
+  leaveCost(folder, 'test/some.test.ts');
+  writeFileSync(join(folder, 'cost-1'), '{"file":"te');
+  const [cost, ...more] = takeCosts(folder);
+  assert.deepEqual([cost?.file, more], ['test/some.test.ts', []]);
+  assert.ok(cost && cost.wallMs > 0 && cost.cpuMs > 0);
+  assert.deepEqual(takeCosts(folder), []);
 });
 
 /** A run's folder as the runner makes it, and a watch over it. */
