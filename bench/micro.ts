@@ -7,6 +7,8 @@ import { LinkDecoder } from '../protocol/link-decoder.ts';
 import { linkOverheadBytes, writeLinkFrame } from '../protocol/link-framing.ts';
 import { brokenRule, messageTypes } from '../protocol/message-types.ts';
 import { assertCreateRequest } from '../src/allocator/validation.ts';
+import { newDataKey } from '../src/auth/data-key.ts';
+import { DataTokens } from '../src/auth/data-token.ts';
 import { SystemClock } from '../src/domain/clock.ts';
 import { newClaimId, newSandboxId, shardOfPool } from '../src/domain/ids.ts';
 import { MemoryPoolStore } from '../src/store/memory/memory-pool-store.ts';
@@ -25,6 +27,7 @@ async function run(bench: Bench): Promise<readonly Outcome[]> {
   addFrames(tiny);
   addIds(tiny);
   addValidation(tiny);
+  addTokens(tiny);
   await addMemoryClaim(tiny);
   await tiny.run();
   const figures = tiny.tasks.map(({ name, result }) => {
@@ -98,6 +101,16 @@ function addValidation(tiny: TinyBench): void {
   const env = { CI: '1', API_URL: 'https://example.org', LANG: 'C.UTF-8', TERM: 'xterm' };
   const request = { template: 'base', env, metadata: { owner: 'bench', job: '42' }, timeoutMs: 60_000 };
   tiny.add('check a create request', () => assertCreateRequest(request));
+}
+
+/** The sixteenth that is prepared makes the signature that they share. */
+function addTokens(tiny: TinyBench): void {
+  const tokens = new DataTokens({ clock: new SystemClock() }, [newDataKey()]);
+  const claims = { tenant: 'default', claimId: newClaimId(), scopes: new Set(['exec', 'files'] as const) };
+  tiny.add('sign a data token', () => void tokens.issue(claims));
+  tiny.add('sign 16 data tokens at once', () => {
+    for (let index = 0; index < 16; index += 1) tokens.prepare(claims);
+  });
 }
 
 /** Each call takes one, so one is added outside the measured time. */

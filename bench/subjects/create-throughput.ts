@@ -38,10 +38,11 @@ export async function measureThroughput(options: {
     options.progress(`S2 on ${store}: round ${round + 1} of ${rounds}`);
   }
   const [floorMedian, subjectMedian] = [medianRound(done.floor), medianRound(done.subject)];
-  const figuresOf = (side: Side, { rate, serverUs, redisUs }: Round) => [
+  const figuresOf = (side: Side, { rate, serverUs, redisUs, clientUs }: Round) => [
     single(`${side.name}, ${inFlight} in flight`, rate, 'calls/s'),
     single(`${side.name}: CPU of the server for each call`, serverUs, 'µs'),
     single(`${side.name}: CPU of redis-server for each call`, redisUs, 'µs'),
+    single(`${side.name}: CPU of the client for each call`, clientUs, 'µs'),
   ];
   const computed = `${subjectMedian.rate.toFixed(0)} / ${floorMedian.rate.toFixed(0)} calls/s`;
   return {
@@ -60,10 +61,16 @@ interface Round {
   /** CPU time for each call: it hardly changes when others keep the machine busy. */
   readonly serverUs: number;
   readonly redisUs: number;
+  /** Of this process: the bench is the client. */
+  readonly clientUs: number;
 }
 
 async function runRound(side: Side, redis: Redis, signal: AbortSignal): Promise<Round> {
-  const cpu = async () => ({ serverMs: cpuTimeMs(side.pid), redisMs: await redisCpuMs(redis) });
+  const cpu = async () => ({
+    serverMs: cpuTimeMs(side.pid),
+    redisMs: await redisCpuMs(redis),
+    clientMs: cpuTimeMs(process.pid),
+  });
   const before = await cpu();
   const rate = await callsPerSecond(side.call, { calls: callsPerRound, inFlight, signal });
   const after = await cpu();
@@ -72,6 +79,7 @@ async function runRound(side: Side, redis: Redis, signal: AbortSignal): Promise<
     rate,
     serverUs: perCallUs(after.serverMs - before.serverMs),
     redisUs: perCallUs(after.redisMs - before.redisMs),
+    clientUs: perCallUs(after.clientMs - before.clientMs),
   };
 }
 
@@ -80,6 +88,7 @@ function medianRound(each: readonly Round[]): Round {
     rate: medianOf(each.map(({ rate }) => rate)),
     serverUs: medianOf(each.map(({ serverUs }) => serverUs)),
     redisUs: medianOf(each.map(({ redisUs }) => redisUs)),
+    clientUs: medianOf(each.map(({ clientUs }) => clientUs)),
   };
 }
 

@@ -4,6 +4,7 @@ import { WarmpoolError } from '../domain/errors.ts';
 import { type Scope, scopes } from '../domain/scopes.ts';
 import { canSign, type DataKey, type VerifyingKey } from './data-key.ts';
 import { growTree, hashCharacters, rootOver } from './hash-tree.ts';
+import { RecentMap } from './recent-map.ts';
 
 /** What a data token says: who may do what, in the sandbox of which claim. */
 export interface DataTokenClaims {
@@ -48,7 +49,7 @@ export class DataTokens {
   readonly #header: string;
   /** By the whole first part of a token, dot included. */
   readonly #publicKeys: ReadonlyMap<string, KeyObject>;
-  readonly #verified = new Map<string, DataTokenClaims>();
+  readonly #verified = new RecentMap<DataTokenClaims>(verifiedMax);
   #unsigned: UnsignedToken[] = [];
 
   /** Signs with the first key, if it can; tokens of all of them are good. */
@@ -67,7 +68,7 @@ export class DataTokens {
     const lifeMs = claims.hop ? hopTokenLifeMs : dataTokenLifeMs;
     const term = this.#term(lifeMs);
     const token = this.#signed({ aud: claims.hop ? hopAudience : audience, ...subjectOf(claims), ...term });
-    this.#remember(token, { ...claims, expiresAtMs: term.exp * 1_000 });
+    this.#verified.set(token, { ...claims, expiresAtMs: term.exp * 1_000 });
     return { token, expiresInMs: lifeMs };
   }
 
@@ -103,7 +104,7 @@ export class DataTokens {
     const shared = this.#signed({ aud: audience, root, ...term });
     for (const [index, prepared] of unsigned.entries()) {
       prepared.token = `${shared}.${leaves[index]}.${paths[index]}`;
-      this.#remember(prepared.token, { ...prepared.claims, expiresAtMs: term.exp * 1_000 });
+      this.#verified.set(prepared.token, { ...prepared.claims, expiresAtMs: term.exp * 1_000 });
     }
   };
 
@@ -138,11 +139,8 @@ export class DataTokens {
   #good(token: string): DataTokenClaims | null {
     const known = this.#verified.get(token);
     const claims = known ?? this.#checked(token);
-    if (!claims || claims.expiresAtMs <= this.#clock.wallMs()) {
-      this.#verified.delete(token);
-      return null;
-    }
-    if (!known) this.#remember(token, claims);
+    if (!claims || claims.expiresAtMs <= this.#clock.wallMs()) return null;
+    if (!known) this.#verified.set(token, claims);
     return claims;
   }
 
@@ -162,13 +160,6 @@ export class DataTokens {
     return signed?.root === rootOver(leaf, path)
       ? parseClaims(signed, decoded(leaf.slice(saltCharacters)))
       : null;
-  }
-
-  #remember(token: string, claims: DataTokenClaims): void {
-    // Maps keep the order of insertion: the first is the oldest, and expires first.
-    const oldest = this.#verified.size >= verifiedMax ? this.#verified.keys().next().value : undefined;
-    if (oldest !== undefined) this.#verified.delete(oldest);
-    this.#verified.set(token, claims);
   }
 }
 
