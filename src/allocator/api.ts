@@ -54,9 +54,10 @@ export interface AllocatorApi {
 
   /**
    * Begins one client's use of a sandbox: checks that it runs here and may be used by `grant`. Throws SANDBOX_NOT_FOUND,
-   * SANDBOX_WRONG_STATE, NODE_UNREACHABLE, PERMISSION_DENIED. Whoever opened it closes it.
+   * SANDBOX_WRONG_STATE, NODE_UNREACHABLE, PERMISSION_DENIED, and CANCELLED when the signal says that nobody waits for it
+   * any more. Whoever opened it closes it.
    */
-  openSession(grant: SessionGrant, sandboxId: string): Promise<SandboxSession>;
+  openSession(grant: SessionGrant, sandboxId: string, signal?: AbortSignal): Promise<SandboxSession>;
 
   listPools(principal: Principal): Promise<readonly PoolView[]>;
   getPool(principal: Principal, name: string): Promise<PoolView>;

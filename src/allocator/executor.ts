@@ -7,7 +7,7 @@ import type { PoolStore } from '../store/pool-store.ts';
 import type { ExecRequest, ExecResult, Principal, SpawnRequest } from './api.ts';
 import { completeExec } from './command-defaults.ts';
 import { abortError } from './create-sandbox.ts';
-import { type GuestAccess, useGuest } from './guest-use.ts';
+import { type GuestAccess, type GuestUse, useGuest } from './guest-use.ts';
 import type { AllocatorObserver } from './observer.ts';
 import { readOwned, type Vouch } from './read-owned.ts';
 import { requireRunning } from './require-running.ts';
@@ -37,22 +37,34 @@ export class Executor {
     const use = await useGuest(this.#deps, record, signal).catch((error: unknown) => {
       throw signal.aborted ? abortError(signal) : error;
     });
-    let process: GuestProcess;
+    let starting: Promise<GuestProcess>;
     try {
       if (signal.aborted) throw abortError(signal);
-      const command = commandOf(catalog, record, request);
-      process = await use.guest.spawn(command, output).catch((error: unknown) => {
-        observer.execEnded('refused', 0);
-        throw error;
-      });
+      starting = use.guest.spawn(commandOf(catalog, record, request), output);
     } catch (error) {
       use.leave();
       throw error;
     }
-    this.#used(record);
+    const followed = starting.then(
+      (process) => {
+        this.#used(record);
+        this.#follow(process, use, signal);
+        return process;
+      },
+      (error: unknown) => {
+        observer.execEnded('refused', 0);
+        use.leave();
+        throw error;
+      },
+    );
+    return unlessAborted(followed, signal);
+  }
+
+  /** Whoever gives up while it is being started is not made to wait for that: it is killed when it is there. */
+  #follow(process: GuestProcess, use: GuestUse, signal: AbortSignal): void {
+    const { observer } = this.#deps;
     const kill = () => process.signal(sigkill);
     signal.addEventListener('abort', kill, { once: true });
-    // The caller gave up while the process was being started: it must not run on unseen.
     if (signal.aborted) kill();
     process.exited
       .then((exit) => observer.execEnded(outcomeOf(exit), exit.durationUs / 1e6))
@@ -61,7 +73,6 @@ export class Executor {
         signal.removeEventListener('abort', kill);
         use.leave();
       });
-    return process;
   }
 
   /** A command is use, which extends the lease, at most once per tenth of its ttl (protocol/README.md 3.3). */
@@ -94,7 +105,7 @@ export class Executor {
       process.writeStdin(request.stdin).catch(() => {});
       process.endStdin();
     }
-    const exit = await exitOrAbort(process.exited, signal);
+    const exit = await unlessAborted(process.exited, signal);
     const cutBytes = stdout.cutBytes + stderr.cutBytes;
     if (cutBytes > 0) this.#deps.observer.dropped('output_bytes', cutBytes);
     return {
@@ -107,13 +118,13 @@ export class Executor {
   }
 }
 
-/** The exit, or the abort if that comes first: a process that survives its SIGKILL does not hold the call. */
-function exitOrAbort(exited: Promise<ProcessExit>, signal: AbortSignal): Promise<ProcessExit> {
+/** The abort if that comes first: neither a start nor a process that survives its SIGKILL holds the call. */
+function unlessAborted<T>(promised: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
     const onAbort = () => reject(abortError(signal));
     signal.addEventListener('abort', onAbort, { once: true });
     if (signal.aborted) onAbort();
-    exited.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
+    promised.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
   });
 }
 

@@ -14,6 +14,7 @@ import type {
   SessionListener,
 } from './api.ts';
 import { completeExec, completeFiles } from './command-defaults.ts';
+import { abortError } from './create-sandbox.ts';
 import { type GuestAccess, type GuestUse, useGuest } from './guest-use.ts';
 import { type LeasedRecord, OpenSandbox, type SandboxEnd } from './open-sandbox.ts';
 import { readOwned, type Vouch } from './read-owned.ts';
@@ -50,7 +51,9 @@ export class Sessions implements Pick<AllocatorApi, 'openSession'> {
     }
     // Another process of the service has come here because this node has it: it is not sent on.
     const access = grant.hop ? { guestOf: this.#deps.guestOf } : this.#deps;
-    const use = await useGuest(access, record, signal);
+    const use = await useGuest(access, record, signal).catch((error: unknown) => {
+      throw signal?.aborted ? abortError(signal) : error;
+    });
     const sandbox = this.#sandboxOf(record, askedAtMs);
     const { catalog } = this.#deps;
     const session = new OpenSession({ sandbox, catalog, use }, record, { extendsLease: !grant.hop });

@@ -45,7 +45,7 @@ export function download<
     const { principal, signal } = streaming;
     const read = async () => {
       const request = kind.parse(call.request);
-      const end = await withSession(edge, principal, request.sandboxId, async (session) => {
+      const readAll = async (session: SandboxSession) => {
         const reading = await kind.open(session, request, signal);
         session.used();
         const inFlight = [streaming.write({ entry: formatEntry(reading.entry) })];
@@ -56,7 +56,8 @@ export function download<
         }
         await Promise.all(inFlight);
         return reading.end;
-      });
+      };
+      const end = await withSession(edge, principal, request.sandboxId, readAll, signal);
       streaming.write(kind.formatEnd(end));
       streaming.end();
     };

@@ -1,3 +1,4 @@
+import type { SandboxSession } from '../allocator/api.ts';
 import { listProcesses } from '../operations/list-processes.ts';
 import type { Edge } from './edge.ts';
 import { execStream } from './exec-stream.ts';
@@ -19,10 +20,11 @@ export function execService(edge: Edge): ExecServiceHandlers {
       const fields = new RequestFields();
       const sandboxId = fields.required('sandbox_id', wire.sandboxId);
       fields.done();
-      return withSession(edge, principal, sandboxId, async (session) => {
+      const list = async (session: SandboxSession) => {
         const processes = await listProcesses(session.guest, call);
         return { processes: processes.map(formatProcess) };
-      });
+      };
+      return withSession(edge, principal, sandboxId, list, call.signal);
     }),
   };
 }

@@ -21,7 +21,7 @@ import {
   parseWriteFile,
 } from './parse-files.ts';
 import { withSession } from './session-use.ts';
-import { unary } from './unary-call.ts';
+import { type CallSignal, unary } from './unary-call.ts';
 import { upload } from './upload.ts';
 import { watchDir } from './watch-dir.ts';
 
@@ -51,36 +51,36 @@ export function fileService(edge: Edge): FileServiceHandlers {
     WatchDir: watchDir(edge),
     ListDir: unary(edge, 'useFiles', (principal, wire, call) => {
       const request = parseListDir(wire);
-      return withSession(edge, principal, request.sandboxId, (session) =>
-        listDir(session, request, call.signal),
-      );
+      const list = (session: SandboxSession) => listDir(session, request, call.signal);
+      return withSession(edge, principal, request.sandboxId, list, call.signal);
     }),
     Stat: unary(edge, 'useFiles', (principal, wire, call) => {
       const request = { ...parsePlace(wire), follow: !wire.noFollow };
-      return withSession(edge, principal, request.sandboxId, async (session) => {
+      const stat = async (session: SandboxSession) => {
         const entry = await statFile(session.guest, completed(session, request), call);
         return { entry: formatEntry(entry) };
-      });
+      };
+      return withSession(edge, principal, request.sandboxId, stat, call.signal);
     }),
     MakeDir: unary(edge, 'useFiles', (principal, wire, call) =>
-      changing(edge, principal, parseMakeDir(wire), async (session, request) => ({
+      changing({ edge, principal, call }, parseMakeDir(wire), async (session, request) => ({
         created: await makeDirectory(session.guest, request, call),
       })),
     ),
     Rename: unary(edge, 'useFiles', (principal, wire, call) =>
-      changing(edge, principal, parseRename(wire), async (session, request) => {
+      changing({ edge, principal, call }, parseRename(wire), async (session, request) => {
         await renameFile(session.guest, request, call);
         return {};
       }),
     ),
     Remove: unary(edge, 'useFiles', (principal, wire, call) => {
       const request = { ...parsePlace(wire), recursive: wire.recursive };
-      return changing(edge, principal, request, async (session, completedRequest) => ({
+      return changing({ edge, principal, call }, request, async (session, completedRequest) => ({
         removed: await removeFile(session.guest, completedRequest, call),
       }));
     }),
     Change: unary(edge, 'useFiles', (principal, wire, call) =>
-      changing(edge, principal, parseChange(wire), async (session, request) => ({
+      changing({ edge, principal, call }, parseChange(wire), async (session, request) => ({
         entry: formatEntry(await changeFile(session.guest, request, call)),
       })),
     ),
@@ -89,13 +89,13 @@ export function fileService(edge: Edge): FileServiceHandlers {
 
 /** A request that changes something, which is use of the sandbox. */
 function changing<T extends FilePlace, R>(
-  edge: Edge,
-  principal: Principal,
+  { edge, principal, call }: { edge: Edge; principal: Principal; call: CallSignal },
   request: T,
   change: (session: SandboxSession, request: ReturnType<typeof completed<T>>) => Promise<R>,
 ): Promise<R> {
-  return withSession(edge, principal, request.sandboxId, (session) => {
+  const use = (session: SandboxSession) => {
     session.used();
     return change(session, completed(session, request));
-  });
+  };
+  return withSession(edge, principal, request.sandboxId, use, call.signal);
 }

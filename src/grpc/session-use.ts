@@ -8,8 +8,9 @@ export async function withSession<T>(
   principal: Principal,
   sandboxId: string,
   use: (session: SandboxSession) => Promise<T>,
+  signal: AbortSignal,
 ): Promise<T> {
-  const session = await edge.allocator.openSession(principal, sandboxId);
+  const session = await edge.allocator.openSession(principal, sandboxId, signal);
   try {
     return await use(session);
   } catch (error) {

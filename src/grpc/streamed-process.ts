@@ -75,7 +75,7 @@ async function inSession(
   takesStdin: boolean,
   begin: (session: SandboxSession, options: ProcessOptions) => Promise<Process>,
 ): Promise<StreamedProcess> {
-  const session = await call.edge.allocator.openSession(call.principal, sandboxId);
+  const session = await call.edge.allocator.openSession(call.principal, sandboxId, call.signal);
   const sink = {
     onOutput(stream: 'stdout' | 'stderr', bytes: Uint8Array) {
       session.used();

@@ -54,9 +54,9 @@ export function upload<Header, Parsed extends { readonly sandboxId: string }, Re
     const source = new UploadSource<UploadMessage<Header>>(call, abort.signal);
     const run = async (principal: Principal) => {
       const request = kind.parse(await headerOf(source, edge));
-      return withSession(edge, principal, request.sandboxId, (session) =>
-        kind.write(session, request, chunksOf(source, session), abort.signal),
-      );
+      const write = (session: SandboxSession) =>
+        kind.write(session, request, chunksOf(source, session), abort.signal);
+      return withSession(edge, principal, request.sandboxId, write, abort.signal);
     };
     const fail = (error: unknown) => answer(() => respond(formatError(error, edge.log)));
     try {

@@ -1,4 +1,5 @@
 import { Metadata, type ServerWritableStream } from '@grpc/grpc-js';
+import type { SandboxSession } from '../allocator/api.ts';
 import { watchFiles } from '../operations/watch-files.ts';
 import type { Edge } from './edge.ts';
 import { formatFileEvent } from './format-file.ts';
@@ -23,13 +24,14 @@ export function watchDir(edge: Edge): (call: WatchCall) => void {
     const watch = async () => {
       const place = parsePlace(call.request);
       const { recursive } = call.request;
-      await withSession(edge, streaming.principal, place.sandboxId, async (session) => {
+      const tell = async (session: SandboxSession) => {
         const request = { ...completed(session, place), recursive };
         const { events } = await watchFiles(session.guest, request, { signal });
         // By the headers a client knows that the watch is on: what it does from then on will be told.
         if (!streaming.ended) call.sendMetadata(new Metadata());
         for await (const event of events) await streaming.write(formatFileEvent(event));
-      });
+      };
+      await withSession(edge, streaming.principal, place.sandboxId, tell, streaming.signal);
       streaming.end();
     };
     watch().catch((error: unknown) => streaming.fail(error));
