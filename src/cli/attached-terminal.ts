@@ -6,6 +6,7 @@ import type { SandboxTerminal } from '../client/sandbox-terminal.ts';
 import { EscapeKeys, escapeHelp } from './escape-keys.ts';
 import { describeFailure, exitCodes } from './failure.ts';
 import { LocalTerminal } from './local-terminal.ts';
+import { printable } from './printable.ts';
 
 /**
  * This terminal as the terminal of a process in a sandbox, until that ends, or whoever sits here leaves it. Resolves to
@@ -91,17 +92,24 @@ async function showOutput(local: LocalTerminal, terminal: SandboxTerminal): Prom
   for await (const bytes of terminal.output) await local.show(bytes);
 }
 
-function forwardKeys(
-  local: LocalTerminal,
-  terminal: SandboxTerminal,
-  leaving: Leaving,
+export function forwardKeys(
+  local: Pick<LocalTerminal, 'isTerminal' | 'onKeys' | 'pauseKeys' | 'resumeKeys' | 'say'>,
+  terminal: Pick<SandboxTerminal, 'write' | 'end'>,
+  leaving: Pick<Leaving, 'hangUp' | 'leaveRunning'>,
 ): { readonly stop: () => void } {
   const keys = new EscapeKeys();
+  // While the other side takes nothing, the keys that are meant for this side must be heard all the same.
+  const aheadMax = local.isTerminal ? typedAheadBytesMax : 0;
+  let aheadBytes = 0;
   const onData = (typed: Buffer) => {
     const { bytes, wish } = local.isTerminal ? keys.take(typed) : { bytes: typed, wish: null };
-    local.pauseKeys();
+    aheadBytes += bytes.length;
+    if (aheadBytes > aheadMax) local.pauseKeys();
     terminal.write(bytes).then(
-      () => local.resumeKeys(),
+      () => {
+        aheadBytes -= bytes.length;
+        if (aheadBytes <= aheadMax) local.resumeKeys();
+      },
       () => {},
     );
     if (wish === 'hang up') leaving.hangUp(exitCodes.signalled + constants.signals.SIGHUP);
@@ -120,7 +128,7 @@ function tellOfCuts(sandbox: NodeSandbox, local: LocalTerminal): () => void {
     if (state.state === 'reconnecting' && timer === undefined) {
       timer = setTimeout(() => {
         told = true;
-        local.say(`${describeFailure(state.error)}; connecting again …`);
+        local.say(`${printable(state.error.message)}; connecting again … (~. gives up)`);
       }, tellAfterMs);
     } else if (state.state === 'connected' && timer !== undefined) {
       clearTimeout(timer);
@@ -135,6 +143,8 @@ function tellOfCuts(sandbox: NodeSandbox, local: LocalTerminal): () => void {
   };
 }
 
+/** More than anybody types while a connection is made again; a paste over it waits in the terminal. */
+const typedAheadBytesMax = 65_536;
 const tellAfterMs = 1_500;
 const goodbyeMsMax = 2_000;
 

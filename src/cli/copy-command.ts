@@ -1,5 +1,6 @@
 import { stat } from 'node:fs/promises';
 import type { Command } from 'commander';
+import type { ResponderErrorCode } from '../../protocol/responder-error-codes.ts';
 import type { NodeSandbox } from '../client/node/node-sandbox.ts';
 import type { TransferOptions, Transferred } from '../client/node/node-sandbox-files.ts';
 import { WarmpoolClientError } from '../client/warmpool-client-error.ts';
@@ -39,7 +40,7 @@ async function copy(source: string, target: string, flags: CopyFlags, command: C
     try {
       return await transfer(sandbox, from, to, flags.user, options);
     } catch (error) {
-      throw signal.aborted ? new Interrupted(2) : error;
+      throw signal.aborted ? new Interrupted(2) : placed(error, from.kind === 'sandbox' ? from : to);
     }
   });
   report(done, performance.now() - beganAtMs, flags);
@@ -71,6 +72,24 @@ async function transfer(
   const isDirectory = (await stat(to.path).catch(() => null))?.isDirectory() === true;
   return await files.download(from.path, isDirectory ? targetIn(to.path, from.path) : to.path, options);
 }
+
+/** What the sandbox refuses is said of the place in it: its own words begin with the step that failed. */
+function placed(error: unknown, place: Place): unknown {
+  if (!(error instanceof WarmpoolClientError && fileCodes.has(error.code))) return error;
+  const where = place.kind === 'sandbox' ? `${place.id}:${place.path}` : place.path;
+  return new Error(`${where}: ${error.message.replace(/^\w+: /, '')}`, { cause: error });
+}
+
+const fileCodes: ReadonlySet<string> = new Set<ResponderErrorCode>([
+  'not_found',
+  'exists',
+  'not_directory',
+  'is_directory',
+  'not_regular',
+  'permission_denied',
+  'read_only',
+  'no_space',
+]);
 
 async function answersDirectory(answer: Promise<{ readonly kind: string }>): Promise<boolean> {
   try {

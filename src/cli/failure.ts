@@ -63,17 +63,33 @@ function exitCodeFor(error: unknown): number {
   return error.code === 'command_not_executable' ? exitCodes.notExecutable : exitCodes.warmpool;
 }
 
+/** Of an error of this machine's own system: what and why, instead of the call and its code. */
+function systemFailure(error: unknown): string | null {
+  if (!(error instanceof Error && 'path' in error && 'syscall' in error)) return null;
+  const why = /^[A-Z0-9]+: (.*?), /.exec(error.message)?.[1];
+  return why === undefined ? null : printable(`${error.path}: ${why}`);
+}
+
 export function describeFailure(error: unknown): string {
+  const ofSystem = systemFailure(error);
+  if (ofSystem !== null) return ofSystem;
   if (error instanceof ServiceUnreachableError) {
     return `${printable(error.message)}; start one with \`npm start\` or set WARMPOOL_ADDRESS`;
   }
   const message = printable(error instanceof Error ? error.message : String(error));
   if (error instanceof WarmpoolClientError) return describeClientError(error, message);
   if (!isWarmpoolError(error)) return message;
-  if (error.code === 'UNAUTHENTICATED') return `${message} (set WARMPOOL_API_KEY)`;
+  const next = nextSteps[error.code];
+  if (next !== undefined) return `${message} (${next})`;
   const { retryAfterMs } = error.details;
   return retryAfterMs === undefined ? message : `${message} (try again in ${formatDuration(retryAfterMs)})`;
 }
+
+const nextSteps: Partial<Record<ErrorCode, string>> = {
+  UNAUTHENTICATED: 'set WARMPOOL_API_KEY',
+  TEMPLATE_NOT_FOUND: 'warmpool pools shows them',
+  SANDBOX_NOT_FOUND: 'warmpool ls shows yours',
+};
 
 /** What to do about it, where there is something to do. */
 function describeClientError(error: WarmpoolClientError, message: string): string {

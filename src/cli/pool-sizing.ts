@@ -39,6 +39,8 @@ const limitNames = {
 } as const;
 
 function round(value: number): string {
+  // What is left of a load of long ago.
+  if (value > 0 && value < 0.001) return 'under 0.001';
   return String(Number(value.toPrecision(3)));
 }
 

@@ -90,7 +90,7 @@ test('get, keepalive, timeout and rm', async () => {
   const removed = await warmpool('rm', id, 'unknown', other.id);
   assert.deepEqual(removed.stdout.trim().split('\n').sort(), [id, other.id].sort());
   assert.equal(removed.code, 125);
-  assert.equal(removed.stderr, 'warmpool: no sandbox has the id "unknown"\n');
+  assert.equal(removed.stderr, 'warmpool: no sandbox has the id "unknown" (warmpool ls shows yours)\n');
 });
 
 test('pools ls, get and scale', async () => {
@@ -258,7 +258,7 @@ test('what the service refuses is exit code 125, with the fields and when to try
   assert.equal(empty.stderr, 'warmpool: the pool "empty" has no ready sandbox (try again in 1s)\n');
   assert.equal(empty.code, 125);
   const unknown = await warmpool('create', 'nope');
-  assert.equal(unknown.stderr, 'warmpool: no template is named "nope"\n');
+  assert.equal(unknown.stderr, 'warmpool: no template is named "nope" (warmpool pools shows them)\n');
 });
 
 test('A17 a key comes from the environment; without or with a wrong one it is said what to set', async () => {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { forwardKeys } from '../../src/cli/attached-terminal.ts';
 import { formatBytes } from '../../src/cli/bytes.ts';
 import { parsePlace, targetIn } from '../../src/cli/copy-place.ts';
 import { EscapeKeys } from '../../src/cli/escape-keys.ts';
@@ -28,6 +29,29 @@ test('a tilde means something at the beginning of a line only, and only before a
     assert.equal(pieces.map(({ bytes }) => Buffer.from(bytes)).join(''), sent, typed);
     assert.equal(pieces.at(-1)?.wish, wish, typed);
   }
+});
+
+test('the keys for this side are heard while the other side takes nothing; only a long paste waits', () => {
+  const done: string[] = [];
+  let type: (typed: Buffer) => void = () => {};
+  const local = {
+    isTerminal: true,
+    onKeys: (listener: (typed: Buffer) => void) => {
+      type = listener;
+      return () => {};
+    },
+    pauseKeys: () => void done.push('pause'),
+    resumeKeys: () => void done.push('resume'),
+    say: () => {},
+  };
+  const away = { write: () => new Promise<void>(() => {}), end: () => {} };
+  const leaving = { hangUp: () => void done.push('hang up'), leaveRunning: () => {} };
+  forwardKeys(local, away, leaving);
+  type(Buffer.from('ls\r'));
+  type(Buffer.from('~.'));
+  assert.deepEqual(done, ['hang up']);
+  type(Buffer.alloc(65_536, 'x'));
+  assert.deepEqual(done, ['hang up', 'pause']);
 });
 
 test('a place is in a sandbox when it begins with an id', () => {
