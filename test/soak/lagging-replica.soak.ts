@@ -134,7 +134,8 @@ async function linkedReplicaOf(cluster: RedisCluster, master: ClusterNode): Prom
   let found: ClusterNode | undefined;
   await until(async () => {
     [found] = await cluster.replicasOf(master);
-    return /^slave0:.*state=online/m.test(await master.server.admin.info('replication'));
+    const replication = await master.server.admin.info('replication');
+    return found !== undefined && /^slave0:.*state=online/m.test(replication);
   }, 'the master to have a replica');
   assert.ok(found);
   return found;
