@@ -169,6 +169,30 @@ test('D20 a call given up ends, though its process never does', { timeout: 60_00
   assert.deepEqual(signals, [9]);
 });
 
+test('D20 a call given up while its command is being started ends at once, and the command is killed when it is there', async () => {
+  await using core = await startCore();
+  const { record } = await core.allocator.createSandbox(alice, plain, never);
+  const guest = core.runtime.guests.get(record.id);
+  assert.ok(guest);
+  const start = guest.spawn.bind(guest);
+  let begin = () => {};
+  const begun = new Promise<void>((resolve) => {
+    begin = resolve;
+  });
+  const caller = new AbortController();
+  let late: ReturnType<typeof start> | undefined;
+  guest.spawn = (request, output) => {
+    setImmediate(() => caller.abort());
+    late = begun.then(() => start(request, output));
+    return late;
+  };
+  const result = core.allocator.exec(alice, command(record.id, 'sleep'), caller.signal);
+  await assert.rejects(result, { code: 'CANCELLED' });
+  begin();
+  const process = await late;
+  assert.equal((await process?.exited)?.signal, 9);
+});
+
 for (const [name, change, field] of [
   ['no command', { argv: [] }, 'argv'],
   ['an empty command', { argv: [''] }, 'argv[0]'],
