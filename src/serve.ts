@@ -1,3 +1,4 @@
+import { closeSync, openSync } from 'node:fs';
 import type { ServeOptions } from './cli/program.ts';
 import type { Config } from './config/config.ts';
 import { ConfigError } from './config/config-error.ts';
@@ -11,8 +12,9 @@ import { isWorker, leaveWorkers, tellServing } from './service/workers.ts';
 
 /**
  * `warmpool serve`: runs the service until SIGTERM or SIGINT. The first one drains (nothing is left behind), a second
- * one ends the process at once; the next start then cleans up. SIGHUP reads the pool files again. All of them are heeded
- * from before the start on: their default effect would end the process in the middle of making things.
+ * one ends the process at once; the next start then cleans up. SIGHUP reads the pool files again, unless it says that the
+ * terminal is gone on which all this was shown: then it is as SIGTERM. All of them are heeded from before the start on: their
+ * default effect would end the process in the middle of making things.
  */
 export async function serve(options: ServeOptions): Promise<void> {
   // Reading the configuration takes what is secret out of it; workers are to have all of it.
@@ -42,7 +44,11 @@ async function run(config: Config, log: Logger, signals: Signals, sources: Worke
         ? await startServiceWithWorkers(config, log, sources)
         : await startService(config, log);
   } catch (error) {
-    log.error({ err: error }, 'the service could not start');
+    // Where the error says all there is to know, what was called on the way to it says nothing.
+    log.error(
+      isWarmpoolError(error) ? { reason: error.message } : { err: error },
+      'the service could not start',
+    );
     process.stderr.write(`warmpool: ${isWarmpoolError(error) ? error.message : String(error)}\n`);
     process.exitCode = exitFailed;
     return;
@@ -141,8 +147,11 @@ async function untilStopped(service: Service, signals: Signals, log: Logger): Pr
 class Signals implements Disposable {
   readonly stop: Promise<NodeJS.Signals>;
   readonly #onStop: (name: NodeJS.Signals) => void;
+  /** A service whose output goes elsewhere (`nohup`, a unit, a container) goes on without the terminal. */
+  readonly #isOnTerminal = process.stdout.isTTY === true && hasTerminal();
   #reload: (() => void) | null = null;
   #reloadAsked = false;
+  #isHungUp = false;
 
   constructor() {
     let first: (name: NodeJS.Signals) => void = () => {};
@@ -173,12 +182,30 @@ class Signals implements Disposable {
     process.off('SIGTERM', this.#onStop);
     process.off('SIGINT', this.#onStop);
     process.off('SIGHUP', this.#onHangUp);
+    // Node aborts at its end when it cannot give back a terminal as it was: it is to end as it was told to.
+    if (this.#isHungUp) process.kill(process.pid, 'SIGHUP');
   }
 
   readonly #onHangUp = (): void => {
-    if (this.#reload) this.#reload();
+    // The shell says it once more, and that is no second wish.
+    if (this.#isHungUp) return;
+    // Nobody is there any more who could press ^C, and the ports and the state folder are not to stay taken for ever.
+    if (this.#isOnTerminal && !hasTerminal()) {
+      this.#isHungUp = true;
+      this.#onStop('SIGHUP');
+    } else if (this.#reload) this.#reload();
     else this.#reloadAsked = true;
   };
+}
+
+/** Opening it fails when there is none, or when it was hung up. */
+function hasTerminal(): boolean {
+  try {
+    closeSync(openSync('/dev/tty', 'r'));
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 const exitFailed = 1;
