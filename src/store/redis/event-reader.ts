@@ -111,24 +111,21 @@ function streamsOf(reply: unknown): StreamReply {
   return pairs as unknown as StreamReply;
 }
 
-function parseEvent(flat: readonly string[]): Omit<StoreEvent, 'cursor'> | null {
-  const fields = new Map<string, string>();
-  for (let index = 0; index + 1 < flat.length; index += 2)
-    fields.set(flat[index] ?? '', flat[index + 1] ?? '');
-  const id = fields.get('id');
-  const pool = fields.get('pool');
-  const nodeId = fields.get('node');
-  const to = sandboxStates.find((state) => state === fields.get('to'));
-  if (id === undefined || pool === undefined || nodeId === undefined || to === undefined) return null;
+/** As append-event.lua writes it. */
+function parseEvent([name, text = '']: readonly string[]): Omit<StoreEvent, 'cursor'> | null {
+  const [id, incarnation, pool, tenant, nodeId, from, stateNow, why, at, ...more] = text.split('\0');
+  const to = sandboxStates.find((state) => state === stateNow);
+  if (name !== 'event' || to === undefined || at === undefined || more.length > 0) return null;
+  if (id === undefined || pool === undefined || nodeId === undefined) return null;
   return {
     id,
-    incarnation: Number(fields.get('incarnation')),
+    incarnation: Number(incarnation),
     pool,
-    tenant: fields.get('tenant') || null,
+    tenant: tenant || null,
     nodeId,
-    from: sandboxStates.find((state) => state === fields.get('from')) ?? null,
+    from: sandboxStates.find((state) => state === from) ?? null,
     to,
-    reason: endReasons.find((reason) => reason === fields.get('reason')) ?? null,
-    atMs: Number(fields.get('at')),
+    reason: endReasons.find((reason) => reason === why) ?? null,
+    atMs: Number(at),
   };
 }
