@@ -1,6 +1,5 @@
 import { stat } from 'node:fs/promises';
 import type { Command } from 'commander';
-import type { ResponderErrorCode } from '../../protocol/responder-error-codes.ts';
 import type { NodeSandbox } from '../client/node/node-sandbox.ts';
 import type { TransferOptions, Transferred } from '../client/node/node-sandbox-files.ts';
 import { WarmpoolClientError } from '../client/warmpool-client-error.ts';
@@ -80,7 +79,8 @@ function placed(error: unknown, place: Place): unknown {
   return new Error(`${where}: ${error.message.replace(/^\w+: /, '')}`, { cause: error });
 }
 
-const fileCodes: ReadonlySet<string> = new Set<ResponderErrorCode>([
+/** Of protocol/README.md, section 9. */
+const fileCodes: ReadonlySet<string> = new Set([
   'not_found',
   'exists',
   'not_directory',
