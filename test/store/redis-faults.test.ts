@@ -442,3 +442,21 @@ test('redis: a follower that nobody stopped ends with its store', { skip }, asyn
 function retryHint(error: unknown): number {
   return isWarmpoolError(error) ? (error.details.retryAfterMs ?? 0) : 0;
 }
+
+test('redis: a store that is closed has no connections any more, not even for a follower who never came back', {
+  skip,
+}, async () => {
+  await using server = await RedisServer.start();
+  const ours = async () => /name=warmpool-/.test(String(await server.admin.call('CLIENT', 'LIST')));
+  {
+    await using store = await openStore(server.url);
+    const scenario = new StoreScenario(store);
+    await scenario.declare();
+    const events = (await store.follow(null, never))[Symbol.asyncIterator]();
+    const first = events.next();
+    await scenario.ready();
+    assert.equal((await first).done, false);
+    assert.ok(await ours());
+  }
+  await until(async () => !(await ours()), 'all connections of the store to be closed');
+});

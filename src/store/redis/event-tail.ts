@@ -71,7 +71,16 @@ export class EventTail {
 
   leave(listener: TailListener): void {
     this.#listeners.delete(listener);
-    if (this.#listeners.size > 0) return;
+    if (this.#listeners.size === 0) this.#stop();
+  }
+
+  /** Also for those who never leave: whoever stops in the middle of what he was told need not come back. */
+  close(): void {
+    this.#listeners.clear();
+    this.#stop();
+  }
+
+  #stop(): void {
     this.#run?.stop.abort();
     this.#run = null;
   }

@@ -86,6 +86,7 @@ export class RedisServers {
   }
 
   close(): void {
+    this.tail.close();
     for (const watch of this.#watches) watch.stop();
     for (const connection of this.#connections) connection.disconnect();
   }
