@@ -85,7 +85,10 @@ export class RedisConnection {
   }
 
   disconnect(): void {
-    this.client.disconnect();
+    const { client } = this;
+    // Whoever asks for the slots just now would set a timer behind it to ask again, and so on: the process would never end.
+    if (client instanceof Cluster) client.refreshSlotsCache = () => {};
+    client.disconnect();
   }
 
   async #tracked<Answer>(key: string, command: () => Promise<Answer>): Promise<Answer> {
